@@ -1,0 +1,173 @@
+//! The seam between formulas and machines.
+//!
+//! Every algorithm of the core that costs more than O(n²) is written once, generic over
+//! [`Backend`]: the handful of dense products and batched factorisations that a machine can do
+//! fast. [`Portable`] is the sequential, allocation-free implementation in safe `no_std` Rust; a
+//! host overrides the methods with its own (tuned products, threads) and inherits the rest.
+//!
+//! Contracts common to all methods: outputs may hold NaN on entry unless a `beta` says otherwise;
+//! `beta = 0` never reads the output; reductions have a fixed order for given shapes, so the same
+//! input gives the same bits on every run and with any number of threads; every method checks its
+//! shapes and returns an error instead of panicking.
+
+use crate::{Error, MatMut, MatRef, Real, blas, factor};
+
+/// The dense products, factorisations and batched solves that the formulas are made of.
+pub trait Backend<T: Real> {
+    /// `C ← α A B + β C`. Shapes: a p×k, b k×q, c p×q; any strides for a and b, contiguous rows
+    /// or contiguous columns for c.
+    ///
+    /// # Errors
+    /// Shape or layout.
+    fn gemm(
+        &self,
+        c: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        a: MatRef<'_, T>,
+        b: MatRef<'_, T>,
+    ) -> Result<(), Error> {
+        blas::gemm(c, beta, alpha, a, b)
+    }
+
+    /// `C ← α Xᵀ diag(w) X + β C`, symmetric, both triangles written (w = 1 when `None`).
+    /// Shapes: x n×d with contiguous rows, w n, c d×d. `work` as [`blas::gram_workspace_len`].
+    ///
+    /// # Errors
+    /// Shape, layout or workspace.
+    fn gram(
+        &self,
+        c: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        x: MatRef<'_, T>,
+        weights: Option<&[T]>,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        blas::gram(c, beta, alpha, x, weights, work)
+    }
+
+    /// All weighted Gram matrices at once, packed:
+    /// `out[i, k(a, b)] ← α Σ_s ν[s, i] x[s, a] x[s, b] + β out[i, k(a, b)]`,
+    /// k(a, b) = a(a+1)/2 + b for a ≥ b. Shapes: x n×d, ν n×m, out m × d(d+1)/2, all with
+    /// contiguous rows. `work` as [`blas::packed_grams_workspace_len`].
+    /// m·n·d(d+1) FLOPs: only the lower triangles are formed.
+    ///
+    /// # Errors
+    /// Shape, layout or workspace.
+    fn packed_grams(
+        &self,
+        out: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        x: MatRef<'_, T>,
+        nu: MatRef<'_, T>,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        blas::packed_grams(out, beta, alpha, x, nu, work)
+    }
+
+    /// Cholesky factorisation in place, A + λI = L Lᵀ: reads the lower triangle, writes L there;
+    /// the strict upper triangle is set to zero. Shape d×d, contiguous rows.
+    ///
+    /// # Errors
+    /// Shape, layout, [`Error::NotPositiveDefinite`].
+    fn cholesky(&self, a: MatMut<'_, T>, damping: T) -> Result<(), Error> {
+        factor::cholesky(a, damping)
+    }
+
+    /// `B ← (L Lᵀ)⁻¹ B` with the factor of [`Backend::cholesky`]. Shapes: l d×d, b d×k, contiguous rows.
+    ///
+    /// # Errors
+    /// Shape or layout.
+    fn cholesky_solve(&self, b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
+        factor::cholesky_solve(b, l)
+    }
+
+    /// `A ← (A + λI)⁻¹`, symmetric positive definite, in place through Cholesky: reads the lower
+    /// triangle, writes both. Shape d×d, contiguous rows. `work` as [`factor::spd_inverse_workspace_len`].
+    ///
+    /// # Errors
+    /// Shape, layout, workspace, [`Error::NotPositiveDefinite`].
+    fn spd_inverse(&self, a: MatMut<'_, T>, damping: T, work: &mut [T]) -> Result<(), Error> {
+        factor::spd_inverse(a, damping, work)
+    }
+
+    /// Symmetric eigendecomposition `A = U diag(values) Uᵀ`, eigenvalues ascending, eigenvectors in
+    /// the columns of `a` on return; reads the lower triangle. `work` as [`factor::eigh_workspace_len`].
+    ///
+    /// # Errors
+    /// Shape, layout, workspace, [`Error::NonFinite`], [`Error::NoConvergence`].
+    fn eigh(&self, a: MatMut<'_, T>, values: &mut [T], work: &mut [T]) -> Result<(), Error> {
+        factor::eigh(a, values, work)
+    }
+
+    /// `block_i ← block_i + λI = L_i L_iᵀ` for every packed row of `blocks` (m × d(d+1)/2), in place.
+    ///
+    /// # Errors
+    /// Shape, layout, [`Error::NotPositiveDefinite`] naming the block.
+    fn packed_cholesky(&self, blocks: MatMut<'_, T>, d: usize, damping: T) -> Result<(), Error> {
+        factor::packed_cholesky(blocks, d, damping)
+    }
+
+    /// `v_i ← (L_i L_iᵀ)⁻¹ v_i` for every row of v (m×d) with the factors of [`Backend::packed_cholesky`].
+    ///
+    /// # Errors
+    /// Shape or layout.
+    fn packed_cholesky_solve(&self, v: MatMut<'_, T>, factors: MatRef<'_, T>) -> Result<(), Error> {
+        factor::packed_cholesky_solve(v, factors)
+    }
+
+    /// `block_i ← (block_i + λI)⁻¹` for every packed row of `blocks` (m × d(d+1)/2), in place.
+    /// `work` as [`factor::packed_inverse_workspace_len`].
+    ///
+    /// # Errors
+    /// Shape, layout, workspace, [`Error::NotPositiveDefinite`] naming the block.
+    fn packed_inverse(
+        &self,
+        blocks: MatMut<'_, T>,
+        d: usize,
+        damping: T,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        factor::packed_inverse(blocks, d, damping, work)
+    }
+
+    /// `out_i ← block_i v_i` for every row i: symmetric packed blocks (m × d(d+1)/2), v and out m×d.
+    ///
+    /// # Errors
+    /// Shape or layout.
+    fn packed_symv(
+        &self,
+        out: MatMut<'_, T>,
+        blocks: MatRef<'_, T>,
+        v: MatRef<'_, T>,
+    ) -> Result<(), Error> {
+        blas::packed_symv(out, blocks, v)
+    }
+
+    /// The m small systems of the sample-space route that share one Gram matrix:
+    /// column i of z ← (λ'I + S_i K S_i)⁻¹ (column i of z), S_i = diag(s[:, i]).
+    /// Shapes: k n×n symmetric (both triangles), s n×m, z n×m (right sides in, solutions out), all
+    /// with contiguous rows. Needs λ' > 0 or positive definite systems; s_si = 0 is harmless with
+    /// λ' > 0. `work` as [`factor::scaled_gram_solve_workspace_len`].
+    ///
+    /// # Errors
+    /// Shape, layout, workspace, [`Error::NotPositiveDefinite`] naming the column.
+    fn scaled_gram_solve(
+        &self,
+        z: MatMut<'_, T>,
+        k: MatRef<'_, T>,
+        s: MatRef<'_, T>,
+        damping: T,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        factor::scaled_gram_solve(z, k, s, damping, work)
+    }
+}
+
+/// The sequential backend of the core: safe, allocation-free, no_std.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Portable;
+
+impl<T: Real> Backend<T> for Portable {}

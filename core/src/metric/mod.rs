@@ -1,0 +1,2 @@
+//! Relative Fisher information metrics.
+pub mod neuron;

@@ -1,0 +1,172 @@
+//! The scalar trait: `f32` and `f64`, nothing else.
+
+use core::fmt::{Debug, Display};
+use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
+
+/// A real scalar: every routine of the core has one body, generic over this trait.
+///
+/// Arithmetic is plain (no contraction into fused operations), so the same expression has the same
+/// bits on every processor. Elementary functions are the crate's own polynomials ([`crate::math`]).
+pub trait Real:
+    Copy
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Debug
+    + Display
+    + Send
+    + Sync
+    + 'static
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// 2.
+    const TWO: Self;
+    /// ½.
+    const HALF: Self;
+    /// The distance from 1 to the next larger number.
+    const EPSILON: Self;
+    /// The smallest positive normal number.
+    const MIN_POSITIVE: Self;
+    /// The largest finite number.
+    const MAX: Self;
+    /// Positive infinity.
+    const INFINITY: Self;
+    /// Not a number.
+    const NAN: Self;
+
+    /// The nearest number of this type.
+    fn from_f64(x: f64) -> Self;
+    /// The same number in double precision.
+    fn to_f64(self) -> f64;
+    /// The nearest number of this type to a count.
+    fn from_usize(n: usize) -> Self;
+    /// |self|.
+    fn abs(self) -> Self;
+    /// The correctly rounded square root; NaN below 0.
+    fn sqrt(self) -> Self;
+    /// Neither NaN nor infinite.
+    fn is_finite(self) -> bool;
+    /// The magnitude of self with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+    /// eˣ, ≤ 2 ulp.
+    fn exp(self) -> Self;
+    /// eˣ − 1, ≤ 2 ulp.
+    fn exp_m1(self) -> Self;
+    /// ln x, ≤ 2 ulp.
+    fn ln(self) -> Self;
+    /// ln(1 + x), ≤ 2 ulp.
+    fn ln_1p(self) -> Self;
+    /// tanh x, ≤ 2 ulp.
+    fn tanh(self) -> Self;
+    /// sigm x = 1/(1 + e⁻ˣ), ≤ 2 ulp.
+    fn sigm(self) -> Self;
+    /// selfᵖ for self ≥ 0.
+    fn powf(self, p: Self) -> Self;
+
+    /// The larger of two numbers; `other` when self is NaN.
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        if self > other { self } else { other }
+    }
+    /// The smaller of two numbers; `other` when self is NaN.
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        if self < other { self } else { other }
+    }
+}
+
+macro_rules! impl_real {
+    ($t:ident, $sqrt:path, $exp:path, $expm1:path, $ln:path, $ln1p:path, $tanh:path, $pow:path) => {
+        impl Real for $t {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const TWO: Self = 2.0;
+            const HALF: Self = 0.5;
+            const EPSILON: Self = $t::EPSILON;
+            const MIN_POSITIVE: Self = $t::MIN_POSITIVE;
+            const MAX: Self = $t::MAX;
+            const INFINITY: Self = $t::INFINITY;
+            const NAN: Self = $t::NAN;
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn from_usize(n: usize) -> Self {
+                n as $t
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                $t::abs(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                $sqrt(self)
+            }
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                $t::is_finite(self)
+            }
+            #[inline(always)]
+            fn copysign(self, sign: Self) -> Self {
+                $t::copysign(self, sign)
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $exp(self)
+            }
+            #[inline(always)]
+            fn exp_m1(self) -> Self {
+                $expm1(self)
+            }
+            #[inline(always)]
+            fn ln(self) -> Self {
+                $ln(self)
+            }
+            #[inline(always)]
+            fn ln_1p(self) -> Self {
+                $ln1p(self)
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                $tanh(self)
+            }
+            #[inline(always)]
+            fn sigm(self) -> Self {
+                1.0 / (1.0 + $exp(-self))
+            }
+            #[inline(always)]
+            fn powf(self, p: Self) -> Self {
+                $pow(self, p)
+            }
+        }
+    };
+}
+
+impl_real!(
+    f32,
+    libm::sqrtf,
+    libm::expf,
+    libm::expm1f,
+    libm::logf,
+    libm::log1pf,
+    libm::tanhf,
+    libm::powf
+);
+impl_real!(f64, libm::sqrt, libm::exp, libm::expm1, libm::log, libm::log1p, libm::tanh, libm::pow);
