@@ -1,2 +1,75 @@
-//! p
-fn main() {}
+//! The project's checks, one job each: `cargo ci JOB`, `cargo ci all`, `cargo ci list`.
+//!
+//! Everything a hosted pipeline runs is a job here, so that it runs the same on a developer's
+//! machine. A job prints what it runs, streams the output of its commands, and ends with one line
+//! that says pass or the reason of the failure.
+
+mod debian;
+mod jobs;
+mod msrv;
+mod no_panic;
+mod repository;
+mod sources;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+use jobs::Job;
+
+/// Arguments of `cargo ci`.
+#[derive(Parser)]
+#[command(name = "cargo ci", about = "Runs the project's checks")]
+struct Arguments {
+    /// The jobs to run, in this order; `all` for every one of them, `list` to see them.
+    #[arg(required = true)]
+    jobs: Vec<String>,
+}
+
+/// The outcome of a job: nothing, or why it failed.
+type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut chosen: Vec<&Job> = Vec::new();
+    for name in &arguments.jobs {
+        match name.as_str() {
+            "list" => {
+                for job in jobs::JOBS {
+                    println!("{:12} {}", job.name, job.purpose);
+                }
+                return ExitCode::SUCCESS;
+            }
+            "all" => chosen.extend(jobs::JOBS),
+            name => match jobs::JOBS.iter().find(|job| job.name == name) {
+                Some(job) => chosen.push(job),
+                None => {
+                    eprintln!("ci: no job named '{name}'; `cargo ci list` names them");
+                    return ExitCode::from(2);
+                }
+            },
+        }
+    }
+
+    let mut failures = Vec::new();
+    for job in chosen {
+        println!("\n=== {}: {}", job.name, job.purpose);
+        let start = Instant::now();
+        let outcome = (job.run)();
+        let seconds = start.elapsed().as_secs_f64();
+        match outcome {
+            Ok(()) => println!("--- {}: pass ({seconds:.0} s)", job.name),
+            Err(reason) => {
+                println!("--- {}: FAIL ({seconds:.0} s): {reason}", job.name);
+                failures.push(job.name);
+            }
+        }
+    }
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        println!("\nfailed: {}", failures.join(", "));
+        ExitCode::FAILURE
+    }
+}

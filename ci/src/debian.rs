@@ -1,0 +1,58 @@
+//! Builds that need the standard library's sources: the compiler of Debian's `rustc-web` packages.
+//!
+//! A rustup tool chain without its `rust-src` component and targets cannot build `core` for another
+//! target; Debian ships both as ordinary packages.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Outcome;
+use crate::repository::{self, run};
+
+/// The packages that bring the compiler, cargo and the library sources.
+const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+
+/// Targets that have no std and no operating system.
+const BARE_TARGETS: [&str; 1] = ["thumbv7em-none-eabihf"];
+
+/// Installs the packages where they are missing.
+fn install() -> Outcome {
+    let present = |package: &str| {
+        Command::new("dpkg").args(["-s", package]).output().is_ok_and(|o| o.status.success())
+    };
+    if PACKAGES.iter().all(|package| present(package)) {
+        return Ok(());
+    }
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq"]);
+    run(update)?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(PACKAGES);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run(install)
+        .map_err(|e| format!("{e}; this job needs the Debian packages {}", PACKAGES.join(", ")))
+}
+
+/// Builds the core for targets without std, against `core` alone (no `alloc`).
+pub(crate) fn no_std() -> Outcome {
+    install()?;
+    let (cargo, rustc) = ("/usr/bin/cargo", "/usr/bin/rustc");
+    if !Path::new(rustc).exists() {
+        return Err(format!("{rustc} is missing though its package is installed"));
+    }
+    for target in BARE_TARGETS {
+        let mut build = repository::command(
+            cargo,
+            &["build", "--release", "-Zbuild-std=core", "--target", target, "-p", "relfisher-core"],
+        );
+        build
+            .env("RUSTC", rustc)
+            // Unlocks -Zbuild-std on a stable compiler; the crate itself uses stable features only.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_TARGET_DIR", repository::root().join("target/no-std"))
+            .env_remove("CARGO")
+            .env_remove("RUSTUP_TOOLCHAIN");
+        run(build)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The list of jobs.
+
+use crate::repository::{cargo, command, run};
+use crate::{Outcome, debian, msrv, no_panic, sources};
+
+/// One check.
+pub(crate) struct Job {
+    /// What `cargo ci` calls it.
+    pub(crate) name: &'static str,
+    /// What it proves.
+    pub(crate) purpose: &'static str,
+    /// Runs it.
+    pub(crate) run: fn() -> Outcome,
+}
+
+/// Every job, in the order of `cargo ci all`: cheap ones first.
+pub(crate) const JOBS: &[Job] = &[
+    Job { name: "fmt", purpose: "the sources are formatted", run: fmt },
+    Job { name: "sources", purpose: "size limits and forbidden constructs", run: sources::check },
+    Job { name: "lint", purpose: "clippy, warnings denied, all targets", run: lint },
+    Job { name: "test", purpose: "all tests and doc examples, optimised", run: test },
+    Job { name: "test-checked", purpose: "core with overflow checks on", run: test_checked },
+    Job { name: "docs", purpose: "documentation builds, warnings denied", run: docs },
+    Job { name: "msrv", purpose: "no dependency or call needs a newer Rust", run: msrv::check },
+    Job { name: "no-panic", purpose: "no panic is reachable in core", run: no_panic::prove },
+    Job { name: "no-std", purpose: "core builds for a target without std", run: debian::no_std },
+    Job { name: "accuracy", purpose: "golden cases and the oracle ladder", run: accuracy },
+    Job {
+        name: "bench-smoke",
+        purpose: "every benchmark's answer is checked once",
+        run: bench_smoke,
+    },
+];
+
+fn fmt() -> Outcome {
+    cargo(&["fmt", "--all", "--check"])
+}
+
+fn lint() -> Outcome {
+    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn test() -> Outcome {
+    cargo(&["test", "--release", "--workspace"])
+}
+
+/// Debug assertions and overflow checks are on in the dev profile, and only there.
+fn test_checked() -> Outcome {
+    cargo(&["test", "-p", "relfisher-core"])
+}
+
+fn docs() -> Outcome {
+    let mut doc = command("cargo", &["doc", "--release", "--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    run(doc)
+}
+
+/// The subset of the tests that compares with independent numbers, named so that a failure of
+/// accuracy is told apart from any other.
+fn accuracy() -> Outcome {
+    cargo(&[
+        "test",
+        "--release",
+        "-p",
+        "relfisher-tests",
+        "--test",
+        "golden",
+        "--test",
+        "metric_ladder",
+    ])
+}
+
+/// Criterion's test mode runs every benchmark body once: their answer checks run, nothing is timed.
+fn bench_smoke() -> Outcome {
+    cargo(&["bench", "-p", "relfisher-bench", "--", "--test"])
+}

@@ -1,0 +1,55 @@
+//! The checkout: its root, and commands run in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Outcome;
+
+/// The root of the checkout that this program was built from.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// A command that will run in the root.
+pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command with its output passed on, and says what failed.
+pub(crate) fn run(mut command: Command) -> Outcome {
+    let line = describe(&command);
+    println!("$ {line}");
+    let status = command.status().map_err(|e| format!("`{line}` did not start: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{line}` ended with {status}")) }
+}
+
+/// Runs cargo with the tool chain that runs this program.
+pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
+    run(command("cargo", arguments))
+}
+
+/// Runs a command and returns what it printed.
+pub(crate) fn output(mut command: Command) -> Result<String, String> {
+    let line = describe(&command);
+    let result = command.output().map_err(|e| format!("`{line}` did not start: {e}"))?;
+    if !result.status.success() {
+        return Err(format!(
+            "`{line}` ended with {}\n{}",
+            result.status,
+            String::from_utf8_lossy(&result.stderr)
+        ));
+    }
+    Ok(String::from_utf8_lossy(&result.stdout).into_owned())
+}
+
+fn describe(command: &Command) -> String {
+    let mut line = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}
