@@ -1,1 +1,5 @@
-//! To be written.
+//! Elementary functions of the core: polynomials of its own, one body for `f32` and `f64`.
+
+mod sigmoid;
+
+pub use sigmoid::{sech2, sigm_complement, sigm_variance, softplus};
