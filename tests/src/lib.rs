@@ -1,1 +1,12 @@
-//! placeholder
+//! Oracles, tolerances and helpers for the tests of relfisher.
+//!
+//! - [`tolerance`]: the only home of tolerances, with a reason for each.
+//! - [`oracle`]: slow, obvious computations that share no formula with what they check.
+//! - [`compare`]: error measures and assertions; [`random`]: deterministic inputs;
+//!   [`real`]: NaN-filled buffers and the macro that stamps a test for both dtypes.
+
+pub mod compare;
+pub mod oracle;
+pub mod random;
+pub mod real;
+pub mod tolerance;

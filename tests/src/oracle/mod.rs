@@ -1,0 +1,8 @@
+//! Oracles: slow, obvious, in f64, and independent of the formulas that they check.
+
+pub mod dense;
+pub mod dual;
+pub mod enumeration;
+pub mod finite_difference;
+pub mod quadrature;
+pub mod response;

@@ -1,0 +1,240 @@
+//! The only home of tolerances.
+//!
+//! An entry says how far a routine may be from an oracle and why. Bounds scale with the machine
+//! epsilon ε of the dtype and, where rounding errors add up, with the dimension `n` that the test
+//! passes (the length of the longest reduction). Look one up with [`tolerance`]; a missing entry
+//! is a panic, so that no test can invent its own number. Each test file has its own table.
+
+use relfisher_core::Real;
+
+/// What a result is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oracle {
+    /// The definition: outcomes enumerated, or Gauss–Hermite quadrature.
+    Definition,
+    /// Derivatives by dual numbers.
+    Dual,
+    /// Derivatives by central differences.
+    FiniteDifference,
+    /// Naive dense algebra in f64.
+    Dense,
+    /// The same routine in f64, or an f64 reference rounded.
+    HigherPrecision,
+    /// `libm`, evaluated in f64 and rounded (in ulp).
+    Libm,
+    /// A golden case computed by other packages.
+    Golden,
+    /// Another route to the same number inside relfisher.
+    Sibling,
+    /// An identity that must hold (a residual, an invariance).
+    Identity,
+    /// A random estimate.
+    MonteCarlo,
+}
+
+/// How large an error may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// A count of units in the last place.
+    Ulp(f64),
+    /// c·ε.
+    Epsilons(f64),
+    /// c·ε·√n: independent rounding errors.
+    EpsilonsSqrt(f64),
+    /// c·ε·n: the worst case of a sum.
+    EpsilonsLinear(f64),
+    /// A number, whatever the dtype.
+    Fixed(f64),
+}
+
+/// Which dtypes an entry is for; an entry for one dtype goes before one for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// f32 and f64.
+    Both,
+    /// Only f32.
+    F32,
+    /// Only f64.
+    F64,
+}
+
+/// One row of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The routine or quantity.
+    pub routine: &'static str,
+    /// What it is compared with.
+    pub oracle: Oracle,
+    /// The dtypes.
+    pub dtype: Dtype,
+    /// The bound.
+    pub bound: Bound,
+    /// Why this bound and no smaller one.
+    pub reason: &'static str,
+}
+
+const fn entry(
+    routine: &'static str,
+    oracle: Oracle,
+    dtype: Dtype,
+    bound: Bound,
+    reason: &'static str,
+) -> Entry {
+    Entry { routine, oracle, dtype, bound, reason }
+}
+
+use Bound::{Epsilons, EpsilonsLinear, EpsilonsSqrt, Fixed, Ulp};
+use Dtype::{Both, F32, F64};
+use Oracle::{
+    Definition, Dense, Dual, FiniteDifference, Golden, HigherPrecision, Identity, Libm, MonteCarlo,
+    Sibling,
+};
+
+/// Elementary functions and ν (`tests/{math,neuron}.rs`).
+const MATH: &[Entry] = &[
+    entry("exp", Libm, Both, Ulp(2.0), "the contract of `Real`: at most 2 ulp"),
+    entry("exp_m1", Libm, Both, Ulp(2.0), "the contract of `Real`: at most 2 ulp"),
+    entry("ln", Libm, Both, Ulp(2.0), "the contract of `Real`: at most 2 ulp"),
+    entry("ln_1p", Libm, Both, Ulp(2.0), "the contract of `Real`: at most 2 ulp"),
+    entry("tanh", Libm, Both, Ulp(2.0), "the contract of `Real`: at most 2 ulp"),
+    entry("sigm", Libm, Both, Ulp(2.0), "the contract of `Real`: at most 2 ulp"),
+];
+
+/// Products, factorisations and Kronecker algebra (`tests/{blas,factor,kron}.rs`).
+const LINALG: &[Entry] = &[
+    entry("gemm", Dense, Both, EpsilonsLinear(4.0), "n products and sums, each rounded"),
+    entry("gram", Dense, Both, EpsilonsLinear(4.0), "as gemm, and one product with the weight"),
+    entry("cholesky", Identity, Both, EpsilonsLinear(8.0), "backward error of Cholesky, relative"),
+];
+
+/// Layers, two layers, the routes of the damped solve (`tests/{layer,route}.rs`).
+const METRIC: &[Entry] = &[];
+
+/// The executor (`tests/executor.rs`).
+const EXECUTOR: &[Entry] = &[];
+
+/// Networks and file formats (`tests/{gradient,format}.rs`).
+const NETWORK: &[Entry] = &[
+    entry("gradient", Dual, F64, Fixed(1e-11), "a few hundred operations in depth, each ε"),
+    entry(
+        "gradient",
+        FiniteDifference,
+        F64,
+        Fixed(1e-7),
+        "central differences with h ≈ ε^⅓: error h² plus ε/h",
+    ),
+];
+
+/// Optimisers (`tests/optimizer.rs`).
+const OPTIMIZER: &[Entry] = &[];
+
+/// The program (`tests/{cli,resume}.rs`).
+const PROGRAM: &[Entry] = &[];
+
+/// Proof from the definition (`tests/{golden,metric_ladder,invariance,properties}.rs`) and the
+/// oracles' own tests.
+const PROOF: &[Entry] = &[
+    entry("oracle", Identity, Both, Fixed(1e-12), "f64 oracles on well conditioned inputs"),
+    entry("oracle", FiniteDifference, Both, Fixed(1e-9), "Richardson-extrapolated differences"),
+    entry(
+        "ladder: per sample",
+        Definition,
+        Both,
+        EpsilonsLinear(16.0),
+        "t is a sum of n products; ν amplifies its error by at most |t|·2, the oracle's own \
+         rounding in f64 is the rest",
+    ),
+    entry(
+        "ladder: structured",
+        Dense,
+        Both,
+        EpsilonsLinear(16.0),
+        "sums over n terms in another order",
+    ),
+    entry(
+        "ladder: two layers",
+        Definition,
+        Both,
+        EpsilonsLinear(64.0),
+        "two nested sums and the Jacobian between them",
+    ),
+    entry("rfim", Golden, F64, Fixed(1e-12), "acceptance: 1e-12 relative max-norm"),
+    entry(
+        "rfim",
+        Golden,
+        F32,
+        EpsilonsLinear(8.0),
+        "t is a sum of n rounded products of rounded inputs, amplified by ν′/ν ≤ 2",
+    ),
+    entry("grad", Golden, F64, Fixed(1e-9), "the golden cases' own tolerance"),
+    entry("invariance", Identity, F64, Fixed(1e-10), "products with a Jacobian of condition ≤ 10²"),
+    entry("invariance", Identity, F32, Fixed(2e-4), "the same in f32: 1e3·ε"),
+];
+
+const TABLES: &[&[Entry]] = &[MATH, LINALG, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
+
+/// The entry for a routine, an oracle and a dtype.
+///
+/// # Panics
+/// When there is none.
+pub fn lookup<T: Real>(routine: &str, oracle: Oracle) -> &'static Entry {
+    let single = T::EPSILON.to_f64() > 1e-10;
+    TABLES
+        .iter()
+        .flat_map(|t| t.iter())
+        .find(|e| {
+            e.routine == routine
+                && e.oracle == oracle
+                && match e.dtype {
+                    Both => true,
+                    F32 => single,
+                    F64 => !single,
+                }
+        })
+        .unwrap_or_else(|| panic!("tolerance.rs has no entry for {routine:?} against {oracle:?}"))
+}
+
+/// The bound for a routine of dimension `n` in dtype `T`, as a number: ulps for [`Bound::Ulp`], a
+/// relative error for the others.
+///
+/// # Panics
+/// When the table has no entry.
+pub fn tolerance<T: Real>(routine: &str, oracle: Oracle, n: usize) -> f64 {
+    let (epsilon, n) = (T::EPSILON.to_f64(), n.max(1) as f64);
+    match lookup::<T>(routine, oracle).bound {
+        Ulp(c) => c,
+        Epsilons(c) => c * epsilon,
+        EpsilonsSqrt(c) => c * epsilon * n.sqrt(),
+        EpsilonsLinear(c) => c * epsilon * n,
+        Fixed(c) => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_unique_and_reasoned() {
+        let all: Vec<&Entry> = TABLES.iter().flat_map(|t| t.iter()).collect();
+        for (i, a) in all.iter().enumerate() {
+            assert!(a.reason.len() > 10, "{}: no reason", a.routine);
+            for b in all.iter().skip(i + 1) {
+                assert!(
+                    (a.routine, a.oracle, a.dtype) != (b.routine, b.oracle, b.dtype),
+                    "{} has two entries",
+                    a.routine
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_scale() {
+        assert_eq!(tolerance::<f64>("gemm", Dense, 10), 40.0 * f64::EPSILON);
+        assert_eq!(tolerance::<f32>("gemm", Dense, 1), 4.0 * f64::from(f32::EPSILON));
+        let unused = [Sibling, MonteCarlo, HigherPrecision];
+        assert_eq!(unused.len(), 3);
+        assert_eq!((Epsilons(1.0), EpsilonsSqrt(1.0)), (Epsilons(1.0), EpsilonsSqrt(1.0)));
+    }
+}
