@@ -1,0 +1,36 @@
+//! Clipping of steps.
+
+use crate::error::check_len;
+use crate::metric::support::dot;
+use crate::{Error, Real};
+
+/// `Σ a_j b_j` in a fixed order: with a natural gradient v = F⁻¹g, vᵀFv ≈ vᵀg.
+///
+/// # Errors
+/// [`Error::Shape`].
+#[inline(always)]
+pub fn inner_product<T: Real>(a: &[T], b: &[T]) -> Result<T, Error> {
+    check_len("inner_product: b", a.len(), b.len())?;
+    Ok(dot(a, b))
+}
+
+/// `ν = min(1, √(κ/(γ² vᵀFv)))`: the factor that keeps the step γv within the quadratic
+/// Kullback–Leibler estimate κ (J. Ba, R. Grosse, J. Martens, 2017; MATH.md §4). 1 for a direction
+/// without curvature, 0 for one whose curvature overflows.
+///
+/// ```
+/// use relfisher_core::optim::kl_clip;
+/// assert_eq!(kl_clip(1.0, 4.0, 1e-2), 0.05);
+/// assert_eq!(kl_clip(1e-3, 4.0, 1e-2), 1.0);
+/// ```
+///
+/// With `curvature` NaN the result is NaN.
+pub fn kl_clip<T: Real>(learning_rate: T, curvature: T, bound: T) -> T {
+    let size = learning_rate * learning_rate * curvature;
+    if size <= bound { T::ONE } else { (bound / size).sqrt() }
+}
+
+/// `min(1, bound/norm)`: the factor that keeps a vector of this norm within the bound.
+pub fn norm_clip<T: Real>(norm: T, bound: T) -> T {
+    if norm <= bound { T::ONE } else { bound / norm }
+}
