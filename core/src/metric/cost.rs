@@ -155,9 +155,7 @@ impl Cost {
 pub fn construction_efficiency(how: Construction, m: usize, d: usize, n: usize) -> f64 {
     let (m, d, n) = (at_least_one(m), at_least_one(d), at_least_one(n));
     match how {
-        Construction::PairProducts => {
-            1.0 / (1.0 + PAIR_FORMING / m + PAIR_PANEL / n)
-        }
+        Construction::PairProducts => 1.0 / (1.0 + PAIR_FORMING / m + PAIR_PANEL / n),
         Construction::PerNeuron => 1.0 / (1.0 + NEURON_CALL / (d * d) + NEURON_PANEL / n),
     }
 }
@@ -193,8 +191,7 @@ pub fn choose_construction(m: usize, d: usize, n: usize) -> Construction {
 
 /// The cost of one step by a route.
 pub fn cost(problem: &Problem, route: Route) -> Cost {
-    let (m, d, n) =
-        (problem.outputs as f64, problem.inputs as f64, problem.samples as f64);
+    let (m, d, n) = (problem.outputs as f64, problem.inputs as f64, problem.samples as f64);
     let size = problem.element_bytes as f64;
     let share = 1.0 / at_least_one(problem.refresh);
     let small = smallest(m, d, n);
@@ -215,7 +212,11 @@ pub fn cost(problem: &Problem, route: Route) -> Cost {
         (Route::Block, LayerKind::Softmax) => {
             let full = m * d;
             let mut refresh = Cost::ZERO;
-            refresh.add(n * m * (m + 1.0) * d * d, product_efficiency(d.min(n)), size * full * full);
+            refresh.add(
+                n * m * (m + 1.0) * d * d,
+                product_efficiency(d.min(n)),
+                size * full * full,
+            );
             let factor = full * full * full / 3.0;
             refresh.add(factor, factor_efficiency(full), 2.0 * size * full * full);
             let mut apply = Cost::ZERO;
@@ -226,7 +227,11 @@ pub fn cost(problem: &Problem, route: Route) -> Cost {
         (Route::Sample, LayerKind::Nonlinear) => {
             let mut c = products(m, d, n, small, size);
             c.add(2.0 * n * n * d, product_efficiency(d.min(n)), size * n * n);
-            c.add(m * (n * n * n / 3.0 + 3.0 * n * n), factor_efficiency(n), 3.0 * size * m * n * n);
+            c.add(
+                m * (n * n * n / 3.0 + 3.0 * n * n),
+                factor_efficiency(n),
+                3.0 * size * m * n * n,
+            );
             c.memory = size * (2.0 * n * n + 2.0 * n * m);
             c
         }
@@ -234,7 +239,11 @@ pub fn cost(problem: &Problem, route: Route) -> Cost {
             let order = n * (m - 1.0).max(0.0);
             let mut c = products(m, d, n, small, size);
             c.add(2.0 * n * n * d, product_efficiency(d.min(n)), size * n * n);
-            c.add((2.0 * m + 1.0) * order * order, product_efficiency(m), 2.0 * size * order * order);
+            c.add(
+                (2.0 * m + 1.0) * order * order,
+                product_efficiency(m),
+                2.0 * size * order * order,
+            );
             c.add(
                 order * order * order / 3.0 + 2.0 * order * order,
                 factor_efficiency(order),
@@ -255,7 +264,11 @@ pub fn cost(problem: &Problem, route: Route) -> Cost {
             refresh.add(n * d * d, product_efficiency(d.min(n)), size * (d * d + n * d));
             refresh.add(10.0 * d * d * d, factor_efficiency(d), 4.0 * size * d * d);
             let mut apply = Cost::ZERO;
-            apply.add(4.0 * m * d * d, product_efficiency(m.min(d)), size * (2.0 * d * d + 4.0 * m * d));
+            apply.add(
+                4.0 * m * d * d,
+                product_efficiency(m.min(d)),
+                size * (2.0 * d * d + 4.0 * m * d),
+            );
             apply.memory = size * (d * d + 2.0 * m * d);
             if kind == LayerKind::Softmax {
                 refresh.add(10.0 * m * m * m + 2.0 * n * m * m, factor_efficiency(m), size * m * m);

@@ -110,9 +110,7 @@ pub trait LayerMetric<T: Real> {
 
     /// The scratch of [`Self::multiply`] and [`Self::quadratic_form`]: n·m and that of the response.
     fn multiply_workspace_len(&self) -> usize {
-        self.samples()
-            .saturating_mul(self.outputs())
-            .saturating_add(self.respond_workspace_len())
+        self.samples().saturating_mul(self.outputs()).saturating_add(self.respond_workspace_len())
     }
 
     /// `Out ← Ḡ V`, m × d̃, in two products; the metric is never formed. 4·n·m·d̃ FLOPs.

@@ -173,7 +173,9 @@ impl<'a, T: Real> NonlinearMetric<'a, T> {
     pub const fn solve_workspace_len(n: usize, m: usize, d: usize, route: Route) -> usize {
         match route {
             Route::Sample => sample::workspace_len(n, m, d),
-            Route::ConjugateGradient => conjugate_gradient::workspace_len(m, d, n.saturating_mul(m)),
+            Route::ConjugateGradient => {
+                conjugate_gradient::workspace_len(m, d, n.saturating_mul(m))
+            }
             Route::Block => m
                 .saturating_mul(packed_len(d))
                 .saturating_add(blas::packed_grams_workspace_len(n, m, d)),

@@ -3,8 +3,8 @@
 use super::super::cost::{self, LayerKind, Route};
 use super::super::route::{block, conjugate_gradient, kronecker, sample};
 use super::super::support::{carve, check_finite, copy};
-use super::{Coupling, LayerMetric, ResponseMetric, SolveOptions, check_samples};
 use super::dense_workspace_len;
+use super::{Coupling, LayerMetric, ResponseMetric, SolveOptions, check_samples};
 use crate::error::{check_len, take_work};
 use crate::{Backend, Error, MatMut, MatRef, Real};
 
@@ -90,7 +90,13 @@ impl<'a, T: Real> SoftmaxMetric<'a, T> {
                 let mut rest = work;
                 let matrix = carve(&mut rest, full.saturating_mul(full))?;
                 let column = carve(&mut rest, full)?;
-                block::softmax_build(backend, MatMut::new(matrix, full, full)?, self, T::ZERO, rest)?;
+                block::softmax_build(
+                    backend,
+                    MatMut::new(matrix, full, full)?,
+                    self,
+                    T::ZERO,
+                    rest,
+                )?;
                 block::softmax_factor(backend, MatMut::new(matrix, full, full)?, damping)?;
                 copy(&mut MatMut::new(column, c, d)?, g);
                 let factor = MatRef::new(matrix, full, full)?;
@@ -126,7 +132,9 @@ impl<'a, T: Real> SoftmaxMetric<'a, T> {
     pub const fn solve_workspace_len(n: usize, c: usize, d: usize, route: Route) -> usize {
         match route {
             Route::Sample => sample::softmax_workspace_len(n, c),
-            Route::ConjugateGradient => conjugate_gradient::workspace_len(c, d, n.saturating_mul(c)),
+            Route::ConjugateGradient => {
+                conjugate_gradient::workspace_len(c, d, n.saturating_mul(c))
+            }
             Route::Block => {
                 let full = c.saturating_mul(d);
                 full.saturating_mul(full)

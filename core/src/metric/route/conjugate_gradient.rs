@@ -5,9 +5,7 @@
 //! is two matrix products (M. R. Hestenes, E. Stiefel, 1952).
 
 use super::super::layer::{Coupling, LayerMetric};
-use super::super::support::{
-    carve, check_finite, check_matrix, check_positive_damping, copy, dot,
-};
+use super::super::support::{carve, check_finite, check_matrix, check_positive_damping, copy, dot};
 use crate::error::take_work;
 use crate::{Backend, Error, MatMut, MatRef, Real};
 
