@@ -1,52 +1,20 @@
-//! To be written.
-use crate::{Error, MatMut, MatRef, Real};
-const NOT: Error = Error::Parameter { what: "not written yet" };
+//! Dense products: GEMM, weighted Gram matrices and their packed batches.
+//!
+//! One register tile ([`kernel`]) serves every product: 4 rows of the left factor against a packed
+//! panel of 16 columns, accumulated over blocks of [`KC`](kernel::KC) terms. What differs is how a
+//! panel is formed (columns of a matrix, weighted columns, products of pairs of columns) and where
+//! the tile is written (rows of a matrix, rows of a packed triangle). The order of every sum is
+//! fixed by the shapes alone.
 
-/// To be written.
-pub fn gemm<T: Real>(
-    _c: MatMut<'_, T>,
-    _beta: T,
-    _alpha: T,
-    _a: MatRef<'_, T>,
-    _b: MatRef<'_, T>,
-) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub fn gram<T: Real>(
-    _c: MatMut<'_, T>,
-    _beta: T,
-    _alpha: T,
-    _x: MatRef<'_, T>,
-    _w: Option<&[T]>,
-    _work: &mut [T],
-) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub const fn gram_workspace_len(_n: usize, _d: usize) -> usize {
-    0
-}
-/// To be written.
-pub fn packed_grams<T: Real>(
-    _out: MatMut<'_, T>,
-    _beta: T,
-    _alpha: T,
-    _x: MatRef<'_, T>,
-    _nu: MatRef<'_, T>,
-    _work: &mut [T],
-) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub const fn packed_grams_workspace_len(_n: usize, _m: usize, _d: usize) -> usize {
-    0
-}
-/// To be written.
-pub fn packed_symv<T: Real>(
-    _out: MatMut<'_, T>,
-    _blocks: MatRef<'_, T>,
-    _v: MatRef<'_, T>,
-) -> Result<(), Error> {
-    Err(NOT)
-}
+mod gemm;
+mod gram;
+pub(crate) mod kernel;
+mod packed;
+pub mod vector;
+
+pub use gemm::gemm;
+pub(crate) use gram::mirror;
+pub use gram::{gram, gram_workspace_len};
+pub use packed::{
+    PackedForm, packed_grams, packed_grams_by, packed_grams_workspace_len, packed_symv,
+};

@@ -1,70 +1,38 @@
-//! To be written.
-use crate::{Error, MatMut, MatRef, Real};
-const NOT: Error = Error::Parameter { what: "not written yet" };
+//! Factorisations and solves of symmetric positive definite matrices, and symmetric eigenvectors.
+//!
+//! Everything works in place on what the caller owns. A triangle is addressed by where its rows
+//! start ([`rows::Rows`]), so one body serves matrices with contiguous rows and packed triangles.
+//! Damping is added inside: the matrix that is factored is A + λI.
+//!
+//! A pivot must exceed [`pivot_tolerance`] times its own diagonal element A_jj + λ. Below that the
+//! subtraction has cancelled every digit: the matrix is singular to working precision, and the
+//! factorisation reports [`Error::NotPositiveDefinite`](crate::Error) instead of going on with
+//! noise. The test is relative to the diagonal element itself, so it does not depend on the
+//! scaling of rows and columns.
 
-/// To be written.
-pub fn cholesky<T: Real>(_a: MatMut<'_, T>, _damping: T) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub fn cholesky_solve<T: Real>(_b: MatMut<'_, T>, _l: MatRef<'_, T>) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub fn spd_inverse<T: Real>(_a: MatMut<'_, T>, _damping: T, _work: &mut [T]) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub const fn spd_inverse_workspace_len(_d: usize) -> usize {
-    0
-}
-/// To be written.
-pub fn eigh<T: Real>(_a: MatMut<'_, T>, _values: &mut [T], _work: &mut [T]) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub const fn eigh_workspace_len(_d: usize) -> usize {
-    0
-}
-/// To be written.
-pub fn packed_cholesky<T: Real>(
-    _blocks: MatMut<'_, T>,
-    _d: usize,
-    _damping: T,
-) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub fn packed_cholesky_solve<T: Real>(
-    _v: MatMut<'_, T>,
-    _factors: MatRef<'_, T>,
-) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub fn packed_inverse<T: Real>(
-    _blocks: MatMut<'_, T>,
-    _d: usize,
-    _damping: T,
-    _work: &mut [T],
-) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub const fn packed_inverse_workspace_len(_d: usize) -> usize {
-    0
-}
-/// To be written.
-pub fn scaled_gram_solve<T: Real>(
-    _z: MatMut<'_, T>,
-    _k: MatRef<'_, T>,
-    _s: MatRef<'_, T>,
-    _damping: T,
-    _work: &mut [T],
-) -> Result<(), Error> {
-    Err(NOT)
-}
-/// To be written.
-pub const fn scaled_gram_solve_workspace_len(_n: usize, _m: usize) -> usize {
-    0
+pub mod batch;
+mod cholesky;
+mod eigh;
+mod inverse;
+mod packed;
+pub(crate) mod rows;
+mod solve;
+
+pub use batch::{scaled_gram_solve, scaled_gram_solve_columns, scaled_gram_solve_workspace_len};
+pub use cholesky::{cholesky, log_determinant};
+pub use eigh::{eigh, eigh_workspace_len};
+pub use inverse::{spd_inverse, spd_inverse_workspace_len};
+pub use packed::{
+    packed_cholesky, packed_cholesky_solve, packed_inverse, packed_inverse_workspace_len,
+    packed_log_determinant,
+};
+pub use solve::{Triangular, cholesky_solve, triangular_solve_left, triangular_solve_right};
+
+use crate::Real;
+
+/// The smallest ratio of a pivot to its diagonal element that a factorisation of order d accepts:
+/// 4 √d ε, a few times the rounding error that the subtraction collects.
+#[inline(always)]
+pub fn pivot_tolerance<T: Real>(d: usize) -> T {
+    T::from_f64(4.0) * T::from_usize(d).sqrt() * T::EPSILON
 }

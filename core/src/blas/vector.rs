@@ -1,0 +1,110 @@
+//! Vector helpers with a fixed order of summation.
+//!
+//! Sums run in 32 independent lanes, so that LLVM turns them into vector code on any machine, and
+//! the lanes are added as a fixed binary tree: the result depends on the length only. Where two
+//! slices differ in length the shorter one counts.
+
+use crate::Real;
+
+const LANES: usize = 32;
+
+/// The sum of the lanes as a binary tree.
+#[inline(always)]
+pub(crate) fn tree<T: Real, const N: usize>(mut lanes: [T; N]) -> T {
+    let mut width = N / 2;
+    while width > 0 {
+        let upper = lanes;
+        for (x, y) in lanes.iter_mut().zip(upper.iter().skip(width)).take(width) {
+            *x += *y;
+        }
+        width /= 2;
+    }
+    lanes.first().copied().unwrap_or(T::ZERO)
+}
+
+/// Σᵢ xᵢ yᵢ.
+///
+/// ```
+/// assert_eq!(relfisher_core::blas::vector::dot(&[1.0, 2.0], &[3.0, 4.0]), 11.0);
+/// ```
+#[inline(always)]
+pub fn dot<T: Real>(x: &[T], y: &[T]) -> T {
+    let n = x.len().min(y.len());
+    let (x, y) = (x.get(..n).unwrap_or(&[]), y.get(..n).unwrap_or(&[]));
+    let ((xs, xt), (ys, yt)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    let mut acc = [T::ZERO; LANES];
+    for (a, b) in xs.iter().zip(ys) {
+        for (s, (a, b)) in acc.iter_mut().zip(a.iter().zip(b)) {
+            *s += *a * *b;
+        }
+    }
+    let ((xs, xt), (ys, yt)) = (xt.as_chunks::<8>(), yt.as_chunks::<8>());
+    for (a, b) in xs.iter().zip(ys) {
+        for (s, (a, b)) in acc.iter_mut().zip(a.iter().zip(b)) {
+            *s += *a * *b;
+        }
+    }
+    let mut tail = T::ZERO;
+    for (a, b) in xt.iter().zip(yt) {
+        tail += *a * *b;
+    }
+    if n < 8 { tail } else { tree(acc) + tail }
+}
+
+/// y ← y + α x.
+///
+/// ```
+/// let mut y = [1.0, 1.0];
+/// relfisher_core::blas::vector::axpy(&mut y, 2.0, &[1.0, 3.0]);
+/// assert_eq!(y, [3.0, 7.0]);
+/// ```
+#[inline(always)]
+pub fn axpy<T: Real>(y: &mut [T], alpha: T, x: &[T]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += alpha * *x;
+    }
+}
+
+/// x ← α x; α = 0 overwrites without reading.
+#[inline(always)]
+pub fn scale<T: Real>(x: &mut [T], alpha: T) {
+    if alpha == T::ZERO {
+        x.fill(T::ZERO);
+    } else if alpha != T::ONE {
+        for x in x {
+            *x *= alpha;
+        }
+    }
+}
+
+/// ‖x‖₂ = √(Σ xᵢ²), without protection against overflow of the squares.
+#[inline(always)]
+pub fn nrm2<T: Real>(x: &[T]) -> T {
+    dot(x, x).sqrt()
+}
+
+/// Whether every element is finite.
+#[inline(always)]
+pub fn all_finite<T: Real>(x: &[T]) -> bool {
+    // 0·x is 0 for finite x and NaN otherwise, and a NaN stays in its lane
+    let (xs, xt) = x.as_chunks::<LANES>();
+    let mut acc = [T::ZERO; LANES];
+    for a in xs {
+        for (s, a) in acc.iter_mut().zip(a) {
+            *s += T::ZERO * *a;
+        }
+    }
+    let mut tail = T::ZERO;
+    for a in xt {
+        tail += T::ZERO * *a;
+    }
+    tree(acc) + tail == T::ZERO
+}
+
+/// Copies `src` to `dst`, element by element up to the shorter length.
+#[inline(always)]
+pub(crate) fn copy<T: Real>(dst: &mut [T], src: &[T]) {
+    for (d, s) in dst.iter_mut().zip(src) {
+        *d = *s;
+    }
+}
