@@ -1,7 +1,11 @@
-//! p
+//! Natural gradient with closed-form relative Fisher metrics and Kronecker factors.
 
+pub mod error;
 pub mod executor;
+pub mod network;
+pub mod random;
 mod scalar;
 
+pub use error::Error;
 pub use relfisher_core::Error as CoreError;
 pub use scalar::Scalar;

@@ -1,0 +1,241 @@
+//! Losses: values, output deltas, labels drawn from the model, evaluation of a data set.
+
+use relfisher_core::{MatRef, Real};
+
+use super::architecture::Loss;
+use super::block::Network;
+use super::parameters::Parameters;
+use super::tape::{LossReport, Mode, Tape, Targets};
+use crate::executor::Executor;
+use crate::random::{self, Rng};
+use crate::{Error, Scalar};
+
+impl<T: Scalar> Network<T> {
+    /// The loss of the batch after a forward pass. Leaves the output deltas ∂ℓ_s/∂f on the tape for
+    /// [`Network::backward`]: η − e_y, 2·scale·(f − y), or sigm f − y.
+    ///
+    /// A loss that is not finite is returned as such, for the caller to stop the run.
+    ///
+    /// # Errors
+    /// Targets of another kind, number or width; a class or a Bernoulli target out of range.
+    pub fn loss<E: Executor<T> + ?Sized>(
+        &self,
+        _exec: &E,
+        tape: &mut Tape<T>,
+        targets: &Targets<'_, T>,
+    ) -> Result<LossReport, Error> {
+        self.check_tape(tape)?;
+        let n = tape.batch;
+        self.check_targets(targets, n)?;
+        let (Some(logits), Some(deltas)) = (tape.values.last(), tape.deltas.last_mut()) else {
+            return Ok(LossReport { mean: 0.0, correct: None });
+        };
+        let (logits, probabilities) = (logits.values(n), tape.probabilities.values(n));
+        let mut deltas = deltas.values_mut(n);
+        let (mut total, mut correct) = (0.0, None);
+        match (self.architecture.loss, targets) {
+            (Loss::SoftmaxCrossEntropy, Targets::Classes(classes)) => {
+                let mut right = 0;
+                for (s, &class) in classes.iter().enumerate() {
+                    let p = probabilities.row(s);
+                    let (loss, best) = cross_entropy(logits.row(s), p, class);
+                    total += loss;
+                    right += usize::from(best == Some(class));
+                    let delta = deltas.row_mut(s);
+                    delta.copy_from_slice(p);
+                    delta[class] = p[class] - T::ONE;
+                }
+                correct = Some(right);
+            }
+            (Loss::Mse { scale }, Targets::Values(values)) => {
+                let double = T::from_f64(2.0 * scale);
+                for s in 0..n {
+                    let rows = logits.row(s).iter().zip(values.row(s));
+                    for (delta, (&f, &y)) in deltas.row_mut(s).iter_mut().zip(rows) {
+                        let error = f - y;
+                        *delta = double * error;
+                        total += scale * error.to_f64() * error.to_f64();
+                    }
+                }
+            }
+            (Loss::BinaryCrossEntropy, Targets::Values(values)) => {
+                for s in 0..n {
+                    let rows = logits.row(s).iter().zip(values.row(s)).zip(probabilities.row(s));
+                    for (delta, ((&z, &y), &p)) in deltas.row_mut(s).iter_mut().zip(rows) {
+                        *delta = p - y;
+                        // ln(1 + eᶻ) − yz without overflow.
+                        let loss = z.max(T::ZERO) - z * y + (-z.abs()).exp().ln_1p();
+                        total += if z.is_finite() { loss.to_f64() } else { f64::NAN };
+                    }
+                }
+            }
+            _ => {} // refused by check_targets
+        }
+        Ok(LossReport { mean: total / n as f64, correct })
+    }
+
+    /// Leaves on the tape the output deltas for labels drawn from the model's own predictive
+    /// distribution (K-FAC's G is the second moment of the deltas that follow): a class from the
+    /// soft-max, a Gaussian of variance 1/(2 scale) around the mean, or Bernoulli outputs.
+    ///
+    /// # Errors
+    /// A tape of another network.
+    pub fn sample_model_labels<E: Executor<T> + ?Sized>(
+        &self,
+        _exec: &E,
+        tape: &mut Tape<T>,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        self.check_tape(tape)?;
+        let n = tape.batch;
+        let probabilities = tape.probabilities.values(n);
+        let Some(deltas) = tape.deltas.last_mut() else { return Ok(()) };
+        let mut deltas = deltas.values_mut(n);
+        for s in 0..n {
+            let (delta, p) = (deltas.row_mut(s), probabilities.row(s));
+            match self.architecture.loss {
+                Loss::SoftmaxCrossEntropy => {
+                    delta.copy_from_slice(p);
+                    let class = draw_class(p, random::uniform(rng));
+                    delta[class] = p[class] - T::ONE;
+                }
+                Loss::Mse { scale } => {
+                    // 2·scale·(f − y) with f − y = −σz and σ² = 1/(2 scale).
+                    let root = (2.0 * scale).sqrt();
+                    delta.iter_mut().for_each(|d| *d = T::from_f64(-root * random::normal(rng)));
+                }
+                Loss::BinaryCrossEntropy => {
+                    for (d, &p) in delta.iter_mut().zip(p) {
+                        let y = random::uniform(rng) < p.to_f64();
+                        *d = if y { p - T::ONE } else { p };
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The loss over a whole data set in inference mode, in chunks of the tape's capacity.
+    ///
+    /// # Errors
+    /// An empty data set, or those of [`Network::loss`].
+    pub fn evaluate<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        parameters: &Parameters<T>,
+        tape: &mut Tape<T>,
+        features: MatRef<'_, T>,
+        targets: &Targets<'_, T>,
+    ) -> Result<LossReport, Error> {
+        let samples = features.rows();
+        self.check_targets(targets, samples)?;
+        if samples == 0 || features.cols() != self.inputs() || !features.rows_contiguous() {
+            return Err(Error::input(
+                "",
+                "data",
+                format_args!(
+                    "{samples} samples of {} numbers, but the network takes {}",
+                    features.cols(),
+                    self.inputs()
+                ),
+                "use data that fits the network",
+            ));
+        }
+        let (mut total, mut correct) = (0.0, None);
+        let mut start = 0;
+        while start < samples {
+            let n = tape.capacity().clamp(1, samples - start);
+            tape.set_batch(n)?;
+            let mut input = tape.input_mut();
+            for s in 0..n {
+                input.row_mut(s).copy_from_slice(features.row(start + s));
+            }
+            self.forward(exec, parameters, Mode::Inference, tape)?;
+            let chunk = match targets {
+                Targets::Classes(classes) => Targets::Classes(&classes[start..start + n]),
+                Targets::Values(v) => Targets::Values(v.sub(start, 0, n, v.cols())?),
+            };
+            let report = self.loss(exec, tape, &chunk)?;
+            total += report.mean * n as f64;
+            correct = report.correct.map(|c| c + correct.unwrap_or(0));
+            start += n;
+        }
+        Ok(LossReport { mean: total / samples as f64, correct })
+    }
+
+    fn check_targets(&self, targets: &Targets<'_, T>, n: usize) -> Result<(), Error> {
+        let bad = |problem: String, remedy: &str| Err(Error::input("", "targets", problem, remedy));
+        let outputs = self.outputs();
+        match (self.architecture.loss, targets) {
+            (Loss::SoftmaxCrossEntropy, Targets::Classes(classes)) => {
+                if classes.len() != n {
+                    return bad(
+                        format!("{} classes for {n} samples", classes.len()),
+                        "give one class for each sample",
+                    );
+                }
+                if let Some((s, class)) = classes.iter().enumerate().find(|(_, c)| **c >= outputs) {
+                    return bad(
+                        format!(
+                            "class {class} of sample {s}, but the network has {outputs} outputs"
+                        ),
+                        "use classes below the number of outputs",
+                    );
+                }
+                Ok(())
+            }
+            (Loss::SoftmaxCrossEntropy, Targets::Values(_)) => {
+                bad("softmax_cross_entropy needs classes".into(), "give a class for each sample")
+            }
+            (_, Targets::Classes(_)) => {
+                bad("this loss needs values, not classes".into(), "give a row for each sample")
+            }
+            (loss, Targets::Values(values)) => {
+                if (values.rows(), values.cols()) != (n, outputs) || !values.rows_contiguous() {
+                    return bad(
+                        format!("shape {}×{}, not {n}×{outputs}", values.rows(), values.cols()),
+                        "give a row of outputs for each sample",
+                    );
+                }
+                let probability = |y: &T| *y >= T::ZERO && *y <= T::ONE;
+                if loss == Loss::BinaryCrossEntropy
+                    && (0..n).any(|s| !values.row(s).iter().all(probability))
+                {
+                    return bad("a number outside 0..1".into(), "binary targets lie in 0..1");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// −log η_class and the index of the largest logit (the lowest one among equals; `None` with a NaN).
+fn cross_entropy<T: Real>(logits: &[T], probabilities: &[T], class: usize) -> (f64, Option<usize>) {
+    let mut best = 0;
+    for (j, &z) in logits.iter().enumerate() {
+        if !z.is_finite() {
+            return (f64::NAN, None);
+        }
+        if z > logits[best] {
+            best = j;
+        }
+    }
+    // −log η_y = (z_max − z_y) + ln(1 + Σ_{j ≠ max} e^{z_j − z_max}), accurate when the sum is tiny;
+    // the exponentials are the probabilities divided by the largest one.
+    let rest = probabilities.iter().enumerate().filter(|&(j, _)| j != best);
+    let rest = rest.map(|(_, p)| p.to_f64()).sum::<f64>() / probabilities[best].to_f64();
+    let gap = logits[best].to_f64() - logits[class].to_f64();
+    (gap + Real::ln_1p(rest), Some(best))
+}
+
+/// The class whose cumulated probability first exceeds `uniform`.
+fn draw_class<T: Real>(probabilities: &[T], uniform: f64) -> usize {
+    let mut left = uniform * probabilities.iter().map(|p| p.to_f64()).sum::<f64>();
+    for (j, p) in probabilities.iter().enumerate() {
+        left -= p.to_f64();
+        if left < 0.0 {
+            return j;
+        }
+    }
+    probabilities.len().saturating_sub(1)
+}

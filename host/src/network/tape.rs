@@ -1,0 +1,290 @@
+//! The tape: every value of a forward and a backward pass, in buffers that are allocated once.
+
+use relfisher_core::{MatMut, MatRef, Real};
+
+use super::architecture::Loss;
+use super::block::Network;
+use crate::Error;
+
+/// Which statistics a batch normalisation uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The mean and variance of the batch.
+    Train,
+    /// The running averages.
+    Inference,
+}
+
+/// What the outputs of a batch should have been.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a, T> {
+    /// The class of each sample, for `softmax_cross_entropy`.
+    Classes(&'a [usize]),
+    /// The outputs (n × outputs), for `mse` and `binary_cross_entropy`.
+    Values(MatRef<'a, T>),
+}
+
+/// The loss of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossReport {
+    /// The mean of the per-sample losses; NaN or infinite when the network diverged.
+    pub mean: f64,
+    /// How many samples have their largest output at their class; `None` without classes.
+    pub correct: Option<usize>,
+}
+
+/// An n × `cols` matrix inside a buffer of `capacity` rows.
+#[derive(Clone, Debug)]
+pub(super) struct Buffer<T> {
+    pub(super) data: Vec<T>,
+    pub(super) cols: usize,
+    pub(super) stride: usize,
+}
+
+impl<T: Real> Buffer<T> {
+    fn new(capacity: usize, cols: usize, augmented: bool) -> Self {
+        let stride = cols + usize::from(augmented);
+        let mut data = vec![T::ZERO; capacity * stride];
+        if augmented {
+            data.chunks_exact_mut(stride).for_each(|row| row[cols] = T::ONE);
+        }
+        Self { data, cols, stride }
+    }
+
+    /// The first n rows without the trailing 1.
+    pub(super) fn values(&self, n: usize) -> MatRef<'_, T> {
+        view(&self.data, n, self.cols, self.stride)
+    }
+
+    /// The first n rows with the trailing 1, if there is one.
+    pub(super) fn augmented(&self, n: usize) -> MatRef<'_, T> {
+        view(&self.data, n, self.stride, self.stride)
+    }
+
+    pub(super) fn values_mut(&mut self, n: usize) -> MatMut<'_, T> {
+        let (cols, stride) = (self.cols, self.stride);
+        MatMut::with_strides(&mut self.data, n, cols, stride, 1).unwrap_or_else(|_| empty_mut(cols))
+    }
+}
+
+fn view<T: Real>(data: &[T], n: usize, cols: usize, stride: usize) -> MatRef<'_, T> {
+    // `set_batch` keeps n ≤ capacity, so the view always fits.
+    MatRef::with_strides(data, n, cols, stride, 1).unwrap_or_else(|_| empty(cols))
+}
+
+fn empty<'a, T: Real>(cols: usize) -> MatRef<'a, T> {
+    match MatRef::new(&[], 0, cols) {
+        Ok(m) => m,
+        Err(_) => unreachable!("a matrix without rows fits everywhere"),
+    }
+}
+
+fn empty_mut<'a, T: Real>(cols: usize) -> MatMut<'a, T> {
+    match MatMut::new(&mut [], 0, cols) {
+        Ok(m) => m,
+        Err(_) => unreachable!("a matrix without rows fits everywhere"),
+    }
+}
+
+/// The statistics and scratch of one batch normalisation.
+#[derive(Clone, Debug)]
+pub(super) struct NormTape<T> {
+    /// x̂, n × c.
+    pub(super) normalised: Buffer<T>,
+    pub(super) mean: Vec<T>,
+    /// The biased variance of the batch.
+    pub(super) variance: Vec<T>,
+    /// 1/σ_c, σ_c = √(variance + eps).
+    pub(super) inverse_std: Vec<T>,
+    /// s_c = γ_c/σ_c.
+    pub(super) scale: Vec<T>,
+    pub(super) gamma: Vec<T>,
+    pub(super) beta: Vec<T>,
+    /// Column sums of the backward pass.
+    pub(super) sums: [Vec<T>; 2],
+}
+
+/// The values of one batch: inputs, pre-activations, activations, outputs, and their per-sample
+/// gradients. Rows are samples. Nothing is allocated after [`Tape::new`].
+///
+/// The accessors that take a block index panic when there is no such block; they return an empty
+/// matrix for the wrong kind of block.
+#[derive(Clone, Debug)]
+pub struct Tape<T> {
+    pub(super) capacity: usize,
+    pub(super) batch: usize,
+    pub(super) values: Vec<Buffer<T>>,
+    /// ∂ℓ_s/∂t of every block.
+    pub(super) deltas: Vec<Buffer<T>>,
+    pub(super) norms: Vec<Option<NormTape<T>>>,
+    pub(super) probabilities: Buffer<T>,
+    pub(super) mode: Mode,
+    links: Vec<Link>,
+}
+
+/// The places of one block.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    input: usize,
+    response: usize,
+    scale: Option<usize>,
+}
+
+impl<T: Real> Tape<T> {
+    /// A tape for batches of up to `capacity` samples.
+    pub fn new(network: &Network<T>, capacity: usize) -> Self {
+        let outputs = network.outputs();
+        let probabilistic = !matches!(network.loss_kind(), Loss::Mse { .. });
+        Self {
+            capacity,
+            batch: 0,
+            values: network
+                .places
+                .iter()
+                .map(|p| Buffer::new(capacity, p.cols, p.augmented))
+                .collect(),
+            deltas: network.blocks.iter().map(|b| Buffer::new(capacity, b.rows, false)).collect(),
+            norms: network
+                .stages
+                .iter()
+                .zip(&network.blocks)
+                .map(|(stage, block)| {
+                    let column = || vec![T::ZERO; block.rows];
+                    stage.norm.map(|_| NormTape {
+                        normalised: Buffer::new(capacity, block.rows, false),
+                        mean: column(),
+                        variance: column(),
+                        inverse_std: column(),
+                        scale: column(),
+                        gamma: column(),
+                        beta: column(),
+                        sums: [column(), column()],
+                    })
+                })
+                .collect(),
+            probabilities: Buffer::new(capacity, if probabilistic { outputs } else { 0 }, false),
+            mode: Mode::Inference,
+            links: network
+                .stages
+                .iter()
+                .enumerate()
+                .map(|(i, stage)| Link {
+                    input: stage.input,
+                    response: network.stages[stage.response].pre,
+                    scale: (stage.response != i).then_some(stage.response),
+                })
+                .collect(),
+        }
+    }
+
+    /// The largest batch.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The number n of samples of the current batch.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Sets the number of samples; the values of the rows are unspecified until the next pass.
+    ///
+    /// # Errors
+    /// No samples, or more than the capacity.
+    pub fn set_batch(&mut self, n: usize) -> Result<(), Error> {
+        if n == 0 || n > self.capacity {
+            return Err(Error::input(
+                "",
+                "batch",
+                format_args!("{n} samples, but the tape holds 1 to {}", self.capacity),
+                "use another batch size",
+            ));
+        }
+        self.batch = n;
+        Ok(())
+    }
+
+    /// The network's input x (n × d), to be filled before a forward pass.
+    pub fn input_mut(&mut self) -> MatMut<'_, T> {
+        let n = self.batch;
+        self.values[0].values_mut(n)
+    }
+
+    /// Sets the batch to the rows `indices` of `features` (N × d, contiguous rows) and copies them.
+    ///
+    /// # Errors
+    /// The batch size, another width, or an index outside.
+    pub fn gather(&mut self, features: MatRef<'_, T>, indices: &[usize]) -> Result<(), Error> {
+        self.set_batch(indices.len())?;
+        let mut input = self.input_mut();
+        let (rows, cols) = (features.rows(), features.cols());
+        if cols != input.cols() || !features.rows_contiguous() {
+            return Err(Error::input(
+                "",
+                "input",
+                format_args!("samples of {cols} numbers, but the network takes {}", input.cols()),
+                "use data of that width, or another network",
+            ));
+        }
+        for (i, &index) in indices.iter().enumerate() {
+            if index >= rows {
+                return Err(Error::input(
+                    "",
+                    "batch",
+                    format_args!("sample {index} of {rows}"),
+                    "use indices inside the data set",
+                ));
+            }
+            input.row_mut(i).copy_from_slice(features.row(index));
+        }
+        Ok(())
+    }
+
+    /// The input x̃ of a block (n × d̃), trailing 1 included; for a batch normalisation the input
+    /// before it is normalised (n × c).
+    pub fn layer_input(&self, block: usize) -> MatRef<'_, T> {
+        self.values[self.links[block].input].augmented(self.batch)
+    }
+
+    /// The input t (n × m) of the activation or the loss that the block feeds; behind a batch
+    /// normalisation that lies between. Rows are contiguous, maybe with a gap between them.
+    pub fn response_input(&self, block: usize) -> MatRef<'_, T> {
+        self.values[self.links[block].response].values(self.batch)
+    }
+
+    /// s_c = γ_c/σ_c when a batch normalisation lies between the block and its response:
+    /// ∂t_c/∂w_c = s_c x̃ with the batch statistics taken as constants.
+    pub fn response_scale(&self, block: usize) -> Option<&[T]> {
+        let norm = self.norms[self.links[block].scale?].as_ref()?;
+        Some(&norm.scale)
+    }
+
+    /// x̂ of a batch normalisation (n × c); no columns for a linear block.
+    pub fn normalised(&self, block: usize) -> MatRef<'_, T> {
+        match &self.norms[block] {
+            Some(norm) => norm.normalised.values(self.batch),
+            None => empty(0),
+        }
+    }
+
+    /// ∂ℓ_s/∂(output of the block), per sample (n × m), after a backward pass. Behind a batch
+    /// normalisation in training, whose output mixes the samples, row s holds the derivative of the
+    /// sum of all losses.
+    pub fn delta(&self, block: usize) -> MatRef<'_, T> {
+        self.deltas[block].values(self.batch)
+    }
+
+    /// The network's outputs (n × outputs): logits, or means for the `mse` loss.
+    pub fn logits(&self) -> MatRef<'_, T> {
+        match self.values.last() {
+            Some(buffer) => buffer.values(self.batch),
+            None => empty(0),
+        }
+    }
+
+    /// Soft-max or logistic probabilities of the outputs (n × outputs) after a forward pass; no
+    /// columns for the `mse` loss.
+    pub fn probabilities(&self) -> MatRef<'_, T> {
+        self.probabilities.values(self.batch)
+    }
+}
