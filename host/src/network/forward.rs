@@ -3,7 +3,7 @@
 use relfisher_core::{MatMut, MatRef, Real};
 
 use super::architecture::Loss;
-use super::block::{BatchNorm, Block, Network, Stage};
+use super::block::{BatchNorm, Block, Network};
 use super::parameters::Parameters;
 use super::tape::{Mode, NormTape, Tape};
 use crate::error::Context;
