@@ -3,6 +3,7 @@
 pub mod error;
 pub mod executor;
 pub mod network;
+pub mod optimizer;
 pub mod random;
 mod scalar;
 

@@ -9,6 +9,7 @@
 //! | ν_f(t), the scalar metric of a neuron | [`neuron`] |
 //! | layers: `Ḡ = (1/n) Σ_s R_s ⊗ x̃_s x̃_sᵀ` | [`layer::LinearMetric`], [`layer::NonlinearMetric`], [`layer::SoftmaxMetric`] |
 //! | two layers, W below and C above | [`two_layer::TwoLayerMetric`], seen from W alone [`two_layer::LowerMetric`] |
+//! | batch normalisation: a 2 × 2 block for each channel | [`normalisation`] |
 //! | `(Ḡ + λI)⁻¹ G` | [`route`], chosen by [`cost`]; once: `NonlinearMetric::solve`, `SoftmaxMetric::solve` |
 //!
 //! For a step rule that keeps a metric over T steps: `route::block::{build, factor, apply}` (or
@@ -38,6 +39,7 @@
 pub mod cost;
 pub mod layer;
 pub mod neuron;
+pub mod normalisation;
 pub mod route;
 pub(crate) mod support;
 pub mod two_layer;

@@ -1,0 +1,184 @@
+//! First-order optimisers, and the momentum that all optimisers but Adam share.
+
+use relfisher_core::optim::{self, WeightDecay};
+
+use super::subsystem::check_finite;
+use super::{AdamConfig, MomentumKind, Optimizer, SgdConfig, State, Step};
+use crate::Scalar;
+use crate::error::{Context, Error};
+use crate::executor::{Executor, vectorised};
+use crate::network::Network;
+
+/// A velocity v, its coefficient μ, and its name in a state.
+pub(super) struct Momentum<T> {
+    key: &'static str,
+    velocity: Vec<T>,
+    momentum: T,
+}
+
+impl<T: Scalar> Momentum<T> {
+    /// A velocity of zeros, saved under `key`.
+    pub(super) fn new(key: &'static str, count: usize, momentum: f64) -> Self {
+        Self { key, velocity: vec![T::ZERO; count], momentum: T::from_f64(momentum) }
+    }
+
+    /// Moves the parameters against `direction`, by the heavy ball.
+    pub(super) fn apply(&mut self, step: &mut Step<'_, T>, direction: &[T]) -> Result<(), Error> {
+        let rule = optim::Sgd {
+            learning_rate: step.learning_rate,
+            momentum: self.momentum,
+            form: optim::Momentum::HeavyBall,
+            weight_decay: T::ZERO,
+        };
+        self.descend(step.executor, rule, &mut step.parameters.values, direction)
+    }
+
+    fn descend(
+        &mut self,
+        executor: &dyn Executor<T>,
+        rule: optim::Sgd<T>,
+        values: &mut [T],
+        direction: &[T],
+    ) -> Result<(), Error> {
+        executor
+            .for_each_chunk(&mut [values, &mut self.velocity], &[direction], &|outputs, inputs| {
+                if let ([theta, velocity], [d]) = (outputs, inputs) {
+                    // The pieces have one length, so the rule cannot refuse them.
+                    let _ = vectorised(|| rule.step(theta, velocity, d));
+                }
+            })
+            .context(self.key)
+    }
+
+    pub(super) fn save(&self, state: &mut State<T>) {
+        state.put(self.key, &self.velocity);
+    }
+
+    pub(super) fn load(&mut self, state: &State<T>) -> Result<(), Error> {
+        state.read(self.key, &mut self.velocity)
+    }
+}
+
+/// `gradient ← gradient + weight_decay·θ`; nothing for a zero coefficient.
+pub(super) fn decay_weights<T: Scalar>(
+    step: &mut Step<'_, T>,
+    weight_decay: f64,
+) -> Result<(), Error> {
+    if weight_decay == 0.0 {
+        return Ok(());
+    }
+    let decay = T::from_f64(weight_decay);
+    step.executor
+        .for_each_chunk(&mut [step.gradient], &[&step.parameters.values], &|outputs, inputs| {
+            if let ([gradient], [theta]) = (outputs, inputs) {
+                // The pieces have one length, so the rule cannot refuse them.
+                let _ = vectorised(|| optim::add_weight_decay(gradient, theta, decay));
+            }
+        })
+        .context("weight decay")
+}
+
+/// Stochastic gradient descent with momentum.
+pub struct Sgd<T: Scalar> {
+    config: SgdConfig,
+    momentum: Momentum<T>,
+}
+
+impl<T: Scalar> Sgd<T> {
+    /// An optimiser for `network`.
+    pub fn new(config: &SgdConfig, network: &Network<T>) -> Self {
+        let momentum = Momentum::new("sgd.velocity", network.parameter_count(), config.momentum);
+        Self { config: config.clone(), momentum }
+    }
+}
+
+impl<T: Scalar> Optimizer<T> for Sgd<T> {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn step(&mut self, step: &mut Step<'_, T>) -> Result<(), Error> {
+        check_finite(step.network, "gradient", step.gradient)?;
+        let rule = optim::Sgd {
+            learning_rate: step.learning_rate,
+            momentum: self.momentum.momentum,
+            form: match self.config.momentum_kind {
+                MomentumKind::HeavyBall => optim::Momentum::HeavyBall,
+                MomentumKind::Nesterov => optim::Momentum::Nesterov,
+            },
+            weight_decay: T::from_f64(self.config.weight_decay),
+        };
+        self.momentum.descend(step.executor, rule, &mut step.parameters.values, step.gradient)
+    }
+
+    fn save(&self, state: &mut State<T>) {
+        self.momentum.save(state);
+    }
+
+    fn load(&mut self, state: &State<T>) -> Result<(), Error> {
+        self.momentum.load(state)
+    }
+}
+
+/// Adam (D. P. Kingma, J. Ba, ICLR 2015, algorithm 1) with L2 added to the gradient.
+pub struct Adam<T: Scalar> {
+    config: AdamConfig,
+    mean: Vec<T>,
+    square: Vec<T>,
+    steps: u64,
+}
+
+impl<T: Scalar> Adam<T> {
+    /// An optimiser for `network`.
+    pub fn new(config: &AdamConfig, network: &Network<T>) -> Self {
+        let count = network.parameter_count();
+        Self {
+            config: config.clone(),
+            mean: vec![T::ZERO; count],
+            square: vec![T::ZERO; count],
+            steps: 0,
+        }
+    }
+}
+
+impl<T: Scalar> Optimizer<T> for Adam<T> {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn step(&mut self, step: &mut Step<'_, T>) -> Result<(), Error> {
+        check_finite(step.network, "gradient", step.gradient)?;
+        let rule = optim::Adam {
+            beta1: T::from_f64(self.config.beta1),
+            beta2: T::from_f64(self.config.beta2),
+            epsilon: T::from_f64(self.config.epsilon),
+            weight_decay: WeightDecay::L2(T::from_f64(self.config.weight_decay)),
+        }
+        .at(step.learning_rate, self.steps);
+        self.steps += 1;
+        step.executor
+            .for_each_chunk(
+                &mut [&mut step.parameters.values, &mut self.mean, &mut self.square],
+                &[step.gradient],
+                &|outputs, inputs| {
+                    if let ([theta, mean, square], [gradient]) = (outputs, inputs) {
+                        // The pieces have one length, so the rule cannot refuse them.
+                        let _ = vectorised(|| rule.step(theta, mean, square, gradient));
+                    }
+                },
+            )
+            .context("adam")
+    }
+
+    fn save(&self, state: &mut State<T>) {
+        state.put_counter("adam.steps", self.steps);
+        state.put("adam.mean", &self.mean);
+        state.put("adam.square", &self.square);
+    }
+
+    fn load(&mut self, state: &State<T>) -> Result<(), Error> {
+        self.steps = state.counter("adam.steps")?;
+        state.read("adam.mean", &mut self.mean)?;
+        state.read("adam.square", &mut self.square)
+    }
+}

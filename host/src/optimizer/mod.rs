@@ -1,0 +1,119 @@
+//! Optimisers: from a gradient to new parameters.
+//!
+//! All share one interface, [`Optimizer`]: the training loop fills a tape by a forward and a
+//! backward pass, and hands it with the mean gradient to [`Optimizer::step`]. An optimiser may read
+//! the layer inputs, pre-activations and probabilities of the tape (curvature of the mini-batch),
+//! run another backward pass for labels drawn from the model (K-FAC), or load fresh training
+//! samples into a tape of its own ([`MetricBatch`], RNGD's block route). The formulas are the
+//! core's; this module keeps the buffers, the moving averages and the refresh counters.
+//!
+//! Every optimiser adds L2 weight decay to the gradient before it preconditions, is deterministic
+//! (same bits for any number of threads), allocates nothing in a step once the buffers exist, and
+//! saves its memory to a [`State`] so that a resumed run continues to the same bits.
+
+mod config;
+mod first_order;
+mod rngd;
+mod rngd_sample;
+mod state;
+mod subsystem;
+
+pub use config::{
+    AdamConfig, KfacConfig, MomentumKind, OptimizerConfig, RngdConfig, RngdSampleConfig,
+    ScheduleConfig, SgdConfig,
+};
+pub use first_order::{Adam, Sgd};
+pub use rngd::Rngd;
+pub use rngd_sample::{RngdSample, SOFTMAX_TOLERANCE};
+pub use state::State;
+
+use crate::Scalar;
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::network::{Network, Parameters, Tape};
+use crate::random::Rng;
+
+/// An optimiser: keeps its own memory and turns gradients into parameter updates.
+pub trait Optimizer<T: Scalar>: Send {
+    /// The name, as in the `kind` key of [`OptimizerConfig`].
+    fn name(&self) -> &'static str;
+
+    /// Updates `step.parameters` from `step.gradient`, which it may overwrite.
+    ///
+    /// # Errors
+    /// A divergence error when the gradient, the curvature or the new parameters are not finite
+    /// (the parameters are then unspecified); an input error naming the layer and the remedy when a
+    /// metric is singular and the damping is zero; errors of the metric batch.
+    fn step(&mut self, step: &mut Step<'_, T>) -> Result<(), Error>;
+
+    /// Writes everything that the next step depends on.
+    fn save(&self, state: &mut State<T>);
+
+    /// Reads what [`Optimizer::save`] wrote, into an optimiser built from the same settings and
+    /// network.
+    ///
+    /// # Errors
+    /// One line that names the tensor, counter or generator that is missing or has another length.
+    fn load(&mut self, state: &State<T>) -> Result<(), Error>;
+}
+
+/// What an optimiser sees of one training step.
+pub struct Step<'a, T: Scalar> {
+    /// Runs the products and element-wise work.
+    pub executor: &'a dyn Executor<T>,
+    /// The network.
+    pub network: &'a Network<T>,
+    /// The mini-batch after its forward pass, loss and backward pass.
+    pub tape: &'a mut Tape<T>,
+    /// The parameters (and running averages), to be updated.
+    pub parameters: &'a mut Parameters<T>,
+    /// The mean gradient of the mini-batch, without weight decay; flat, as the parameters. May be
+    /// overwritten.
+    pub gradient: &'a mut [T],
+    /// The learning rate of this step: base rate times schedule.
+    pub learning_rate: T,
+    /// The number of steps before this one.
+    pub index: u64,
+    /// The optimiser's generator; part of the run's state.
+    pub rng: &'a mut Rng,
+    /// Loads fresh training samples.
+    pub metric_batch: &'a mut dyn MetricBatch<T>,
+}
+
+/// A source of fresh training inputs for metrics that are means over more than the mini-batch.
+pub trait MetricBatch<T: Scalar> {
+    /// The largest number of samples that one [`MetricBatch::load`] can give: the size of the
+    /// training set.
+    fn available(&self) -> usize;
+
+    /// Draws `count` different training samples with `rng`, sets the batch size of `tape` to
+    /// `count` and writes their inputs. The result depends on `rng` and `count` only.
+    ///
+    /// # Errors
+    /// `count` above [`MetricBatch::available`] or above the capacity of the tape.
+    fn load(&mut self, tape: &mut Tape<T>, count: usize, rng: &mut Rng) -> Result<(), Error>;
+}
+
+impl OptimizerConfig {
+    /// The optimiser for `network`, with an empty memory.
+    ///
+    /// # Errors
+    /// Those of [`OptimizerConfig::validate`].
+    pub fn build<T: Scalar>(&self, network: &Network<T>) -> Result<Box<dyn Optimizer<T>>, Error> {
+        self.validate()?;
+        Ok(match self {
+            Self::Sgd(c) => Box::new(Sgd::new(c, network)),
+            Self::Adam(c) => Box::new(Adam::new(c, network)),
+            Self::RngdSample(c) => Box::new(RngdSample::new(c, network)),
+            Self::Rngd(c) => Box::new(Rngd::new(c, network)),
+            Self::Kfac(_) => {
+                return Err(Error::input(
+                    "",
+                    self.name(),
+                    "is not built yet",
+                    "use another optimiser",
+                ));
+            }
+        })
+    }
+}
