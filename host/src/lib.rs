@@ -1,7 +1,9 @@
 //! Natural gradient with closed-form relative Fisher metrics and Kronecker factors.
 
+pub mod dataset;
 pub mod error;
 pub mod executor;
+pub mod format;
 pub mod network;
 pub mod optimizer;
 pub mod random;

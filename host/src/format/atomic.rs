@@ -1,0 +1,67 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// Writes a file through `fill`: into a temporary file beside it, synchronised to disk, then
+/// renamed. Whatever happens in between, `path` holds its old content or the new one.
+///
+/// # Errors
+/// The file's name and what the system said; the temporary file is removed.
+///
+/// ```
+/// use std::io::Write;
+/// let path = std::env::temp_dir().join(format!("relfisher-doc-{}", std::process::id()));
+/// relfisher::format::write_atomic(&path, |file| file.write_all(b"whole"))?;
+/// assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok::<(), relfisher::Error>(())
+/// ```
+pub fn write_atomic(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
+    let temporary = temporary(path)?;
+    let written = File::create(&temporary).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        fill(&mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&temporary, path)
+    });
+    if let Err(e) = written {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+        return Err(Error::io(path, "write", &e));
+    }
+    // The rename itself survives a power cut once the folder is on disk; not every system lets a
+    // folder be opened, and the file is whole either way.
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+/// [`write_atomic`] for content that is at hand.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_atomic(path, |file| file.write_all(bytes))
+}
+
+fn temporary(path: &Path) -> Result<PathBuf, Error> {
+    let Some(name) = path.file_name() else {
+        return Err(Error::input(
+            path.display(),
+            "",
+            "cannot write: not the name of a file",
+            "give a file name",
+        ));
+    };
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.tmp", std::process::id()));
+    Ok(path.with_file_name(hidden))
+}

@@ -1,0 +1,157 @@
+//! Named tensors in safetensors files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::atomic::write_bytes;
+use crate::{Error, Scalar};
+
+/// A tensor of any shape, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor<T> {
+    /// The length of each dimension.
+    pub shape: Vec<usize>,
+    /// The elements.
+    pub data: Vec<T>,
+}
+
+/// The content of a safetensors file of floating-point tensors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TensorFile<T> {
+    /// The tensors by name.
+    pub tensors: BTreeMap<String, Tensor<T>>,
+    /// A text that travels with them, under the metadata key `relfisher`.
+    pub note: Option<String>,
+}
+
+/// The only metadata key, so that equal content gives equal bytes.
+const NOTE: &str = "relfisher";
+
+impl<T: Scalar> TensorFile<T> {
+    /// An empty file.
+    pub fn new() -> Self {
+        Self { tensors: BTreeMap::new(), note: None }
+    }
+
+    /// Adds a tensor, or replaces the one of that name.
+    pub fn insert(&mut self, name: impl Into<String>, shape: &[usize], data: Vec<T>) {
+        self.tensors.insert(name.into(), Tensor { shape: shape.to_vec(), data });
+    }
+
+    /// Reads a file; `f32` and `f64` tensors both become `T`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not safetensors; a tensor of another type, by name.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;
+        Self::parse(&bytes).map_err(|e| e.in_file(path.display()))
+    }
+
+    /// [`TensorFile::load`] for bytes that are at hand.
+    ///
+    /// # Errors
+    /// As [`TensorFile::load`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let damaged = |e: safetensors::SafeTensorError| {
+            Error::input(
+                "",
+                "header",
+                format_args!("not a whole safetensors file: {e}"),
+                "write or fetch the file again",
+            )
+        };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let note = metadata.metadata().as_ref().and_then(|m| m.get(NOTE)).cloned();
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            tensors.insert(name.to_owned(), decode(name, &view)?);
+        }
+        Ok(Self { tensors, note })
+    }
+
+    /// The bytes of the file: little-endian, tensors in the order of their names.
+    ///
+    /// # Errors
+    /// A tensor whose data does not fill its shape.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            let mut out = Vec::with_capacity(tensor.data.len() * T::BYTES);
+            tensor.data.iter().for_each(|x| x.write_le(&mut out));
+            bytes.insert(name, out);
+        }
+        let refuse = |e: safetensors::SafeTensorError| {
+            Error::input("", "tensors", e, "make the data fill the shape")
+        };
+        let mut views = Vec::with_capacity(bytes.len());
+        for (name, data) in &bytes {
+            let shape = self.tensors[*name].shape.clone();
+            views.push((name.as_str(), TensorView::new(T::DTYPE, shape, data).map_err(refuse)?));
+        }
+        let note = self.note.clone().map(|note| HashMap::from([(NOTE.to_owned(), note)]));
+        safetensors::serialize(views, note).map_err(refuse)
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// Those of [`TensorFile::to_bytes`] and [`super::write_atomic`].
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        write_bytes(path, &self.to_bytes().map_err(|e| e.in_file(path.display()))?)
+    }
+
+    /// Takes the tensor `name` of shape `shape` out of the file, all its numbers finite.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has another shape, or holds NaN or infinity (also when an `f64`
+    /// is too large for `f32`): by name.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<T>, Error> {
+        let bad = |problem: String, remedy: &str| {
+            Err(Error::input("", format_args!("tensor {name:?}"), problem, remedy))
+        };
+        let Some(tensor) = self.tensors.remove(name) else {
+            return bad("is missing".into(), "give the file that belongs to this network");
+        };
+        if tensor.shape != shape {
+            return bad(
+                format!("has shape {:?}, but {shape:?} is needed", tensor.shape),
+                "give the file that belongs to this network",
+            );
+        }
+        if let Some(k) = tensor.data.iter().position(|x| !x.is_finite()) {
+            return bad(
+                format!("element {k} is {} as {}", tensor.data[k], T::NAME),
+                "repair the file",
+            );
+        }
+        Ok(tensor.data)
+    }
+}
+
+fn decode<T: Scalar>(name: &str, view: &TensorView<'_>) -> Result<Tensor<T>, Error> {
+    let bytes = view.data();
+    let data = match view.dtype() {
+        Dtype::F32 => bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| T::from_f64(f64::from(f32::from_le_bytes(*b))))
+            .collect(),
+        Dtype::F64 => {
+            bytes.as_chunks::<8>().0.iter().map(|b| T::from_f64(f64::from_le_bytes(*b))).collect()
+        }
+        other => {
+            return Err(Error::input(
+                "",
+                format_args!("tensor {name:?}"),
+                format_args!("has type {other:?}"),
+                "store it as F32 or F64",
+            ));
+        }
+    };
+    Ok(Tensor { shape: view.shape().to_vec(), data })
+}
