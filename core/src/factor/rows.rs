@@ -60,8 +60,9 @@ pub(crate) fn first_non_finite<T: Real>(data: &[T], d: usize, rows: impl Rows) -
 #[inline(always)]
 fn dot4<T: Real>(x: &[T], y: [&[T]; 4]) -> [T; 4] {
     let n = x.len();
-    let cut = |y: &'_ [T]| -> usize { y.len().min(n) };
-    if y.iter().any(|y| cut(y) < n) {
+    // Rows are longer than x: cut them, so that chunks and tails of both line up.
+    let y = y.map(|y| y.get(..n).unwrap_or(&[]));
+    if y.iter().any(|y| y.len() < n) {
         return [T::ZERO; 4];
     }
     let (xs, xt) = x.as_chunks::<NR>();

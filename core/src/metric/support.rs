@@ -7,6 +7,8 @@ const LANES: usize = 16;
 /// `Σ a_j b_j` over the shorter of the two, in a fixed order (16 lanes, then the rest).
 #[inline(always)]
 pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    let n = a.len().min(b.len());
+    let (a, b) = (a.get(..n).unwrap_or(&[]), b.get(..n).unwrap_or(&[]));
     let (a_lanes, a_rest) = a.as_chunks::<LANES>();
     let (b_lanes, b_rest) = b.as_chunks::<LANES>();
     let mut sums = [T::ZERO; LANES];

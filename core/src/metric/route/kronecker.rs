@@ -215,7 +215,7 @@ impl<'a, T: Real> State<'a, T> {
                     *v = *o;
                 }
                 for (i, v) in self.output_values.iter().enumerate() {
-                    if !(*v > T::ZERO) && damping == T::ZERO {
+                    if damping == T::ZERO && !positive(*v) {
                         return Err(Error::NotPositiveDefinite { block: i, pivot: 0 });
                     }
                 }
@@ -251,7 +251,7 @@ impl<'a, T: Real> State<'a, T> {
             LayerKind::Nonlinear => {
                 for (i, o) in self.output.iter_mut().enumerate() {
                     *o += root / split;
-                    if !(*o > T::ZERO) {
+                    if !positive(*o) {
                         return Err(Error::NotPositiveDefinite { block: i, pivot: 0 });
                     }
                 }
@@ -362,11 +362,16 @@ fn clamp<T: Real>(values: &mut [T], damping: T, block: usize) -> Result<(), Erro
     }
     let floor = T::from_usize(count) * T::EPSILON * largest;
     for (pivot, v) in values.iter().enumerate() {
-        if damping == T::ZERO && !(*v > floor) {
+        if damping == T::ZERO && !positive(*v - floor) {
             return Err(Error::NotPositiveDefinite { block, pivot });
         }
     }
     Ok(())
+}
+
+/// Above zero; false for NaN.
+fn positive<T: Real>(x: T) -> bool {
+    x > T::ZERO
 }
 
 /// The mean of every `step`-th element: the trace over the dimension.
