@@ -6,6 +6,8 @@
 //!   [`real`]: NaN-filled buffers and the macro that stamps a test for both dtypes.
 
 pub mod compare;
+pub mod golden;
+pub mod layer;
 pub mod oracle;
 pub mod random;
 pub mod real;

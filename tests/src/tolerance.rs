@@ -182,6 +182,22 @@ const PROOF: &[Entry] = &[
         "sums over n terms in another order",
     ),
     entry(
+        "ladder: solve",
+        Definition,
+        Both,
+        EpsilonsLinear(256.0),
+        "condition of the damped metric, at most about 100, times that of a solve",
+    ),
+    entry("nu", Definition, F32, Epsilons(8.0), "a few ulp from core; the oracle in f64 is exact"),
+    entry(
+        "nu",
+        Definition,
+        F64,
+        EpsilonsLinear(4.0),
+        "a few ulp from core; the oracle's ln p is rounded to n·ε, n = |ln p|",
+    ),
+    entry("mean", Definition, Both, Epsilons(8.0), "two or three elementary functions"),
+    entry(
         "ladder: two layers",
         Definition,
         Both,
@@ -197,8 +213,27 @@ const PROOF: &[Entry] = &[
         "t is a sum of n rounded products of rounded inputs, amplified by ν′/ν ≤ 2",
     ),
     entry("grad", Golden, F64, Fixed(1e-9), "the golden cases' own tolerance"),
-    entry("invariance", Identity, F64, Fixed(1e-10), "products with a Jacobian of condition ≤ 10²"),
-    entry("invariance", Identity, F32, Fixed(2e-4), "the same in f32: 1e3·ε"),
+    entry(
+        "invariance",
+        Identity,
+        Both,
+        EpsilonsLinear(256.0),
+        "a form along a rounded direction Jδ of a rounded point φ(Θ), cancellation up to 10²",
+    ),
+    entry(
+        "invariant step",
+        Identity,
+        Both,
+        EpsilonsLinear(4096.0),
+        "undamped solves: the same with the condition of the metric, up to 10³",
+    ),
+    entry(
+        "singular direction",
+        Identity,
+        Both,
+        EpsilonsLinear(4.0),
+        "differences of equal numbers of size 1",
+    ),
 ];
 
 const TABLES: &[&[Entry]] = &[MATH, LINALG, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
