@@ -193,8 +193,9 @@ const PROOF: &[Entry] = &[
         "nu",
         Definition,
         F64,
-        EpsilonsLinear(4.0),
-        "a few ulp from core; the oracle's ln p is rounded to n·ε, n = |ln p|",
+        EpsilonsLinear(16.0),
+        "a few ulp from core; the oracle's nodes and weights are good to a few ε each, and its ln p \
+         is rounded to n·ε, n = |ln p|",
     ),
     entry("mean", Definition, Both, Epsilons(8.0), "two or three elementary functions"),
     entry(
