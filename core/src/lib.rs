@@ -1,4 +1,40 @@
-//! placeholder for the map of the crate
+//! Curvature of neural networks as arithmetic: closed-form relative Fisher metrics and
+//! Kronecker-factored algebra, in `no_std` Rust without allocation, without `unsafe`, and without a
+//! reachable panic.
+//!
+//! # Map
+//! | module | concept |
+//! | --- | --- |
+//! | [`metric`] | relative Fisher metrics (Sun & Nielsen 2017) of neurons, layers and two-layer subsystems; the exact damped step by four routes and the cost model that chooses |
+//! | [`kron`] | Kronecker products G ⊗ A: products, damping, inverses, eigenbases, traces, moving averages |
+//! | [`factor`] | Cholesky, triangular solves, symmetric eigendecomposition; packed and batched |
+//! | [`blas`] | the dense products that the rest is made of |
+//! | [`optim`] | step rules that need no allocation |
+//! | [`math`] | exp, tanh, sigm and the rest as polynomials that vectorise |
+//! | [`backend`] | the seam between formulas and machines |
+//!
+//! # Conventions
+//! A batch is row-major with one sample a row; the bias input comes last, x̃ = [x ; 1]; parameters of
+//! a layer are W̃ = [W | b], shape (m, d̃), and vec is row-major, so a Kronecker block is G ⊗ A and
+//! (G ⊗ A) vec(V) = vec(G V Aᵀ). Gradients and curvature are means over the batch. `packed` is the
+//! lower triangle row by row.
+//!
+//! Arguments come in the order outputs, inputs, scalars, options, `work: &mut [T]`. A routine that
+//! needs scratch has a `const fn …_workspace_len`. Outputs and scratch may hold NaN on entry. Shapes,
+//! workspace and parameters are checked before anything is written, and every failure is an
+//! [`Error`] that names the place.
+//!
+//! # Example
+//! The metric of one tanh neuron and the length of a step in it:
+//! ```
+//! use relfisher_core::metric::neuron::Response;
+//! let (w, x) = ([0.5, -1.0, 0.25], [2.0, 1.0, 1.0]); // x̃ = [x ; 1]
+//! let t: f64 = w.iter().zip(&x).map(|(a, b)| a * b).sum();
+//! let nu = Response::Tanh.nu(t); // sech² t
+//! let step = [0.1, 0.0, -0.1];
+//! let along: f64 = step.iter().zip(&x).map(|(a, b)| a * b).sum();
+//! assert!((nu * along * along - (1.0 - t.tanh().powi(2)) * 0.01).abs() < 1e-15);
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
