@@ -47,7 +47,7 @@ fn build(extra: &[&str]) -> Result<(), String> {
     let mut command = repository::command("cargo", &arguments);
     command
         .env("CARGO_TARGET_DIR", root().join("target/no-panic"))
-        .env("RUSTFLAGS", "-C link-arg=-Wl,--gc-sections -C link-arg=-Wl,-z,defs");
+        .env("RUSTFLAGS", "-C link-arg=-lc -C link-arg=-Wl,--gc-sections -C link-arg=-Wl,-z,defs");
     output(command).map(|_| ())
 }
 

@@ -1,7 +1,14 @@
 //! Calls every public routine of the core; links only when none of them can panic.
 //!
-//! The job `cargo ci no-panic` builds this crate and says how to read a failure.
+//! The job `cargo ci no-panic` builds this crate and says how to read a failure. A probe takes
+//! arguments that the optimiser knows nothing about ([`Opaque`]), so whatever check could fail at
+//! run time survives into the linked library.
 #![no_std]
+
+mod algebra;
+mod elements;
+mod layers;
+mod steps;
 
 use relfisher_core::{Error, MatMut, MatRef, Real};
 
@@ -16,56 +23,46 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unsafe { relfisher_panic_is_reachable() }
 }
 
-/// Arguments that the optimiser knows nothing about.
-pub struct Opaque<T: 'static> {
-    out: &'static mut [T],
-    more: &'static mut [T],
-    work: &'static mut [T],
-    a: &'static [T],
-    b: &'static [T],
-    c: &'static [T],
-    n: [usize; 8],
-    s: [T; 6],
+/// A matrix of unknown contents, shape and strides.
+pub struct Matrix<T: 'static> {
+    data: &'static mut [T],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
 }
 
-impl<T: Real> Opaque<T> {
-    fn out(&mut self) -> Result<MatMut<'_, T>, Error> {
-        MatMut::with_strides(self.out, self.n[0], self.n[1], self.n[2], self.n[3])
+/// Arguments that the optimiser knows nothing about.
+pub struct Opaque<T: 'static> {
+    out: Matrix<T>,
+    more: Matrix<T>,
+    inputs: [Matrix<T>; 5],
+    work: &'static mut [T],
+    slices: [&'static mut [T]; 4],
+    counts: [usize; 8],
+    scalars: [T; 8],
+    choice: u8,
+    result: T,
+}
+
+impl<T: Real> Matrix<T> {
+    fn view(&self) -> Result<MatRef<'_, T>, Error> {
+        MatRef::with_strides(self.data, self.rows, self.cols, self.row_stride, self.col_stride)
     }
-    fn a(&self) -> Result<MatRef<'static, T>, Error> {
-        MatRef::with_strides(self.a, self.n[4], self.n[5], self.n[6], self.n[7])
+    fn view_mut(&mut self) -> Result<MatMut<'_, T>, Error> {
+        MatMut::with_strides(self.data, self.rows, self.cols, self.row_stride, self.col_stride)
     }
 }
 
 /// Exports a probe for both scalar types.
+#[macro_export]
 macro_rules! probe {
     ($($name:ident)*) => { $(
         const _: () = {
             #[unsafe(export_name = concat!("probe_", stringify!($name), "_f32"))]
-            extern "C" fn f32_probe(x: &mut Opaque<f32>) -> bool { $name(x).is_ok() }
+            extern "C" fn f32_probe(x: &mut $crate::Opaque<f32>) -> bool { $name(x).is_ok() }
             #[unsafe(export_name = concat!("probe_", stringify!($name), "_f64"))]
-            extern "C" fn f64_probe(x: &mut Opaque<f64>) -> bool { $name(x).is_ok() }
+            extern "C" fn f64_probe(x: &mut $crate::Opaque<f64>) -> bool { $name(x).is_ok() }
         };
     )* };
-}
-
-probe!(view);
-
-fn view<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
-    let n = x.n;
-    let s = x.s;
-    let a = MatRef::new(x.a, n[0], n[1])?;
-    let b = x.a()?.t().sub(n[0], n[1], n[2], n[3])?;
-    b.check_finite("b")?;
-    let mut out = x.out()?;
-    out.set(n[4], n[5], a.at(n[6], n[7]));
-    out.fill(s[0]);
-    if let (Some(to), Some(from)) = (out.row_mut(n[0]).first_mut(), b.row(n[1]).first()) {
-        *to = *from;
-    }
-    #[cfg(feature = "planted")]
-    {
-        x.out[n[0]] = s[0];
-    }
-    Ok(())
 }

@@ -45,7 +45,7 @@ pub const fn spd_inverse_workspace_len(d: usize) -> usize {
 #[inline(always)]
 pub(crate) fn invert_factor<T: Real>(w: &mut [T], l: &[T], d: usize, rows: impl Rows) {
     w.fill(T::ZERO);
-    for diagonal in w.iter_mut().step_by(d + 1) {
+    for diagonal in w.iter_mut().step_by(d.saturating_add(1)) {
         *diagonal = T::ONE;
     }
     const { assert!(NR.is_multiple_of(MR)) };
