@@ -7,6 +7,7 @@
 
 mod algebra;
 mod elements;
+mod kronecker;
 mod layers;
 mod steps;
 
