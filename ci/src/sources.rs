@@ -67,5 +67,17 @@ pub(crate) fn check() -> Outcome {
             }
         }
     }
+    complaints.extend(missing_files("ARCHITECTURE.md")?);
     if complaints.is_empty() { Ok(()) } else { Err(format!("\n{}", complaints.join("\n"))) }
+}
+
+/// The files that a document names between back-ticks and that do not exist.
+fn missing_files(document: &str) -> Result<Vec<String>, String> {
+    let root = root();
+    let text = fs::read_to_string(root.join(document)).map_err(|e| format!("{document}: {e}"))?;
+    let named = text.split('`').skip(1).step_by(2);
+    Ok(named
+        .filter(|name| name.contains('/') && !name.contains(' ') && !root.join(name).exists())
+        .map(|name| format!("{document} names {name}, which does not exist"))
+        .collect())
 }
