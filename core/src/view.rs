@@ -284,6 +284,18 @@ impl<'a, T: Real> MatMut<'a, T> {
         }
     }
 
+    /// The view given up for a read-only one that lives as long.
+    #[inline]
+    pub fn into_ref(self) -> MatRef<'a, T> {
+        MatRef {
+            data: self.data,
+            rows: self.rows,
+            cols: self.cols,
+            row_stride: self.row_stride,
+            col_stride: self.col_stride,
+        }
+    }
+
     /// The transposed view; nothing is moved.
     #[inline]
     pub fn t(self) -> MatMut<'a, T> {

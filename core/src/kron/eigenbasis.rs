@@ -1,0 +1,165 @@
+//! Functions of G ⊗ A + λI through the eigenbases of the factors.
+
+use crate::error::{check_len, take_work};
+use crate::factor::{eigh_workspace_len, pivot_tolerance};
+use crate::{Backend, Error, MatMut, MatRef, Real};
+
+/// G = U_G diag(s_G) U_Gᵀ and A = U_A diag(s_A) U_Aᵀ in slices that the caller owns:
+/// G ⊗ A = (U_G ⊗ U_A) diag(s_G ⊗ s_A) (U_G ⊗ U_A)ᵀ.
+#[derive(Clone, Copy, Debug)]
+pub struct KronEigen<'a, T> {
+    /// U_G, m×m, eigenvectors in columns.
+    pub g_vectors: MatRef<'a, T>,
+    /// s_G, m, ascending.
+    pub g_values: &'a [T],
+    /// U_A, d×d, eigenvectors in columns.
+    pub a_vectors: MatRef<'a, T>,
+    /// s_A, d, ascending.
+    pub a_values: &'a [T],
+}
+
+impl<'a, T: Real> KronEigen<'a, T> {
+    /// Decomposes the factors in place: g and a (contiguous rows) become the eigenvectors. `work`:
+    /// [`kron_eigen_factor_workspace_len`]`(m, d)`.
+    ///
+    /// # Errors
+    /// As [`Backend::eigh`].
+    pub fn factor<B: Backend<T> + ?Sized>(
+        backend: &B,
+        (mut g, g_values): (MatMut<'a, T>, &'a mut [T]),
+        (mut a, a_values): (MatMut<'a, T>, &'a mut [T]),
+        work: &mut [T],
+    ) -> Result<Self, Error> {
+        backend.eigh(g.rb_mut(), g_values, work)?;
+        backend.eigh(a.rb_mut(), a_values, work)?;
+        Ok(Self { g_vectors: g.into_ref(), g_values, a_vectors: a.into_ref(), a_values })
+    }
+
+    /// Shapes of the parts and of v.
+    fn check(&self, m: usize, d: usize) -> Result<(), Error> {
+        check_len("KronEigen: rows of v", self.g_values.len(), m)?;
+        check_len("KronEigen: columns of v", self.a_values.len(), d)?;
+        check_len("KronEigen: rows of g_vectors", m, self.g_vectors.rows())?;
+        check_len("KronEigen: columns of g_vectors", m, self.g_vectors.cols())?;
+        check_len("KronEigen: rows of a_vectors", d, self.a_vectors.rows())?;
+        check_len("KronEigen: columns of a_vectors", d, self.a_vectors.cols())
+    }
+
+    /// `v ← (G ⊗ A + λI)⁻¹ v`: [`KronEigen::power`] with p = 1.
+    ///
+    /// # Errors
+    /// As [`KronEigen::power`].
+    pub fn solve<B: Backend<T> + ?Sized>(
+        &self,
+        backend: &B,
+        v: MatMut<'_, T>,
+        lambda: T,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        self.power(backend, v, T::ONE, lambda, work)
+    }
+
+    /// `vec V ← (G ⊗ A + λI)⁻ᵖ vec V`, 0 ≤ p ≤ 1 (fractional natural gradient; p = 1 is the damped
+    /// inverse, p = 0 the identity).
+    ///
+    /// The factors are taken as positive semidefinite: eigenvalues that rounding made negative count
+    /// as 0. Shape: v m×d with contiguous rows. `work`:
+    /// [`kron_eigen_apply_workspace_len`]`(m, d)`, may hold NaN.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Layout`], [`Error::Workspace`], [`Error::NonFinite`] for v or an
+    /// eigenvalue, [`Error::Parameter`] for p or λ outside their domain; with λ = 0 and p > 0
+    /// [`Error::NotPositiveDefinite`] (block 0 is G, block 1 is A, and the eigenvalue) when a factor
+    /// is singular to working precision.
+    pub fn power<B: Backend<T> + ?Sized>(
+        &self,
+        backend: &B,
+        mut v: MatMut<'_, T>,
+        p: T,
+        lambda: T,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        let (m, d) = (v.rows(), v.cols());
+        self.check(m, d)?;
+        if !(lambda >= T::ZERO && lambda.is_finite()) {
+            return Err(Error::Parameter { what: "damping must be finite and >= 0" });
+        }
+        if !(p >= T::ZERO && p <= T::ONE) {
+            return Err(Error::Parameter { what: "power must be between 0 and 1" });
+        }
+        let (x, y) = take_work(work, kron_eigen_apply_workspace_len(m, d))?
+            .split_at_mut_checked(m.saturating_mul(d))
+            .ok_or(Error::Layout { what: "KronEigen: work" })?;
+        v.rb().check_finite("KronEigen: v")?;
+        check_spectrum(self.g_values, 0, lambda, p)?;
+        check_spectrum(self.a_values, 1, lambda, p)?;
+        let (one, zero) = (T::ONE, T::ZERO);
+        backend.gemm(MatMut::new(&mut *x, m, d)?, zero, one, self.g_vectors.t(), v.rb())?;
+        let rotated = MatRef::new(&*x, m, d)?;
+        backend.gemm(MatMut::new(&mut *y, m, d)?, zero, one, rotated, self.a_vectors)?;
+        let mut scaled = MatMut::new(y, m, d)?;
+        for (i, sg) in self.g_values.iter().enumerate() {
+            for (x, sa) in scaled.row_mut(i).iter_mut().zip(self.a_values) {
+                let value = sg.max(zero) * sa.max(zero) + lambda;
+                *x = if p == one {
+                    *x / value
+                } else if p == zero {
+                    *x
+                } else {
+                    *x / value.powf(p)
+                };
+            }
+        }
+        backend.gemm(MatMut::new(&mut *x, m, d)?, zero, one, self.g_vectors, scaled.rb())?;
+        backend.gemm(v.rb_mut(), zero, one, MatRef::new(x, m, d)?, self.a_vectors.t())
+    }
+
+    /// `ln det(G ⊗ A + λI) = Σ_ij ln(s_Gi s_Aj + λ)`, negative eigenvalues counted as 0.
+    ///
+    /// # Errors
+    /// As [`KronEigen::power`] for λ and the spectra.
+    pub fn log_determinant(&self, lambda: T) -> Result<T, Error> {
+        if !(lambda >= T::ZERO && lambda.is_finite()) {
+            return Err(Error::Parameter { what: "damping must be finite and >= 0" });
+        }
+        check_spectrum(self.g_values, 0, lambda, T::ONE)?;
+        check_spectrum(self.a_values, 1, lambda, T::ONE)?;
+        let mut sum = T::ZERO;
+        for sg in self.g_values {
+            for sa in self.a_values {
+                sum += (sg.max(T::ZERO) * sa.max(T::ZERO) + lambda).ln();
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// Finite eigenvalues, and without damping no eigenvalue that is only rounding.
+fn check_spectrum<T: Real>(values: &[T], block: usize, lambda: T, p: T) -> Result<(), Error> {
+    let mut largest = T::ZERO;
+    for (index, value) in values.iter().enumerate() {
+        if !value.is_finite() {
+            return Err(Error::NonFinite { what: "KronEigen: eigenvalues", index });
+        }
+        largest = largest.max(*value);
+    }
+    if lambda == T::ZERO && p > T::ZERO {
+        let floor = pivot_tolerance::<T>(values.len()) * largest;
+        if let Some(pivot) = values.iter().position(|value| *value <= floor) {
+            return Err(Error::NotPositiveDefinite { block, pivot });
+        }
+    }
+    Ok(())
+}
+
+/// The workspace of [`KronEigen::factor`] in elements.
+#[inline]
+pub const fn kron_eigen_factor_workspace_len(m: usize, d: usize) -> usize {
+    eigh_workspace_len(if m > d { m } else { d })
+}
+
+/// The workspace of [`KronEigen::solve`] and [`KronEigen::power`] in elements: 2·m·d.
+#[inline]
+pub const fn kron_eigen_apply_workspace_len(m: usize, d: usize) -> usize {
+    m.saturating_mul(d).saturating_mul(2)
+}
