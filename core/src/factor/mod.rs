@@ -31,8 +31,8 @@ pub use solve::{Triangular, cholesky_solve, triangular_solve_left, triangular_so
 use crate::Real;
 
 /// The smallest ratio of a pivot to its diagonal element that a factorisation of order d accepts:
-/// 4 √d ε, a few times the rounding error that the subtraction collects.
+/// 8 √d ε, a few times the rounding error that the subtraction collects.
 #[inline(always)]
 pub fn pivot_tolerance<T: Real>(d: usize) -> T {
-    T::from_f64(4.0) * T::from_usize(d).sqrt() * T::EPSILON
+    T::from_f64(8.0) * T::from_usize(d).sqrt() * T::EPSILON
 }
