@@ -1,2 +1,7 @@
-//! p
-fn main() {}
+//! The program `relfisher`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    relfisher::cli::run()
+}

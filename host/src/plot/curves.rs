@@ -1,0 +1,395 @@
+//! Learning curves: train loss (logarithmic) and test accuracy, plain beside batch-normalised.
+
+use std::path::{Path, PathBuf};
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::coord::types::RangedCoordf64;
+use plotters::element::{DashedPathElement, PathElement, Polygon};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::style::{CurveStyle, FONT, Marker, register, style_of};
+use crate::error::Error;
+use crate::train::{EpochRecord, Record, RunRecord, write_atomic};
+
+const WIDTH: u32 = 1280;
+const HEIGHT: u32 = 960;
+const LEGEND: i32 = 56;
+const TEXT: RGBColor = RGBColor(30, 30, 30);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+
+/// What the horizontal axis counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axis {
+    /// Passes over the training set.
+    Epoch,
+    /// Wall-clock seconds spent in training steps.
+    Seconds,
+}
+
+impl Axis {
+    fn label(self) -> &'static str {
+        match self {
+            Axis::Epoch => "epoch",
+            Axis::Seconds => "training time, seconds",
+        }
+    }
+    fn stem(self) -> &'static str {
+        match self {
+            Axis::Epoch => "curves-epoch",
+            Axis::Seconds => "curves-seconds",
+        }
+    }
+    fn of(self, e: &EpochRecord) -> f64 {
+        match self {
+            Axis::Epoch => e.epoch as f64,
+            Axis::Seconds => e.seconds,
+        }
+    }
+}
+
+/// What the vertical axis shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quantity {
+    TrainLoss,
+    TestAccuracy,
+}
+
+impl Quantity {
+    fn label(self) -> &'static str {
+        match self {
+            Quantity::TrainLoss => "train loss",
+            Quantity::TestAccuracy => "test accuracy",
+        }
+    }
+    fn of(self, e: &EpochRecord) -> f64 {
+        match self {
+            Quantity::TrainLoss => e.train_loss.max(1e-12),
+            Quantity::TestAccuracy => e.test_accuracy,
+        }
+    }
+}
+
+/// Draws the curves of every run of `record` against `axis` and writes `curves-epoch.svg` and
+/// `.png` (or `curves-seconds.…`) into `dir`, each file whole or not at all.
+///
+/// Two rows (train loss on a logarithmic axis, test accuracy) by the columns that the record has
+/// (plain, with batch normalisation); a thin line marks the loss `target`. Returns the paths.
+///
+/// # Errors
+/// The folder cannot be written, or the plotting library fails.
+pub fn learning_curves(
+    record: &Record,
+    axis: Axis,
+    target: f64,
+    dir: &Path,
+) -> Result<Vec<PathBuf>, Error> {
+    register()?;
+    let figure = Figure { record, axis, target };
+
+    let mut text = String::new();
+    {
+        let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
+        figure.draw(&root).map_err(failed)?;
+        root.present().map_err(failed)?;
+    }
+    let svg = dir.join(format!("{}.svg", axis.stem()));
+    write_atomic(&svg, text.as_bytes())?;
+
+    let png = dir.join(format!("{}.png", axis.stem()));
+    let partial = dir.join(format!(".{}.partial.png", axis.stem()));
+    {
+        let root = BitMapBackend::new(&partial, (WIDTH, HEIGHT)).into_drawing_area();
+        figure.draw(&root).map_err(failed)?;
+        root.present().map_err(failed)?;
+    }
+    std::fs::rename(&partial, &png).map_err(|e| Error::io(&png, "write", &e))?;
+    Ok(vec![svg, png])
+}
+
+fn failed(e: impl std::fmt::Display) -> Error {
+    Error::input("plot", "", e, "check that the output folder can be written")
+}
+
+struct Figure<'a> {
+    record: &'a Record,
+    axis: Axis,
+    target: f64,
+}
+
+type Draw<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+
+impl Figure<'_> {
+    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Draw<DB> {
+        root.fill(&WHITE)?;
+        let columns: Vec<bool> = [false, true]
+            .into_iter()
+            .filter(|&bn| self.record.runs.iter().any(|r| r.batch_norm == bn))
+            .collect();
+        let (body, legend) = root.split_vertically(HEIGHT as i32 - LEGEND);
+        self.legend(&legend)?;
+        let panels = body.split_evenly((2, columns.len().max(1)));
+        for (i, panel) in panels.iter().enumerate() {
+            let Some(&batch_norm) = columns.get(i % columns.len().max(1)) else { continue };
+            let quantity =
+                if i < columns.len() { Quantity::TrainLoss } else { Quantity::TestAccuracy };
+            self.panel(panel, quantity, batch_norm)?;
+        }
+        Ok(())
+    }
+
+    fn panel<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        quantity: Quantity,
+        batch_norm: bool,
+    ) -> Draw<DB> {
+        let title = match (quantity, batch_norm) {
+            (Quantity::TrainLoss, false) => "Train loss, plain",
+            (Quantity::TrainLoss, true) => "Train loss, batch normalisation",
+            (Quantity::TestAccuracy, false) => "Test accuracy, plain",
+            (Quantity::TestAccuracy, true) => "Test accuracy, batch normalisation",
+        };
+        let x = 0.0..self.x_max();
+        let (lo, hi) = self.y_range(quantity);
+        let mut builder = ChartBuilder::on(area);
+        builder
+            .margin(12)
+            .margin_right(24)
+            .x_label_area_size(48)
+            .y_label_area_size(76)
+            .caption(title, (FONT, 23).into_font().color(&TEXT));
+        let runs = || self.record.runs.iter().filter(|r| r.batch_norm == batch_norm);
+        match quantity {
+            Quantity::TrainLoss => {
+                let mut chart = builder.build_cartesian_2d(x.clone(), (lo..hi).log_scale())?;
+                self.mesh(&mut chart, quantity, &|v| short(*v))?;
+                if lo < self.target && self.target < hi {
+                    let line = [(x.start, self.target), (x.end, self.target)];
+                    chart.draw_series(std::iter::once(PathElement::new(
+                        line.to_vec(),
+                        RGBColor(150, 150, 150).stroke_width(1),
+                    )))?;
+                }
+                for run in runs() {
+                    self.curve(&mut chart, run, quantity, (lo, hi))?;
+                }
+            }
+            Quantity::TestAccuracy => {
+                let mut chart = builder.build_cartesian_2d(x, lo..hi)?;
+                self.mesh(&mut chart, quantity, &|v| format!("{v:.3}"))?;
+                for run in runs() {
+                    self.curve(&mut chart, run, quantity, (lo, hi))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn mesh<DB, Y>(
+        &self,
+        chart: &mut ChartContext<'_, DB, Cartesian2d<RangedCoordf64, Y>>,
+        quantity: Quantity,
+        format_y: &dyn Fn(&f64) -> String,
+    ) -> Draw<DB>
+    where
+        DB: DrawingBackend,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(TEXT)
+            .x_desc(self.axis.label())
+            .y_desc(quantity.label())
+            .x_labels(11)
+            .y_labels(9)
+            .x_label_formatter(&|v| short(*v))
+            .y_label_formatter(format_y)
+            .label_style((FONT, 17).into_font().color(&TEXT))
+            .axis_desc_style((FONT, 19).into_font().color(&TEXT))
+            .draw()
+    }
+
+    fn curve<DB, Y>(
+        &self,
+        chart: &mut ChartContext<'_, DB, Cartesian2d<RangedCoordf64, Y>>,
+        run: &RunRecord,
+        quantity: Quantity,
+        (lo, hi): (f64, f64),
+    ) -> Draw<DB>
+    where
+        DB: DrawingBackend,
+        Y: Ranged<ValueType = f64>,
+    {
+        let style = style_of(&run.optimizer);
+        let points: Vec<(f64, f64)> = run
+            .epochs
+            .iter()
+            .map(|e| (self.axis.of(e), quantity.of(e)))
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            .collect();
+        let log = quantity == Quantity::TrainLoss;
+        for piece in clip(&points, lo, hi, log) {
+            let stroke = style.color.stroke_width(2);
+            if style.dash.1 == 0 {
+                chart.draw_series(std::iter::once(PathElement::new(piece, stroke)))?;
+            } else {
+                let (on, off) = style.dash;
+                chart.draw_series(DashedLineSeries::new(piece, on, off, stroke))?;
+            }
+        }
+        let visible: Vec<(f64, f64)> =
+            points.into_iter().filter(|(_, y)| (lo..=hi).contains(y)).collect();
+        let stride = visible.len().div_ceil(12).max(1);
+        chart.draw_series(
+            visible
+                .into_iter()
+                .step_by(stride)
+                .map(|p| EmptyElement::at(p) + marker(style, (0, 0))),
+        )?;
+        Ok(())
+    }
+
+    fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Draw<DB> {
+        let mut names: Vec<&str> = Vec::new();
+        for run in &self.record.runs {
+            if !names.contains(&run.optimizer.as_str()) {
+                names.push(&run.optimizer);
+            }
+        }
+        let y = LEGEND / 2;
+        let cell = WIDTH as i32 / names.len().max(1) as i32;
+        for (i, name) in names.iter().enumerate() {
+            let style = style_of(name);
+            let label = if style.label == "other" { name } else { style.label };
+            let width = 62 + 9 * label.len() as i32;
+            let x = cell * i as i32 + (cell - width).max(0) / 2;
+            let line = [(x, y), (x + 50, y)];
+            if style.dash.1 == 0 {
+                area.draw(&PathElement::new(line.to_vec(), style.color.stroke_width(2)))?;
+            } else {
+                let (on, off) = style.dash;
+                let stroke = style.color.stroke_width(2);
+                area.draw(&DashedPathElement::new(line, on, off, stroke))?;
+            }
+            area.draw(&(EmptyElement::at((x + 25, y)) + marker(style, (0, 0))))?;
+            let font = (FONT, 18).into_font().color(&TEXT).pos(Pos::new(HPos::Left, VPos::Center));
+            area.draw(&Text::new((*label).to_string(), (x + 60, y), font))?;
+        }
+        Ok(())
+    }
+
+    fn points(&self) -> impl Iterator<Item = &EpochRecord> {
+        self.record.runs.iter().flat_map(|r| r.epochs.iter())
+    }
+
+    fn x_max(&self) -> f64 {
+        let max = self.points().map(|e| self.axis.of(e)).filter(|x| x.is_finite());
+        let max = max.fold(0.0, f64::max);
+        if max > 0.0 { max } else { 1.0 }
+    }
+
+    /// The same range in both columns, so that they can be compared by eye.
+    fn y_range(&self, quantity: Quantity) -> (f64, f64) {
+        let finite = |v: &f64| v.is_finite();
+        match quantity {
+            Quantity::TrainLoss => {
+                let first = self.points().filter(|e| e.epoch == 0).map(|e| quantity.of(e));
+                let first = first.filter(finite).fold(0.0, f64::max);
+                let all = || self.points().map(|e| quantity.of(e)).filter(finite);
+                let lo = all().fold(f64::INFINITY, f64::min);
+                let hi = all().fold(0.0, f64::max).min(2.0 * first.max(1e-6));
+                if lo < hi { (lo * 0.8, hi * 1.2) } else { (1e-3, 10.0) }
+            }
+            Quantity::TestAccuracy => {
+                let after = || self.points().filter(|e| e.epoch > 0).map(|e| quantity.of(e));
+                let hi = after().filter(finite).fold(0.0, f64::max);
+                let lo = after().filter(finite).fold(1.0, f64::min).max(hi - 0.12);
+                let pad = ((hi - lo) * 0.06).max(0.002);
+                ((lo - pad).max(0.0), (hi + pad).min(1.0).max(lo + pad))
+            }
+        }
+    }
+}
+
+/// The parts of a polyline between `lo` and `hi`, cut at the limits (`log`: straight in ln y).
+fn clip(points: &[(f64, f64)], lo: f64, hi: f64, log: bool) -> Vec<Vec<(f64, f64)>> {
+    let scale = |y: f64| if log { y.ln() } else { y };
+    let inside = |y: f64| lo <= y && y <= hi;
+    let cut = |a: (f64, f64), b: (f64, f64), y: f64| {
+        let share = (scale(y) - scale(a.1)) / (scale(b.1) - scale(a.1));
+        (a.0 + share * (b.0 - a.0), y)
+    };
+    let limit = |y: f64| if y < lo { lo } else { hi };
+    let mut pieces = Vec::new();
+    let mut piece: Vec<(f64, f64)> = Vec::new();
+    for (i, &p) in points.iter().enumerate() {
+        let previous = i.checked_sub(1).and_then(|j| points.get(j)).copied();
+        match (previous, inside(p.1)) {
+            (Some(q), true) if !inside(q.1) => piece.extend([cut(q, p, limit(q.1)), p]),
+            (_, true) => piece.push(p),
+            (Some(q), false) if inside(q.1) => {
+                piece.push(cut(q, p, limit(p.1)));
+                pieces.push(std::mem::take(&mut piece));
+            }
+            (Some(q), false) if limit(q.1) != limit(p.1) => {
+                pieces.push(vec![cut(q, p, limit(q.1)), cut(q, p, limit(p.1))]);
+            }
+            _ => {}
+        }
+    }
+    if piece.len() > 1 {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+/// A filled marker around `at`, in pixels.
+fn marker(style: CurveStyle, at: (i32, i32)) -> Polygon<(i32, i32)> {
+    let offsets: &[(i32, i32)] = match style.marker {
+        Marker::Circle => {
+            &[(5, 0), (4, 3), (3, 4), (0, 5), (-3, 4), (-4, 3), (-5, 0), (-4, -3), (-3, -4), (0, -5), (3, -4), (4, -3)]
+        }
+        Marker::Square => &[(-4, -4), (4, -4), (4, 4), (-4, 4)],
+        Marker::Triangle => &[(0, -6), (6, 5), (-6, 5)],
+        Marker::Diamond => &[(0, -6), (6, 0), (0, 6), (-6, 0)],
+        Marker::Cross => {
+            &[(0, -2), (3, -5), (5, -3), (2, 0), (5, 3), (3, 5), (0, 2), (-3, 5), (-5, 3), (-2, 0), (-5, -3), (-3, -5)]
+        }
+    };
+    let points: Vec<(i32, i32)> = offsets.iter().map(|(x, y)| (at.0 + x, at.1 + y)).collect();
+    Polygon::new(points, style.color.filled())
+}
+
+/// A number without needless digits: 0.05, 3, 12.5, 1e-6.
+fn short(v: f64) -> String {
+    if v != 0.0 && v.abs() < 1e-4 {
+        format!("{v:.0e}")
+    } else {
+        let text = format!("{v:.4}");
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clip, short};
+
+    #[test]
+    fn a_polyline_is_cut_at_the_limits() {
+        let line = [(0.0, 0.0), (1.0, 2.0), (2.0, 0.0)];
+        let pieces = clip(&line, 0.0, 1.0, false);
+        assert_eq!(pieces, [vec![(0.0, 0.0), (0.5, 1.0)], vec![(1.5, 1.0), (2.0, 0.0)]]);
+        let through = clip(&[(0.0, -1.0), (1.0, 2.0)], 0.0, 1.0, false);
+        assert_eq!(through.len(), 1);
+        assert_eq!(clip(&line, -1.0, 3.0, false), [line.to_vec()]);
+    }
+
+    #[test]
+    fn labels_are_short() {
+        assert_eq!((short(0.05), short(3.0), short(0.0)), ("0.05".into(), "3".into(), "0".into()));
+    }
+}

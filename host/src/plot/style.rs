@@ -1,0 +1,99 @@
+//! How curves look: one colour, one dash pattern and one marker for each optimiser.
+
+use std::sync::OnceLock;
+
+use plotters::style::{FontStyle, RGBColor, register_font};
+
+use crate::error::Error;
+
+/// The name under which the embedded font is registered; in an SVG it is the viewer's own.
+pub(super) const FONT: &str = "sans-serif";
+
+static FONT_BYTES: &[u8] = include_bytes!("../../data/fonts/DejaVuSans-subset.ttf");
+
+/// Makes the embedded font known to the plotting library, once.
+pub(super) fn register() -> Result<(), Error> {
+    static DONE: OnceLock<bool> = OnceLock::new();
+    let done = *DONE.get_or_init(|| register_font(FONT, FontStyle::Normal, FONT_BYTES).is_ok());
+    if done { Ok(()) } else { Err(Error::input("plot", "font", "the embedded font cannot be read", "report this")) }
+}
+
+/// The sign at a data point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marker {
+    Circle,
+    Square,
+    Triangle,
+    Diamond,
+    Cross,
+}
+
+/// Colour (Okabe and Ito, 2008), dashes (drawn, skipped; pixels; 0 skipped: solid) and marker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CurveStyle {
+    pub(super) color: RGBColor,
+    pub(super) dash: (u32, u32),
+    pub(super) marker: Marker,
+    pub(super) label: &'static str,
+}
+
+const STYLES: [(&str, CurveStyle); 5] = [
+    (
+        "sgd",
+        CurveStyle {
+            color: RGBColor(90, 90, 90),
+            dash: (3, 4),
+            marker: Marker::Cross,
+            label: "SGD",
+        },
+    ),
+    (
+        "adam",
+        CurveStyle {
+            color: RGBColor(230, 159, 0),
+            dash: (10, 4),
+            marker: Marker::Square,
+            label: "Adam",
+        },
+    ),
+    (
+        "rngd",
+        CurveStyle {
+            color: RGBColor(0, 114, 178),
+            dash: (1, 0),
+            marker: Marker::Circle,
+            label: "RNGD (blocks)",
+        },
+    ),
+    (
+        "rngd-sample",
+        CurveStyle {
+            color: RGBColor(0, 158, 115),
+            dash: (1, 0),
+            marker: Marker::Triangle,
+            label: "RNGD (sample space)",
+        },
+    ),
+    (
+        "kfac",
+        CurveStyle {
+            color: RGBColor(213, 94, 0),
+            dash: (6, 3),
+            marker: Marker::Diamond,
+            label: "K-FAC",
+        },
+    ),
+];
+
+/// The style of an optimiser, by its name in the record.
+pub(super) fn style_of(optimizer: &str) -> CurveStyle {
+    STYLES.iter().find(|(name, _)| *name == optimizer).map_or(
+        CurveStyle {
+            color: RGBColor(204, 121, 167),
+            dash: (1, 0),
+            marker: Marker::Circle,
+            label: "other",
+        },
+        |(_, style)| *style,
+    )
+}

@@ -1,0 +1,27 @@
+//! Training: experiment files, the run matrix, records, checkpoints, and the search for learning
+//! rates.
+
+mod atomic;
+mod checkpoint;
+mod experiment;
+mod machine;
+mod progress;
+mod record;
+mod run;
+mod samples;
+mod session;
+mod table;
+mod tune;
+mod tuned;
+
+pub use atomic::write_atomic;
+pub use experiment::{
+    ActivationName, DataConfig, Experiment, NetworkConfig, Precision, Scaling, TuneConfig, Variant,
+};
+pub use machine::{GpuReport, Machine};
+pub use progress::Verbosity;
+pub use record::{EpochRecord, Record, RunRecord};
+pub use session::{Outcomes, SessionOptions, Start, train};
+pub use table::table;
+pub use tune::tune;
+pub use tuned::{Trial, Tuned, TunedRate};

@@ -1,0 +1,107 @@
+//! Progress: bars on a terminal, nothing or plain lines elsewhere.
+
+use std::io::IsTerminal;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::record::EpochRecord;
+
+/// How much is told on the standard error output while a command works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Nothing.
+    Quiet,
+    /// Progress bars when the standard error output is a terminal, else nothing.
+    Bars,
+    /// A plain line for each epoch.
+    Lines,
+}
+
+/// Two bars: the run under way (steps, rate, time left) and all runs (epochs, time left).
+pub(crate) struct Progress {
+    verbosity: Verbosity,
+    run: ProgressBar,
+    all: ProgressBar,
+    label: String,
+}
+
+impl Progress {
+    /// For a whole of `epochs` epochs over all runs.
+    pub(crate) fn new(verbosity: Verbosity, epochs: usize) -> Self {
+        let visible = verbosity == Verbosity::Bars && std::io::stderr().is_terminal();
+        let bars = MultiProgress::new();
+        if !visible {
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let run = bars.add(ProgressBar::new(0));
+        let all = bars.add(ProgressBar::new(epochs as u64));
+        let style = |template: &str| {
+            ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("=> ")
+        };
+        run.set_style(style(
+            "{prefix:17} [{bar:28}] {pos:>6}/{len} steps {per_sec:>14} ETA {eta:>4}  {msg}",
+        ));
+        all.set_style(style("{prefix:17} [{bar:28}] {pos:>6}/{len} epochs  {elapsed} ETA {eta:>4}"));
+        all.set_prefix("all runs");
+        Self { verbosity, run, all, label: String::new() }
+    }
+
+    /// A run begins (or is taken up) at `done` of `steps` steps.
+    pub(crate) fn begin(&mut self, label: &str, done: usize, steps: usize) {
+        self.label = label.to_string();
+        self.run.set_length(steps as u64);
+        self.run.set_prefix(label.to_string());
+        self.run.set_message("");
+        self.run.reset();
+        self.run.set_position(done as u64);
+        self.run.reset_eta();
+    }
+
+    /// One training step is done.
+    pub(crate) fn step(&self) {
+        self.run.inc(1);
+    }
+
+    /// An epoch of the run is measured.
+    pub(crate) fn epoch(&self, e: &EpochRecord) {
+        self.run.set_message(format!(
+            "epoch {} train {:.4} test acc {:.4}",
+            e.epoch, e.train_loss, e.test_accuracy
+        ));
+        if e.epoch > 0 {
+            self.all.inc(1);
+        }
+        if self.verbosity == Verbosity::Lines {
+            eprintln!(
+                "{}: epoch {}: {:.2} s, train loss {:.6}, accuracy {:.4}, test loss {:.4}, accuracy {:.4}",
+                self.label,
+                e.epoch,
+                e.seconds,
+                e.train_loss,
+                e.train_accuracy,
+                e.test_loss,
+                e.test_accuracy
+            );
+        }
+    }
+
+    /// Epochs that need no work: finished before, or not reached.
+    pub(crate) fn skip(&self, epochs: usize) {
+        self.all.inc(epochs as u64);
+    }
+
+    /// A line for the user that stays: a diverged run.
+    pub(crate) fn note(&self, line: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            self.all.suspend(|| eprintln!("{line}"));
+        }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn end(&self) {
+        self.run.finish_and_clear();
+        self.all.finish_and_clear();
+    }
+}

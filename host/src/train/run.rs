@@ -1,0 +1,322 @@
+//! One training run: mini-batches, steps, and the measurement at the end of each epoch.
+
+use std::time::Instant;
+
+use relfisher_core::MatRef;
+
+use super::checkpoint::{Checkpoint, Outcome};
+use super::record::EpochRecord;
+use super::samples::{Part, Samples};
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::network::{Architecture, Mode, Network, Parameters, Tape, Targets};
+use crate::optimizer::{MetricBatch, Optimizer, OptimizerConfig, State, Step};
+use crate::random::{self, Rng};
+use crate::scalar::Scalar;
+
+/// Samples of one forward pass of an evaluation.
+const EVALUATION_BATCH: usize = 500;
+
+/// What a run does, apart from its samples.
+#[derive(Clone, Debug)]
+pub(crate) struct RunPlan {
+    pub(crate) optimizer: OptimizerConfig,
+    pub(crate) architecture: Architecture,
+    pub(crate) seed: u64,
+    pub(crate) epochs: usize,
+    pub(crate) batch_size: usize,
+}
+
+/// What a run tells its owner.
+pub(crate) enum Event<'a> {
+    /// A step is done; inside an epoch the run may be saved.
+    Step,
+    /// An epoch is measured; the run may be saved.
+    Epoch(&'a EpochRecord),
+}
+
+/// A run between two steps.
+pub(crate) struct Run<'a, T: Scalar> {
+    plan: &'a RunPlan,
+    samples: &'a Samples<T>,
+    executor: &'a dyn Executor<T>,
+    network: Network<T>,
+    parameters: Parameters<T>,
+    optimizer: Box<dyn Optimizer<T>>,
+    rng: Rng,
+    tape: Tape<T>,
+    evaluation: Tape<T>,
+    gradient: Vec<T>,
+    order: Vec<usize>,
+    fresh: Fresh<'a, T>,
+    epoch: usize,
+    step: usize,
+    seconds: f64,
+    outcome: Outcome,
+    history: Vec<EpochRecord>,
+}
+
+impl<'a, T: Scalar> Run<'a, T> {
+    /// A run before its first step. `weights` replaces the random initial parameters.
+    ///
+    /// Initial weights and the order of the samples depend on the seed only, so that all optimisers
+    /// start from the same point and see the same mini-batches.
+    pub(crate) fn new(
+        plan: &'a RunPlan,
+        samples: &'a Samples<T>,
+        executor: &'a dyn Executor<T>,
+        weights: Option<Parameters<T>>,
+    ) -> Result<Self, Error> {
+        let network = Network::from_architecture(&plan.architecture)?;
+        let parameters = match weights {
+            Some(weights) => weights,
+            None => network.init(&mut random::stream(plan.seed, 0, "init")),
+        };
+        let n = samples.train.labels.len();
+        Ok(Self {
+            optimizer: plan.optimizer.build(&network)?,
+            rng: random::stream(plan.seed, 0, "optimizer"),
+            tape: Tape::new(&network, plan.batch_size.min(n)),
+            evaluation: Tape::new(&network, EVALUATION_BATCH),
+            gradient: vec![T::ZERO; network.parameter_count()],
+            order: Vec::with_capacity(n),
+            fresh: Fresh { part: &samples.train, order: Vec::with_capacity(n) },
+            epoch: 0,
+            step: 0,
+            seconds: 0.0,
+            outcome: Outcome::Running,
+            history: Vec::new(),
+            plan,
+            samples,
+            executor,
+            network,
+            parameters,
+        })
+    }
+
+    /// Steps in an epoch; the last mini-batch may be smaller.
+    pub(crate) fn steps_per_epoch(&self) -> usize {
+        self.samples.train.labels.len().div_ceil(self.plan.batch_size)
+    }
+
+    /// Steps done so far.
+    pub(crate) fn steps_done(&self) -> usize {
+        self.epoch * self.steps_per_epoch() + self.step
+    }
+
+    pub(crate) fn network(&self) -> &Network<T> {
+        &self.network
+    }
+
+    pub(crate) fn parameters(&self) -> &Parameters<T> {
+        &self.parameters
+    }
+
+    pub(crate) fn history(&self) -> &[EpochRecord] {
+        &self.history
+    }
+
+    pub(crate) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Steps done in the epoch under way; `None` at its end, before it is measured.
+    pub(crate) fn step_in_epoch(&self) -> Option<usize> {
+        (self.step < self.steps_per_epoch()).then_some(self.step)
+    }
+
+    /// Everything that the rest of the run depends on.
+    pub(crate) fn checkpoint(&self, settings: &str) -> Checkpoint<T> {
+        let mut optimizer = State::new();
+        self.optimizer.save(&mut optimizer);
+        Checkpoint {
+            settings: settings.to_string(),
+            outcome: self.outcome.clone(),
+            epoch: self.epoch,
+            step: self.step,
+            seconds: self.seconds,
+            history: self.history.clone(),
+            parameters: self.parameters.values.clone(),
+            buffers: self.parameters.buffers.clone(),
+            rng: self.rng.clone(),
+            optimizer,
+        }
+    }
+
+    /// Takes the run up where a checkpoint left it.
+    pub(crate) fn restore(&mut self, checkpoint: Checkpoint<T>) -> Result<(), Error> {
+        let parameters =
+            Parameters { values: checkpoint.parameters, buffers: checkpoint.buffers };
+        parameters.check(&self.network)?;
+        if checkpoint.step >= self.steps_per_epoch() && checkpoint.step > 0 {
+            return Err(Error::input("", "step", "is past the end of the epoch", "delete the file"));
+        }
+        self.optimizer.load(&checkpoint.optimizer)?;
+        self.parameters = parameters;
+        self.rng = checkpoint.rng;
+        self.epoch = checkpoint.epoch;
+        self.step = checkpoint.step;
+        self.seconds = checkpoint.seconds;
+        self.outcome = checkpoint.outcome;
+        self.history = checkpoint.history;
+        Ok(())
+    }
+
+    /// Trains to the end, measuring before the first and after every epoch (`measure_all`), or
+    /// after the last one only. A divergence ends the run and is part of its outcome.
+    pub(crate) fn train(
+        &mut self,
+        measure_all: bool,
+        tell: &mut dyn FnMut(&Self, Event<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.history.is_empty() && measure_all {
+            self.measure(tell)?;
+        }
+        while self.outcome == Outcome::Running && self.epoch < self.plan.epochs {
+            self.shuffle();
+            let steps = self.steps_per_epoch();
+            while self.step < steps {
+                let begin = Instant::now();
+                let result = self.one_step();
+                self.seconds += begin.elapsed().as_secs_f64();
+                match result {
+                    Ok(()) => {}
+                    Err(Error::Divergence(report)) => {
+                        let place = format!("epoch {}, mini-batch {}", self.epoch + 1, self.step + 1);
+                        self.outcome = Outcome::Diverged(format!("{place}: {}", report.problem));
+                        return Ok(());
+                    }
+                    Err(e) => return Err(e),
+                }
+                self.step += 1;
+                tell(self, Event::Step)?;
+            }
+            self.epoch += 1;
+            self.step = 0;
+            if self.epoch == self.plan.epochs {
+                self.outcome = Outcome::Finished;
+            }
+            if measure_all || self.epoch == self.plan.epochs {
+                self.measure(tell)?;
+            }
+        }
+        if self.outcome == Outcome::Running {
+            self.outcome = Outcome::Finished;
+        }
+        Ok(())
+    }
+
+    /// The order of the samples in this epoch, a function of seed and epoch only.
+    fn shuffle(&mut self) {
+        let mut rng = random::stream(self.plan.seed, self.epoch as u64, "shuffle");
+        self.order.clear();
+        self.order.extend(0..self.samples.train.labels.len());
+        random::shuffle(&mut self.order, &mut rng);
+    }
+
+    fn one_step(&mut self) -> Result<(), Error> {
+        let index = self.steps_done() as u64;
+        let batch = self.order.chunks(self.plan.batch_size).nth(self.step).unwrap_or(&[]);
+        let labels = self.samples.train.labels_of(batch);
+        self.tape.gather(self.samples.train.features()?, batch)?;
+        let executor = self.executor;
+        self.network.forward(executor, &self.parameters, Mode::Train, &mut self.tape)?;
+        self.network.update_running_averages(&self.tape, &mut self.parameters);
+        let loss = self.network.loss(executor, &mut self.tape, &Targets::Classes(&labels))?;
+        if !loss.mean.is_finite() {
+            return Err(Error::divergence("", format_args!("the loss is {}", loss.mean)));
+        }
+        let gradient = Some(&mut self.gradient[..]);
+        self.network.backward(executor, &self.parameters, &mut self.tape, gradient)?;
+        let config = &self.plan.optimizer;
+        let factor = config.schedule().factor(
+            index,
+            self.steps_per_epoch() as u64,
+            self.plan.epochs as u64,
+        );
+        self.optimizer.step(&mut Step {
+            executor,
+            network: &self.network,
+            tape: &mut self.tape,
+            parameters: &mut self.parameters,
+            gradient: &mut self.gradient,
+            learning_rate: T::from_f64(config.learning_rate() * factor),
+            index,
+            rng: &mut self.rng,
+            metric_batch: &mut self.fresh,
+        })
+    }
+
+    fn measure(
+        &mut self,
+        tell: &mut dyn FnMut(&Self, Event<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (train_loss, train_accuracy) = self.evaluate(&self.samples.train)?;
+        let (test_loss, test_accuracy) = self.evaluate(&self.samples.test)?;
+        let record = EpochRecord {
+            epoch: self.epoch,
+            seconds: self.seconds,
+            train_loss,
+            train_accuracy,
+            test_loss,
+            test_accuracy,
+        };
+        self.history.push(record);
+        if !(train_loss.is_finite() && test_loss.is_finite()) {
+            let problem = format!("epoch {}: the train loss is {train_loss}", self.epoch);
+            self.outcome = Outcome::Diverged(problem);
+        }
+        tell(self, Event::Epoch(&record))
+    }
+
+    /// Mean loss and share of correct classes, with the running averages of batch normalisation.
+    fn evaluate(&mut self, part: &Part<T>) -> Result<(f64, f64), Error> {
+        let (mut loss, mut correct) = (0.0, 0);
+        let n = part.labels.len();
+        let mut indices = Vec::with_capacity(EVALUATION_BATCH);
+        for start in (0..n).step_by(EVALUATION_BATCH) {
+            indices.clear();
+            indices.extend(start..(start + EVALUATION_BATCH).min(n));
+            self.evaluation.gather(part.features()?, &indices)?;
+            let labels = part.labels_of(&indices);
+            let executor = self.executor;
+            let tape = &mut self.evaluation;
+            self.network.forward(executor, &self.parameters, Mode::Inference, tape)?;
+            let report = self.network.loss(executor, tape, &Targets::Classes(&labels))?;
+            loss += report.mean * indices.len() as f64;
+            correct += report.correct.unwrap_or(0);
+        }
+        Ok((loss / n as f64, correct as f64 / n as f64))
+    }
+}
+
+/// Draws training samples for metrics.
+struct Fresh<'a, T> {
+    part: &'a Part<T>,
+    order: Vec<usize>,
+}
+
+impl<T: Scalar> MetricBatch<T> for Fresh<'_, T> {
+    fn available(&self) -> usize {
+        self.part.labels.len()
+    }
+
+    fn load(&mut self, tape: &mut Tape<T>, count: usize, rng: &mut Rng) -> Result<(), Error> {
+        let n = self.part.labels.len();
+        if count > n {
+            return Err(Error::input(
+                "",
+                "metric_samples",
+                format_args!("{count} samples of a training set of {n}"),
+                "use fewer",
+            ));
+        }
+        self.order.clear();
+        self.order.extend(0..n);
+        for i in 0..count {
+            self.order.swap(i, i + random::below(rng, n - i));
+        }
+        let features: MatRef<'_, T> = self.part.features()?;
+        tape.gather(features, &self.order[..count])
+    }
+}

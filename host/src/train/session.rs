@@ -1,0 +1,382 @@
+//! An experiment: the matrix of runs, its files, and taking it up after a kill.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::atomic::write_atomic;
+use super::checkpoint::{Checkpoint, Outcome};
+use super::experiment::{Experiment, Precision, Variant, has_batch_norm};
+use super::machine::Machine;
+use super::progress::{Progress, Verbosity};
+use super::record::{Record, RunRecord, run_name};
+use super::run::{Event, Run, RunPlan};
+use super::samples::Samples;
+use super::tuned::Tuned;
+use crate::error::Error;
+use crate::executor::{Cpu, Executor};
+use crate::format;
+use crate::network::{Network, Parameters};
+use crate::plot::{Axis, learning_curves};
+use crate::scalar::Scalar;
+
+/// Whether a folder with an unfinished experiment is taken up or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Start anew; an unfinished experiment in the folder is an error.
+    Fresh,
+    /// Continue from the checkpoints; finished runs are kept.
+    Resume,
+}
+
+/// How an experiment is run: nothing here changes its numbers.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// The folder for all files.
+    pub out: PathBuf,
+    /// Threads; all processors when absent.
+    pub threads: Option<usize>,
+    /// New or continued.
+    pub start: Start,
+    /// Checkpoints also after so many steps inside an epoch; 0: at the ends of epochs only.
+    pub checkpoint_steps: usize,
+    /// What is told meanwhile.
+    pub verbosity: Verbosity,
+}
+
+/// What an experiment came to.
+#[derive(Clone, Debug)]
+pub struct Outcomes {
+    /// The record, as written.
+    pub record: Record,
+    /// The pictures written.
+    pub plots: Vec<PathBuf>,
+}
+
+/// Runs every optimiser of `experiment` on every variant and writes into `options.out`, after each
+/// epoch, `record.json` and `record.csv`; after each run its network file, weights and the learning
+/// curves. Checkpoints are kept under `checkpoints/`.
+///
+/// The same experiment gives the same bits on any number of threads, and after any number of kills
+/// and resumptions.
+///
+/// # Errors
+/// Bad data, settings or an unwritable folder. A run whose loss leaves the finite numbers is not an
+/// error: it is marked in the record and the others go on.
+pub fn train(
+    experiment: &Experiment,
+    tuned: Option<&Tuned>,
+    options: &SessionOptions,
+) -> Result<Outcomes, Error> {
+    match experiment.dtype {
+        Precision::F32 => train_in::<f32>(experiment, tuned, options),
+        Precision::F64 => train_in::<f64>(experiment, tuned, options),
+    }
+}
+
+/// A run of the matrix.
+pub(super) struct Entry {
+    pub(super) plan: RunPlan,
+    pub(super) variant: Variant,
+    pub(super) batch_norm: bool,
+    pub(super) settings: serde_json::Value,
+}
+
+impl Entry {
+    pub(super) fn name(&self) -> String {
+        run_name(self.plan.optimizer.name(), self.batch_norm)
+    }
+}
+
+/// The runs of an experiment, in the order of the table: the variants one after the other, within
+/// each the optimisers.
+pub(super) fn entries<T: Scalar>(
+    experiment: &Experiment,
+    tuned: Option<&Tuned>,
+    samples: &Samples<T>,
+) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    for &variant in &experiment.variants {
+        let architecture =
+            experiment.architecture(variant, samples.pixels, samples.classes)?;
+        for optimizer in &experiment.optimizers {
+            let mut optimizer = optimizer.clone();
+            if let Some(rate) = tuned.and_then(|t| t.rate(optimizer.name(), variant)) {
+                optimizer.set_learning_rate(rate);
+            }
+            let plan = RunPlan {
+                optimizer,
+                architecture: architecture.clone(),
+                seed: experiment.seed,
+                epochs: experiment.epochs,
+                batch_size: experiment.batch_size,
+            };
+            let encode = |e: serde_json::Error| Error::input("record.json", "settings", e, "");
+            let settings = json!({
+                "optimizer": serde_json::to_value(&plan.optimizer).map_err(encode)?,
+                "network": serde_json::to_value(&architecture).map_err(encode)?,
+                "data": samples.description,
+                "weights": experiment.network.weights,
+                "seed": plan.seed,
+                "epochs": plan.epochs,
+                "batch_size": plan.batch_size,
+                "dtype": T::NAME,
+            });
+            let batch_norm = has_batch_norm(&architecture);
+            entries.push(Entry { plan, variant, batch_norm, settings });
+        }
+    }
+    Ok(entries)
+}
+
+struct Session<'a, T: Scalar> {
+    options: &'a SessionOptions,
+    experiment: &'a Experiment,
+    entries: Vec<Entry>,
+    samples: Samples<T>,
+    executor: Cpu,
+    records: Vec<Option<RunRecord>>,
+    machine: Machine,
+}
+
+fn train_in<T: Scalar>(
+    experiment: &Experiment,
+    tuned: Option<&Tuned>,
+    options: &SessionOptions,
+) -> Result<Outcomes, Error> {
+    experiment.validate()?;
+    let samples = Samples::<T>::load(&experiment.data)?;
+    let entries = entries(experiment, tuned, &samples)?;
+    let executor = Cpu::new(options.threads)?;
+    let mut session = Session {
+        options,
+        experiment,
+        records: entries.iter().map(|_| None).collect(),
+        machine: Machine::detect(Executor::<T>::threads(&executor)),
+        entries,
+        samples,
+        executor,
+    };
+    session.run()
+}
+
+impl<T: Scalar> Session<'_, T> {
+    fn run(&mut self) -> Result<Outcomes, Error> {
+        let weights = match &self.experiment.network.weights {
+            Some(file) => Some(self.initial_weights(file)?),
+            None => None,
+        };
+        let marker = self.open_folder()?;
+        let checkpoints = self.read_checkpoints()?;
+        let epochs = self.entries.iter().map(|e| e.plan.epochs).sum();
+        let mut progress = Progress::new(self.options.verbosity, epochs);
+        let mut checkpoints = checkpoints.into_iter();
+        for index in 0..self.entries.len() {
+            let checkpoint = checkpoints.next().flatten();
+            let result = self.one_run(index, checkpoint, weights.clone(), &mut progress);
+            if let Err(e) = result {
+                progress.end();
+                return Err(e);
+            }
+        }
+        progress.end();
+        let record = self.record();
+        record.write(&self.options.out)?;
+        let plots = self.plot(&record)?;
+        fs::remove_file(&marker).map_err(|e| Error::io(&marker, "remove", &e))?;
+        Ok(Outcomes { record, plots })
+    }
+
+    fn initial_weights(&self, file: &Path) -> Result<Parameters<T>, Error> {
+        let Some(entry) = self.entries.first() else {
+            return Err(Error::input("", "optimizers", "no run", "list an optimiser"));
+        };
+        let network = Network::from_architecture(&entry.plan.architecture)?;
+        format::load_parameters(file, &network)
+    }
+
+    /// Creates the folders; refuses an unfinished experiment unless it is to be continued. Returns
+    /// the file that marks the experiment as unfinished.
+    fn open_folder(&self) -> Result<PathBuf, Error> {
+        let out = &self.options.out;
+        let folder = out.join("checkpoints");
+        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", &e))?;
+        let marker = folder.join("unfinished");
+        if self.options.start == Start::Fresh {
+            if marker.exists() {
+                return Err(Error::input(
+                    out.display(),
+                    "",
+                    "holds an unfinished experiment",
+                    "add --resume to continue it, choose another --out, or delete the folder",
+                ));
+            }
+            for entry in &self.entries {
+                let old = self.checkpoint_path(entry);
+                match fs::remove_file(&old) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::io(&old, "remove", &e));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        write_atomic(&marker, b"")?;
+        let text = toml::to_string(self.experiment)
+            .map_err(|e| Error::input("experiment.toml", "", e, "report this"))?;
+        write_atomic(&out.join("experiment.toml"), text.as_bytes())?;
+        Ok(marker)
+    }
+
+    fn checkpoint_path(&self, entry: &Entry) -> PathBuf {
+        self.options.out.join("checkpoints").join(format!("{}.safetensors", entry.name()))
+    }
+
+    /// The checkpoints that belong to this experiment, and the record that they make.
+    fn read_checkpoints(&mut self) -> Result<Vec<Option<Checkpoint<T>>>, Error> {
+        let mut found = Vec::new();
+        for index in 0..self.entries.len() {
+            let Some(entry) = self.entries.get(index) else { continue };
+            let path = self.checkpoint_path(entry);
+            let checkpoint = Checkpoint::<T>::read(&path)?;
+            if let Some(checkpoint) = &checkpoint {
+                let settings = entry.settings.to_string();
+                if checkpoint.settings != settings {
+                    return Err(Error::input(
+                        path.display(),
+                        difference(&checkpoint.settings, &entry.settings),
+                        "the checkpoint was written with other settings",
+                        "resume with the same settings, or choose another --out",
+                    ));
+                }
+                let record = run_record(entry, &checkpoint.outcome, &checkpoint.history);
+                if let Some(slot) = self.records.get_mut(index) {
+                    *slot = Some(record);
+                }
+            }
+            found.push(checkpoint);
+        }
+        Ok(found)
+    }
+
+    fn one_run(
+        &mut self,
+        index: usize,
+        checkpoint: Option<Checkpoint<T>>,
+        weights: Option<Parameters<T>>,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let (options, executor) = (self.options, &self.executor);
+        let Some(entry) = self.entries.get(index) else { return Ok(()) };
+        let (name, settings) = (entry.name(), entry.settings.to_string());
+        let path = self.checkpoint_path(entry);
+        let machine = &self.machine;
+        let mut run = Run::new(&entry.plan, &self.samples, executor, weights)?;
+        if let Some(checkpoint) = checkpoint {
+            run.restore(checkpoint).map_err(|e| e.in_file(path.display()))?;
+        }
+        progress.begin(&name, run.steps_done(), entry.plan.epochs * run.steps_per_epoch());
+        progress.skip(run.history().len().saturating_sub(1));
+        let (records, experiment) = (&mut self.records, self.experiment);
+        let mut save = |run: &Run<'_, T>| -> Result<(), Error> {
+            run.checkpoint(&settings).write(&path)?;
+            if let Some(slot) = records.get_mut(index) {
+                *slot = Some(run_record(entry, run.outcome(), run.history()));
+            }
+            assemble(experiment, machine, records).write(&options.out)
+        };
+        let mut tell = |run: &Run<'_, T>, event: Event<'_>| -> Result<(), Error> {
+            match event {
+                Event::Epoch(record) => {
+                    progress.epoch(record);
+                    save(run)
+                }
+                Event::Step => {
+                    progress.step();
+                    let every = options.checkpoint_steps;
+                    match run.step_in_epoch() {
+                        Some(step) if every > 0 && step.is_multiple_of(every) => {
+                            run.checkpoint(&settings).write(&path)
+                        }
+                        _ => Ok(()),
+                    }
+                }
+            }
+        };
+        let mut result = Ok(());
+        Executor::<T>::install(executor, &mut || result = run.train(true, &mut tell));
+        result.map_err(|e| e.at(&name))?;
+        save(&run)?;
+        if let Outcome::Diverged(how) = run.outcome() {
+            progress.note(&format!("{name}: diverged at {how}"));
+            progress.skip((entry.plan.epochs + 1).saturating_sub(run.history().len()));
+        }
+        let network_file = options.out.join(format!("{name}.json"));
+        write_atomic(&network_file, run.network().architecture().to_json().as_bytes())?;
+        let weights_file = options.out.join(format!("{name}.safetensors"));
+        format::save_parameters(&weights_file, run.network(), run.parameters())?;
+        Ok(())
+    }
+
+    fn record(&self) -> Record {
+        assemble(self.experiment, &self.machine, &self.records)
+    }
+
+    fn plot(&self, record: &Record) -> Result<Vec<PathBuf>, Error> {
+        let mut files = Vec::new();
+        for axis in [Axis::Epoch, Axis::Seconds] {
+            let target = self.experiment.target_train_loss;
+            files.extend(learning_curves(record, axis, target, &self.options.out)?);
+        }
+        Ok(files)
+    }
+}
+
+fn assemble(experiment: &Experiment, machine: &Machine, runs: &[Option<RunRecord>]) -> Record {
+    Record {
+        experiment: experiment.name.clone(),
+        seed: experiment.seed,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        machine: machine.clone(),
+        runs: runs.iter().flatten().cloned().collect(),
+    }
+}
+
+fn run_record(
+    entry: &Entry,
+    outcome: &Outcome,
+    history: &[super::record::EpochRecord],
+) -> RunRecord {
+    RunRecord {
+        optimizer: entry.plan.optimizer.name().to_string(),
+        batch_norm: entry.batch_norm,
+        settings: entry.settings.clone(),
+        epochs: history.to_vec(),
+        diverged: match outcome {
+            Outcome::Diverged(how) => Some(how.clone()),
+            Outcome::Running | Outcome::Finished => None,
+        },
+    }
+}
+
+/// The first key whose values differ, for people.
+fn difference(old: &str, new: &serde_json::Value) -> String {
+    let old: serde_json::Value = serde_json::from_str(old).unwrap_or_default();
+    let Some(new) = new.as_object() else { return "settings".to_string() };
+    for (key, value) in new {
+        let before = old.get(key).cloned().unwrap_or_default();
+        if before == *value {
+            continue;
+        }
+        if let Some(inner) = value.as_object() {
+            for (field, now) in inner {
+                if before.get(field) != Some(now) {
+                    return format!("{key}.{field}");
+                }
+            }
+        }
+        return format!("{key} was {before}, is {value}");
+    }
+    "settings".to_string()
+}
