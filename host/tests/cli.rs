@@ -79,9 +79,24 @@ fn options_replace_what_the_experiment_says() {
     let file = experiment(&dir, common::SMALL);
     let out = dir.join("out");
     let output = relfisher(&[
-        "train", "--experiment", &file, "--out", out.to_str().unwrap(), "--optimizers",
-        "kfac,sgd", "--batch-norm", "bn", "--epochs", "1", "--seed", "11", "--dtype", "f64",
-        "--threads", "1", "--verbose",
+        "train",
+        "--experiment",
+        &file,
+        "--out",
+        out.to_str().unwrap(),
+        "--optimizers",
+        "kfac,sgd",
+        "--batch-norm",
+        "bn",
+        "--epochs",
+        "1",
+        "--seed",
+        "11",
+        "--dtype",
+        "f64",
+        "--threads",
+        "1",
+        "--verbose",
     ]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 4, "a line for each epoch: {}", stderr(&output));
@@ -118,7 +133,13 @@ fn tune_picks_the_lowest_loss_and_its_file_can_be_used() {
     let file = experiment(&dir, &with);
     let out = dir.join("out");
     let output = relfisher(&[
-        "train", "--experiment", &file, "--optimizers", "sgd", "--out", out.to_str().unwrap(),
+        "train",
+        "--experiment",
+        &file,
+        "--optimizers",
+        "sgd",
+        "--out",
+        out.to_str().unwrap(),
     ]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(
@@ -134,7 +155,13 @@ fn a_diverging_run_is_recorded_and_the_others_go_on() {
     let file = experiment(&dir, &text);
     let out = dir.join("out");
     let output = relfisher(&[
-        "train", "--experiment", &file, "--optimizers", "sgd,adam", "--quiet", "--out",
+        "train",
+        "--experiment",
+        &file,
+        "--optimizers",
+        "sgd,adam",
+        "--quiet",
+        "--out",
         out.to_str().unwrap(),
     ]);
     let line = stderr(&output);
@@ -217,7 +244,12 @@ fn bad_data_are_refused() {
     let out = dir.join("out");
     let train = || {
         relfisher(&[
-            "train", "--experiment", &file, "--data", dir.to_str().unwrap(), "--out",
+            "train",
+            "--experiment",
+            &file,
+            "--data",
+            dir.to_str().unwrap(),
+            "--out",
             out.to_str().unwrap(),
         ])
     };
@@ -308,7 +340,13 @@ fn a_singular_metric_without_damping_is_refused() {
     let file = experiment(&dir, &text);
     let out = dir.join("out");
     let output = relfisher(&[
-        "train", "--experiment", &file, "--optimizers", "rngd", "--out", out.to_str().unwrap(),
+        "train",
+        "--experiment",
+        &file,
+        "--optimizers",
+        "rngd",
+        "--out",
+        out.to_str().unwrap(),
     ]);
     assert_refused(&output, &["damping"]);
     assert!(out.join("record.json").exists(), "the record so far is kept");

@@ -30,11 +30,17 @@ fn a_killed_experiment_continues_to_the_same_bits() {
     let mut kills = 0;
     for k in 0..12_u32 {
         let args = [
-            "train", "--experiment", &file, "--quiet", "--resume", "--checkpoint-steps", "3",
-            "--out", out.to_str().unwrap(),
+            "train",
+            "--experiment",
+            &file,
+            "--quiet",
+            "--resume",
+            "--checkpoint-steps",
+            "3",
+            "--out",
+            out.to_str().unwrap(),
         ];
-        let mut child =
-            program(&args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = program(&args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(duration * (1 + k * 5 % 7) / 20 + Duration::from_millis(5));
         kills += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();

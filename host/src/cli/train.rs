@@ -216,10 +216,7 @@ fn trials(found: &Tuned) -> String {
         text.push_str(&format!("{:<12} {variant:<10} ", result.optimizer));
         for trial in &result.trials {
             let mark = if trial.learning_rate == result.learning_rate { '*' } else { ' ' };
-            text.push_str(&format!(
-                "  {:>7}: {:.5}{mark}",
-                trial.learning_rate, trial.train_loss
-            ));
+            text.push_str(&format!("  {:>7}: {:.5}{mark}", trial.learning_rate, trial.train_loss));
         }
         text.push('\n');
     }

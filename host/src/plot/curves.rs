@@ -167,10 +167,12 @@ impl Figure<'_> {
                 self.mesh(&mut chart, quantity, &|v| short(*v))?;
                 if lo < self.target && self.target < hi {
                     let line = [(x.start, self.target), (x.end, self.target)];
-                    chart.draw_series(std::iter::once(PathElement::new(
-                        line.to_vec(),
-                        RGBColor(150, 150, 150).stroke_width(1),
-                    )))?;
+                    let grey = RGBColor(130, 130, 130);
+                    chart.draw_series([PathElement::new(line.to_vec(), grey.stroke_width(1))])?;
+                    let font = (FONT, 15).into_font().color(&grey);
+                    let font = font.pos(Pos::new(HPos::Left, VPos::Top));
+                    let text = Text::new(short(self.target), (4, 3), font);
+                    chart.draw_series([EmptyElement::at((x.start, self.target)) + text])?;
                 }
                 for run in runs() {
                     self.curve(&mut chart, run, quantity, (lo, hi))?;
@@ -230,6 +232,8 @@ impl Figure<'_> {
             .iter()
             .map(|e| (self.axis.of(e), quantity.of(e)))
             .filter(|(x, y)| x.is_finite() && y.is_finite())
+            // The accuracy before training is far below the axis.
+            .filter(|(_, y)| quantity == Quantity::TrainLoss || *y >= lo)
             .collect();
         let log = quantity == Quantity::TrainLoss;
         for piece in clip(&points, lo, hi, log) {
@@ -350,15 +354,37 @@ fn clip(points: &[(f64, f64)], lo: f64, hi: f64, log: bool) -> Vec<Vec<(f64, f64
 /// A filled marker around `at`, in pixels.
 fn marker(style: CurveStyle, at: (i32, i32)) -> Polygon<(i32, i32)> {
     let offsets: &[(i32, i32)] = match style.marker {
-        Marker::Circle => {
-            &[(5, 0), (4, 3), (3, 4), (0, 5), (-3, 4), (-4, 3), (-5, 0), (-4, -3), (-3, -4), (0, -5), (3, -4), (4, -3)]
-        }
+        Marker::Circle => &[
+            (5, 0),
+            (4, 3),
+            (3, 4),
+            (0, 5),
+            (-3, 4),
+            (-4, 3),
+            (-5, 0),
+            (-4, -3),
+            (-3, -4),
+            (0, -5),
+            (3, -4),
+            (4, -3),
+        ],
         Marker::Square => &[(-4, -4), (4, -4), (4, 4), (-4, 4)],
         Marker::Triangle => &[(0, -6), (6, 5), (-6, 5)],
         Marker::Diamond => &[(0, -6), (6, 0), (0, 6), (-6, 0)],
-        Marker::Cross => {
-            &[(0, -2), (3, -5), (5, -3), (2, 0), (5, 3), (3, 5), (0, 2), (-3, 5), (-5, 3), (-2, 0), (-5, -3), (-3, -5)]
-        }
+        Marker::Cross => &[
+            (0, -2),
+            (3, -5),
+            (5, -3),
+            (2, 0),
+            (5, 3),
+            (3, 5),
+            (0, 2),
+            (-3, 5),
+            (-5, 3),
+            (-2, 0),
+            (-5, -3),
+            (-3, -5),
+        ],
     };
     let points: Vec<(i32, i32)> = offsets.iter().map(|(x, y)| (at.0 + x, at.1 + y)).collect();
     Polygon::new(points, style.color.filled())

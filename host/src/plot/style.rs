@@ -15,7 +15,11 @@ static FONT_BYTES: &[u8] = include_bytes!("../../data/fonts/DejaVuSans-subset.tt
 pub(super) fn register() -> Result<(), Error> {
     static DONE: OnceLock<bool> = OnceLock::new();
     let done = *DONE.get_or_init(|| register_font(FONT, FontStyle::Normal, FONT_BYTES).is_ok());
-    if done { Ok(()) } else { Err(Error::input("plot", "font", "the embedded font cannot be read", "report this")) }
+    if done {
+        Ok(())
+    } else {
+        Err(Error::input("plot", "font", "the embedded font cannot be read", "report this"))
+    }
 }
 
 /// The sign at a data point.

@@ -162,10 +162,8 @@ impl<T: Scalar> Checkpoint<T> {
         let stored = stored.ok_or("not a checkpoint of this version")?;
         let (crc, meta) = stored.split_once(' ').ok_or("truncated or damaged (no checksum)")?;
         let views: BTreeMap<&str, _> = tensors.iter().collect();
-        let found = checksum(
-            meta,
-            views.iter().map(|(name, v)| (*name, v.dtype(), v.shape(), v.data())),
-        );
+        let found =
+            checksum(meta, views.iter().map(|(name, v)| (*name, v.dtype(), v.shape(), v.data())));
         if crc != format!("{found:08x}") {
             return Err("damaged (the checksum does not fit)".to_string());
         }

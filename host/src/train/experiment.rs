@@ -82,7 +82,12 @@ pub struct NetworkConfig {
 
 impl Default for NetworkConfig {
     fn default() -> Self {
-        Self { hidden: vec![80, 80, 80], activation: ActivationName::Relu, file: None, weights: None }
+        Self {
+            hidden: vec![80, 80, 80],
+            activation: ActivationName::Relu,
+            file: None,
+            weights: None,
+        }
     }
 }
 
@@ -230,9 +235,8 @@ impl Experiment {
     /// # Errors
     /// The first key that is out of range, with the remedy.
     pub fn validate(&self) -> Result<(), Error> {
-        let bad = |key: &str, problem: &str, remedy: &str| {
-            Err(Error::input("", key, problem, remedy))
-        };
+        let bad =
+            |key: &str, problem: &str, remedy: &str| Err(Error::input("", key, problem, remedy));
         let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if self.name.is_empty() || !self.name.chars().all(word) || self.name.starts_with('.') {
             return bad("name", "is not a plain name", "use letters, digits, - and _");
@@ -307,8 +311,10 @@ impl Experiment {
     ) -> Result<Architecture, Error> {
         if let Some(file) = &self.network.file {
             let architecture = Architecture::load(file)?;
-            let fit = [("input_shape", architecture.inputs(), pixels),
-                ("layers", architecture.outputs(), classes)];
+            let fit = [
+                ("input_shape", architecture.inputs(), pixels),
+                ("layers", architecture.outputs(), classes),
+            ];
             for (place, found, needed) in fit {
                 if found != needed {
                     return Err(Error::input(

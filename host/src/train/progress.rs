@@ -43,7 +43,9 @@ impl Progress {
         run.set_style(style(
             "{prefix:17} [{bar:28}] {pos:>6}/{len} steps {per_sec:>14} ETA {eta:>4}  {msg}",
         ));
-        all.set_style(style("{prefix:17} [{bar:28}] {pos:>6}/{len} epochs  {elapsed} ETA {eta:>4}"));
+        all.set_style(style(
+            "{prefix:17} [{bar:28}] {pos:>6}/{len} epochs  {elapsed} ETA {eta:>4}",
+        ));
         all.set_prefix("all runs");
         Self { verbosity, run, all, label: String::new() }
     }

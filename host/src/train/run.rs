@@ -145,11 +145,15 @@ impl<'a, T: Scalar> Run<'a, T> {
 
     /// Takes the run up where a checkpoint left it.
     pub(crate) fn restore(&mut self, checkpoint: Checkpoint<T>) -> Result<(), Error> {
-        let parameters =
-            Parameters { values: checkpoint.parameters, buffers: checkpoint.buffers };
+        let parameters = Parameters { values: checkpoint.parameters, buffers: checkpoint.buffers };
         parameters.check(&self.network)?;
         if checkpoint.step >= self.steps_per_epoch() && checkpoint.step > 0 {
-            return Err(Error::input("", "step", "is past the end of the epoch", "delete the file"));
+            return Err(Error::input(
+                "",
+                "step",
+                "is past the end of the epoch",
+                "delete the file",
+            ));
         }
         self.optimizer.load(&checkpoint.optimizer)?;
         self.parameters = parameters;
@@ -182,7 +186,8 @@ impl<'a, T: Scalar> Run<'a, T> {
                 match result {
                     Ok(()) => {}
                     Err(Error::Divergence(report)) => {
-                        let place = format!("epoch {}, mini-batch {}", self.epoch + 1, self.step + 1);
+                        let place =
+                            format!("epoch {}, mini-batch {}", self.epoch + 1, self.step + 1);
                         self.outcome = Outcome::Diverged(format!("{place}: {}", report.problem));
                         return Ok(());
                     }
@@ -229,11 +234,8 @@ impl<'a, T: Scalar> Run<'a, T> {
         let gradient = Some(&mut self.gradient[..]);
         self.network.backward(executor, &self.parameters, &mut self.tape, gradient)?;
         let config = &self.plan.optimizer;
-        let factor = config.schedule().factor(
-            index,
-            self.steps_per_epoch() as u64,
-            self.plan.epochs as u64,
-        );
+        let factor =
+            config.schedule().factor(index, self.steps_per_epoch() as u64, self.plan.epochs as u64);
         self.optimizer.step(&mut Step {
             executor,
             network: &self.network,

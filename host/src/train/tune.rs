@@ -56,7 +56,12 @@ fn tune_in<T: Scalar>(
         let name = entry.plan.optimizer.name();
         let Some(rates) = config.learning_rates.get(name) else {
             let place = format!("tune.learning_rates.{name}");
-            return Err(Error::input(&experiment.name, place, "is missing", "list the rates to try"));
+            return Err(Error::input(
+                &experiment.name,
+                place,
+                "is missing",
+                "list the rates to try",
+            ));
         };
         trials += rates.len();
     }

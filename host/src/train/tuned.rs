@@ -80,8 +80,8 @@ impl Tuned {
     /// # Errors
     /// None for finite or infinite losses.
     pub fn to_toml(&self) -> Result<String, Error> {
-        let body = toml::to_string(self)
-            .map_err(|e| Error::input("tuned.toml", "", e, "report this"))?;
+        let body =
+            toml::to_string(self).map_err(|e| Error::input("tuned.toml", "", e, "report this"))?;
         Ok(format!(
             "# Learning rates found by `relfisher train --tune`; `inf`: the trial diverged.\n{body}"
         ))
