@@ -248,6 +248,7 @@ impl Experiment {
             return bad("optimizers", "the list is empty", "add an [[optimizers]] section");
         }
         for (i, o) in self.optimizers.iter().enumerate() {
+            o.validate()?;
             if self.optimizers.iter().skip(i + 1).any(|p| p.name() == o.name()) {
                 let key = format!("optimizers.{}", o.name());
                 return bad(&key, "is listed twice", "keep one of the two");

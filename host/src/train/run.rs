@@ -226,7 +226,7 @@ impl<'a, T: Scalar> Run<'a, T> {
         self.tape.gather(self.samples.train.features()?, batch)?;
         let executor = self.executor;
         self.network.forward(executor, &self.parameters, Mode::Train, &mut self.tape)?;
-        self.network.update_running_averages(&self.tape, &mut self.parameters);
+        self.network.update_running_averages(&self.tape, &mut self.parameters)?;
         let loss = self.network.loss(executor, &mut self.tape, &Targets::Classes(&labels))?;
         if !loss.mean.is_finite() {
             return Err(Error::divergence("", format_args!("the loss is {}", loss.mean)));

@@ -180,7 +180,7 @@ impl<T: Scalar> Session<'_, T> {
             }
         }
         progress.end();
-        let record = self.record();
+        let record = assemble(self.experiment, &self.machine, &self.records);
         record.write(&self.options.out)?;
         let plots = self.plot(&record)?;
         fs::remove_file(&marker).map_err(|e| Error::io(&marker, "remove", &e))?;
@@ -315,11 +315,7 @@ impl<T: Scalar> Session<'_, T> {
         write_atomic(&network_file, run.network().architecture().to_json().as_bytes())?;
         let weights_file = options.out.join(format!("{name}.safetensors"));
         format::save_parameters(&weights_file, run.network(), run.parameters())?;
-        Ok(())
-    }
-
-    fn record(&self) -> Record {
-        assemble(self.experiment, &self.machine, &self.records)
+        self.plot(&assemble(self.experiment, &self.machine, &self.records)).map(|_| ())
     }
 
     fn plot(&self, record: &Record) -> Result<Vec<PathBuf>, Error> {
