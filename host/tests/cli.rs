@@ -266,7 +266,7 @@ fn bad_data_are_refused() {
     write("t10k-labels-idx1-ubyte", &idx(0x801, &[5], &[0, 1, 2, 0, 1]));
     assert_refused(&train(), &["t10k-"]);
     reset();
-    write("t10k-labels-idx1-ubyte", &idx(0x801, &[6], &[0, 1, 2, 0, 1, 9]));
+    write("t10k-labels-idx1-ubyte", &idx(0x801, &[6], &[0, 1, 2, 0, 1, 12]));
     assert_refused(&train(), &["t10k-labels-idx1-ubyte"]);
     reset();
     fs::remove_file(dir.join("train-labels-idx1-ubyte")).unwrap();

@@ -11,7 +11,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::style::{CurveStyle, FONT, Marker, register, style_of};
 use crate::error::Error;
-use crate::train::{EpochRecord, Record, RunRecord, write_atomic};
+use crate::format::write_bytes;
+use crate::train::{EpochRecord, Record, RunRecord};
 
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 960;
@@ -95,7 +96,7 @@ pub fn learning_curves(
         root.present().map_err(failed)?;
     }
     let svg = dir.join(format!("{}.svg", axis.stem()));
-    write_atomic(&svg, text.as_bytes())?;
+    write_bytes(&svg, text.as_bytes())?;
 
     let png = dir.join(format!("{}.png", axis.stem()));
     let partial = dir.join(format!(".{}.partial.png", axis.stem()));

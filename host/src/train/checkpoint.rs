@@ -11,9 +11,9 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use super::atomic::write_atomic;
 use super::record::EpochRecord;
 use crate::error::Error;
+use crate::format::write_bytes;
 use crate::optimizer::State;
 use crate::random::Rng;
 use crate::scalar::Scalar;
@@ -113,7 +113,7 @@ impl<T: Scalar> Checkpoint<T> {
         let bytes = self.to_bytes().map_err(|e| {
             Error::input(path.display(), "", format_args!("cannot be encoded: {e}"), "report this")
         })?;
-        write_atomic(path, &bytes)
+        write_bytes(path, &bytes)
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, Box<dyn std::error::Error>> {

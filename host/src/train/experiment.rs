@@ -48,12 +48,14 @@ pub enum Scaling {
 }
 
 /// Where the samples come from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
     /// A folder with an IDX pair; the bundled MNIST-10k subset when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
+    /// The classes of a folder's labels: 0 to `classes` − 1.
+    pub classes: usize,
     /// How pixels become inputs.
     pub scaling: Scaling,
     /// The first so many training samples; all when absent.
@@ -62,6 +64,18 @@ pub struct DataConfig {
     /// The first so many test samples; all when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_samples: Option<usize>,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            classes: 10,
+            scaling: Scaling::Unit,
+            train_samples: None,
+            test_samples: None,
+        }
+    }
 }
 
 /// The network: hidden widths and an activation, or a network file.
@@ -248,7 +262,11 @@ impl Experiment {
             return bad("optimizers", "the list is empty", "add an [[optimizers]] section");
         }
         for (i, o) in self.optimizers.iter().enumerate() {
-            o.validate()?;
+            o.validate().map_err(|e| {
+                let report = e.report();
+                let place = format!("optimizers.{}.{}", o.name(), report.place);
+                Error::input("", place, &report.problem, &report.remedy)
+            })?;
             if self.optimizers.iter().skip(i + 1).any(|p| p.name() == o.name()) {
                 let key = format!("optimizers.{}", o.name());
                 return bad(&key, "is listed twice", "keep one of the two");
@@ -274,6 +292,9 @@ impl Experiment {
         }
         if !(self.target_train_loss > 0.0 && self.target_train_loss.is_finite()) {
             return bad("target_train_loss", "is not a positive number", "use 0.02, say");
+        }
+        if self.data.classes < 2 {
+            return bad("data.classes", "is below 2", "use the number of classes");
         }
         for (name, count) in
             [("train_samples", self.data.train_samples), ("test_samples", self.data.test_samples)]

@@ -1,7 +1,6 @@
 //! Training: experiment files, the run matrix, records, checkpoints, and the search for learning
 //! rates.
 
-mod atomic;
 mod checkpoint;
 mod experiment;
 mod machine;
@@ -14,7 +13,6 @@ mod table;
 mod tune;
 mod tuned;
 
-pub use atomic::write_atomic;
 pub use experiment::{
     ActivationName, DataConfig, Experiment, NetworkConfig, Precision, Scaling, TuneConfig, Variant,
 };

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::atomic::write_atomic;
 use super::machine::Machine;
 use crate::error::Error;
+use crate::format::write_bytes;
 
 /// What was measured at the end of an epoch; epoch 0 is the network before training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -128,9 +128,9 @@ impl Record {
         let json = dir.join("record.json");
         let mut text = serde_json::to_string_pretty(self).map_err(|e| encoding(&json, &e))?;
         text.push('\n');
-        write_atomic(&json, text.as_bytes())?;
+        write_bytes(&json, text.as_bytes())?;
         let csv = dir.join("record.csv");
-        write_atomic(&csv, &self.to_csv().map_err(|e| encoding(&csv, &e))?)
+        write_bytes(&csv, &self.to_csv().map_err(|e| encoding(&csv, &e))?)
     }
 
     fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {

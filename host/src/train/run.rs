@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use relfisher_core::MatRef;
-
 use super::checkpoint::{Checkpoint, Outcome};
 use super::record::EpochRecord;
-use super::samples::{Part, Samples};
+use super::samples::Samples;
+use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::network::{Architecture, Mode, Network, Parameters, Tape, Targets};
@@ -48,6 +47,7 @@ pub(crate) struct Run<'a, T: Scalar> {
     evaluation: Tape<T>,
     gradient: Vec<T>,
     order: Vec<usize>,
+    labels: Vec<usize>,
     fresh: Fresh<'a, T>,
     epoch: usize,
     step: usize,
@@ -72,7 +72,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             Some(weights) => weights,
             None => network.init(&mut random::stream(plan.seed, 0, "init")),
         };
-        let n = samples.train.labels.len();
+        let n = samples.train.len();
         Ok(Self {
             optimizer: plan.optimizer.build(&network)?,
             rng: random::stream(plan.seed, 0, "optimizer"),
@@ -80,7 +80,8 @@ impl<'a, T: Scalar> Run<'a, T> {
             evaluation: Tape::new(&network, EVALUATION_BATCH),
             gradient: vec![T::ZERO; network.parameter_count()],
             order: Vec::with_capacity(n),
-            fresh: Fresh { part: &samples.train, order: Vec::with_capacity(n) },
+            labels: Vec::with_capacity(plan.batch_size),
+            fresh: Fresh { set: &samples.train, order: Vec::with_capacity(n) },
             epoch: 0,
             step: 0,
             seconds: 0.0,
@@ -96,7 +97,7 @@ impl<'a, T: Scalar> Run<'a, T> {
 
     /// Steps in an epoch; the last mini-batch may be smaller.
     pub(crate) fn steps_per_epoch(&self) -> usize {
-        self.samples.train.labels.len().div_ceil(self.plan.batch_size)
+        self.samples.train.len().div_ceil(self.plan.batch_size)
     }
 
     /// Steps done so far.
@@ -215,19 +216,18 @@ impl<'a, T: Scalar> Run<'a, T> {
     fn shuffle(&mut self) {
         let mut rng = random::stream(self.plan.seed, self.epoch as u64, "shuffle");
         self.order.clear();
-        self.order.extend(0..self.samples.train.labels.len());
+        self.order.extend(0..self.samples.train.len());
         random::shuffle(&mut self.order, &mut rng);
     }
 
     fn one_step(&mut self) -> Result<(), Error> {
         let index = self.steps_done() as u64;
         let batch = self.order.chunks(self.plan.batch_size).nth(self.step).unwrap_or(&[]);
-        let labels = self.samples.train.labels_of(batch);
-        self.tape.gather(self.samples.train.features()?, batch)?;
+        self.samples.train.gather(batch, &mut self.tape, &mut self.labels)?;
         let executor = self.executor;
         self.network.forward(executor, &self.parameters, Mode::Train, &mut self.tape)?;
         self.network.update_running_averages(&self.tape, &mut self.parameters)?;
-        let loss = self.network.loss(executor, &mut self.tape, &Targets::Classes(&labels))?;
+        let loss = self.network.loss(executor, &mut self.tape, &Targets::Classes(&self.labels))?;
         if !loss.mean.is_finite() {
             return Err(Error::divergence("", format_args!("the loss is {}", loss.mean)));
         }
@@ -253,8 +253,9 @@ impl<'a, T: Scalar> Run<'a, T> {
         &mut self,
         tell: &mut dyn FnMut(&Self, Event<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (train_loss, train_accuracy) = self.evaluate(&self.samples.train)?;
-        let (test_loss, test_accuracy) = self.evaluate(&self.samples.test)?;
+        let samples = self.samples;
+        let (train_loss, train_accuracy) = self.evaluate(&samples.train)?;
+        let (test_loss, test_accuracy) = self.evaluate(&samples.test)?;
         let record = EpochRecord {
             epoch: self.epoch,
             seconds: self.seconds,
@@ -272,39 +273,29 @@ impl<'a, T: Scalar> Run<'a, T> {
     }
 
     /// Mean loss and share of correct classes, with the running averages of batch normalisation.
-    fn evaluate(&mut self, part: &Part<T>) -> Result<(f64, f64), Error> {
-        let (mut loss, mut correct) = (0.0, 0);
-        let n = part.labels.len();
-        let mut indices = Vec::with_capacity(EVALUATION_BATCH);
-        for start in (0..n).step_by(EVALUATION_BATCH) {
-            indices.clear();
-            indices.extend(start..(start + EVALUATION_BATCH).min(n));
-            self.evaluation.gather(part.features()?, &indices)?;
-            let labels = part.labels_of(&indices);
-            let executor = self.executor;
-            let tape = &mut self.evaluation;
-            self.network.forward(executor, &self.parameters, Mode::Inference, tape)?;
-            let report = self.network.loss(executor, tape, &Targets::Classes(&labels))?;
-            loss += report.mean * indices.len() as f64;
-            correct += report.correct.unwrap_or(0);
-        }
-        Ok((loss / n as f64, correct as f64 / n as f64))
+    fn evaluate(&mut self, set: &Dataset<T>) -> Result<(f64, f64), Error> {
+        let (tape, targets) = (&mut self.evaluation, Targets::Classes(set.labels()));
+        let (executor, features) = (self.executor, set.features());
+        let report =
+            self.network.evaluate(executor, &self.parameters, tape, features, &targets)?;
+        let correct = report.correct.unwrap_or(0) as f64 / set.len() as f64;
+        Ok((report.mean, correct))
     }
 }
 
 /// Draws training samples for metrics.
 struct Fresh<'a, T> {
-    part: &'a Part<T>,
+    set: &'a Dataset<T>,
     order: Vec<usize>,
 }
 
 impl<T: Scalar> MetricBatch<T> for Fresh<'_, T> {
     fn available(&self) -> usize {
-        self.part.labels.len()
+        self.set.len()
     }
 
     fn load(&mut self, tape: &mut Tape<T>, count: usize, rng: &mut Rng) -> Result<(), Error> {
-        let n = self.part.labels.len();
+        let n = self.set.len();
         if count > n {
             return Err(Error::input(
                 "",
@@ -318,7 +309,6 @@ impl<T: Scalar> MetricBatch<T> for Fresh<'_, T> {
         for i in 0..count {
             self.order.swap(i, i + random::below(rng, n - i));
         }
-        let features: MatRef<'_, T> = self.part.features()?;
-        tape.gather(features, &self.order[..count])
+        tape.gather(self.set.features(), &self.order[..count])
     }
 }

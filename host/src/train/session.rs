@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::atomic::write_atomic;
 use super::checkpoint::{Checkpoint, Outcome};
 use super::experiment::{Experiment, Precision, Variant, has_batch_norm};
 use super::machine::Machine;
@@ -16,7 +15,7 @@ use super::samples::Samples;
 use super::tuned::Tuned;
 use crate::error::Error;
 use crate::executor::{Cpu, Executor};
-use crate::format;
+use crate::format::{self, write_bytes};
 use crate::network::{Network, Parameters};
 use crate::plot::{Axis, learning_curves};
 use crate::scalar::Scalar;
@@ -98,7 +97,7 @@ pub(super) fn entries<T: Scalar>(
 ) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for &variant in &experiment.variants {
-        let architecture = experiment.architecture(variant, samples.pixels, samples.classes)?;
+        let architecture = experiment.architecture(variant, samples.train.width(), samples.train.classes())?;
         for optimizer in &experiment.optimizers {
             let mut optimizer = optimizer.clone();
             if let Some(rate) = tuned.and_then(|t| t.rate(optimizer.name(), variant)) {
@@ -192,7 +191,7 @@ impl<T: Scalar> Session<'_, T> {
             return Err(Error::input("", "optimizers", "no run", "list an optimiser"));
         };
         let network = Network::from_architecture(&entry.plan.architecture)?;
-        format::load_parameters(file, &network)
+        format::load_parameters(&network, file)
     }
 
     /// Creates the folders; refuses an unfinished experiment unless it is to be continued. Returns
@@ -221,10 +220,10 @@ impl<T: Scalar> Session<'_, T> {
                 }
             }
         }
-        write_atomic(&marker, b"")?;
+        write_bytes(&marker, b"")?;
         let text = toml::to_string(self.experiment)
             .map_err(|e| Error::input("experiment.toml", "", e, "report this"))?;
-        write_atomic(&out.join("experiment.toml"), text.as_bytes())?;
+        write_bytes(&out.join("experiment.toml"), text.as_bytes())?;
         Ok(marker)
     }
 
@@ -312,9 +311,9 @@ impl<T: Scalar> Session<'_, T> {
             progress.skip((entry.plan.epochs + 1).saturating_sub(run.history().len()));
         }
         let network_file = options.out.join(format!("{name}.json"));
-        write_atomic(&network_file, run.network().architecture().to_json().as_bytes())?;
+        write_bytes(&network_file, run.network().architecture().to_json().as_bytes())?;
         let weights_file = options.out.join(format!("{name}.safetensors"));
-        format::save_parameters(&weights_file, run.network(), run.parameters())?;
+        format::save_parameters(run.network(), run.parameters(), &weights_file)?;
         self.plot(&assemble(self.experiment, &self.machine, &self.records)).map(|_| ())
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::atomic::write_atomic;
 use super::checkpoint::Outcome;
 use super::experiment::{Experiment, Precision};
 use super::progress::{Progress, Verbosity};
@@ -11,6 +10,7 @@ use super::samples::Samples;
 use super::session::entries;
 use super::tuned::{Trial, Tuned, TunedRate};
 use crate::error::Error;
+use crate::format::write_bytes;
 use crate::executor::{Cpu, Executor};
 use crate::scalar::Scalar;
 
@@ -119,7 +119,7 @@ fn tune_in<T: Scalar>(
             return Err(Error::input(&experiment.name, place, problem, "add smaller rates"));
         }
         tuned.results.push(found);
-        write_atomic(&out.join("tuned.toml"), tuned.to_toml()?.as_bytes())?;
+        write_bytes(&out.join("tuned.toml"), tuned.to_toml()?.as_bytes())?;
     }
     progress.end();
     Ok(tuned)
