@@ -276,8 +276,7 @@ impl<'a, T: Scalar> Run<'a, T> {
     fn evaluate(&mut self, set: &Dataset<T>) -> Result<(f64, f64), Error> {
         let (tape, targets) = (&mut self.evaluation, Targets::Classes(set.labels()));
         let (executor, features) = (self.executor, set.features());
-        let report =
-            self.network.evaluate(executor, &self.parameters, tape, features, &targets)?;
+        let report = self.network.evaluate(executor, &self.parameters, tape, features, &targets)?;
         let correct = report.correct.unwrap_or(0) as f64 / set.len() as f64;
         Ok((report.mean, correct))
     }

@@ -97,7 +97,8 @@ pub(super) fn entries<T: Scalar>(
 ) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for &variant in &experiment.variants {
-        let architecture = experiment.architecture(variant, samples.train.width(), samples.train.classes())?;
+        let architecture =
+            experiment.architecture(variant, samples.train.width(), samples.train.classes())?;
         for optimizer in &experiment.optimizers {
             let mut optimizer = optimizer.clone();
             if let Some(rate) = tuned.and_then(|t| t.rate(optimizer.name(), variant)) {

@@ -10,8 +10,8 @@ use super::samples::Samples;
 use super::session::entries;
 use super::tuned::{Trial, Tuned, TunedRate};
 use crate::error::Error;
-use crate::format::write_bytes;
 use crate::executor::{Cpu, Executor};
+use crate::format::write_bytes;
 use crate::scalar::Scalar;
 
 /// Trains every optimiser and variant of `experiment` at each learning rate of its grid for the
