@@ -329,7 +329,8 @@ fn given_weights_and_networks_are_checked() {
     assert_eq!(own.status.code(), Some(0), "{}", stderr(&own));
     fs::write(dir.join("net.json"), net.replace("INPUTS", "10")).unwrap();
     assert_refused(&with("file = \"net.json\""), &["net.json", "784"]);
-    fs::write(dir.join("net.json"), net.replace("param", "colour")).unwrap();
+    fs::write(dir.join("net.json"), net.replace("INPUTS", "784").replace("param", "colour"))
+        .unwrap();
     assert_refused(&with("file = \"net.json\""), &["net.json", "layers[0]"]);
 }
 
