@@ -188,6 +188,14 @@ const NETWORK: &[Entry] = &[
         Fixed(1e-7),
         "central differences with h ≈ ε^⅓: error h² plus ε/h",
     ),
+    entry(
+        "gradient",
+        HigherPrecision,
+        F32,
+        Fixed(2e-4),
+        "the rounding of every layer, amplified by the division by σ of small batches",
+    ),
+    entry("model labels", MonteCarlo, F64, Fixed(0.05), "5 σ of a mean of 40,000 draws, σ ≤ 2"),
 ];
 
 /// Optimisers (`tests/optimizer.rs`).

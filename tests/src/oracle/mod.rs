@@ -4,5 +4,6 @@ pub mod dense;
 pub mod dual;
 pub mod enumeration;
 pub mod finite_difference;
+pub mod network;
 pub mod quadrature;
 pub mod response;
