@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use relfisher::dataset::{BUNDLED_NOTICE, Dataset, Idx, Split};
+use relfisher::dataset::{BUNDLED_NOTICE, Dataset, Split};
 use relfisher::format::{
     Array, TensorFile, load_parameters, read_npy, read_npz, save_parameters, write_atomic,
     write_bytes, write_npy,
