@@ -76,7 +76,10 @@ impl<T: Real, const L: usize> Systems<'_, T, L> {
             let row = self.k.row(4 * i + r).get(4 * j..).unwrap_or(&[]);
             for (c, (out, sj)) in out.iter_mut().zip(&sj).enumerate() {
                 let k = row.get(c).copied().unwrap_or(T::ZERO);
-                *out = product(si, &sj.map(|s| s * k));
+                *out = product(si, sj);
+                for x in out {
+                    *x *= k;
+                }
             }
         }
         out
@@ -150,7 +153,10 @@ fn factor<T: Real, const L: usize>(
             if let Some(lane) = refused {
                 return Err((4 * i + c, lane));
             }
-            let reciprocal = pivot.map(|p| T::ONE / p.sqrt());
+            let mut reciprocal = pivot;
+            for x in &mut reciprocal {
+                *x = T::ONE / x.sqrt();
+            }
             acc[c][c] = reciprocal;
             for r in c + 1..4 {
                 let mut x = acc[r][c];

@@ -1,6 +1,7 @@
 //! The Cholesky factorisation of one matrix.
 
-use super::rows::{Strided, bad_diagonal, factor, first_non_finite, row};
+use super::panel::factor;
+use super::rows::{Strided, bad_diagonal, first_non_finite, row};
 use crate::error::check_len;
 use crate::{Error, MatMut, MatRef, Real};
 

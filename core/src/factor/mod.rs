@@ -15,6 +15,7 @@ mod cholesky;
 mod eigh;
 mod inverse;
 mod packed;
+mod panel;
 pub(crate) mod rows;
 mod solve;
 

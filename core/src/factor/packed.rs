@@ -2,7 +2,8 @@
 
 use super::cholesky::{check_damping, log_diagonal};
 use super::inverse::{gram_of_inverse, invert_factor};
-use super::rows::{Packed, backward, bad_diagonal, factor, first_non_finite, forward};
+use super::panel::factor;
+use super::rows::{Packed, backward, bad_diagonal, first_non_finite, forward};
 use crate::blas::kernel::{Triangle, packed_start};
 use crate::blas::vector::all_finite;
 use crate::error::{check_len, take_work};

@@ -2,7 +2,7 @@
 
 use crate::Real;
 use crate::blas::kernel::{MR, NR, load, packed_start, tile};
-use crate::blas::vector::{all_finite, dot, tree};
+use crate::blas::vector::{all_finite, dot};
 
 /// Where row i of a lower triangle starts; rows do not overlap and follow each other.
 pub(crate) trait Rows: Copy {
@@ -54,82 +54,6 @@ pub(crate) fn first_non_finite<T: Real>(data: &[T], d: usize, rows: impl Rows) -
         }
     }
     None
-}
-
-/// Four dot products of x with y₀ … y₃ over the length of x.
-#[inline(always)]
-fn dot4<T: Real>(x: &[T], y: [&[T]; 4]) -> [T; 4] {
-    let n = x.len();
-    // the rows are longer than x: cut, so that the chunks and tails of both line up
-    let y = y.map(|y| y.get(..n).unwrap_or(&[]));
-    let (xs, xt) = x.as_chunks::<NR>();
-    let [(a, at), (b, bt), (c, ct), (d, dt)] = y.map(|y| y.as_chunks::<NR>());
-    let mut acc = [[T::ZERO; NR]; 4];
-    for ((((x, a), b), c), d) in xs.iter().zip(a).zip(b).zip(c).zip(d) {
-        for (s, y) in acc.iter_mut().zip([a, b, c, d]) {
-            for (s, (x, y)) in s.iter_mut().zip(x.iter().zip(y)) {
-                *s += *x * *y;
-            }
-        }
-    }
-    let (last, tails) = (load(xt), [at, bt, ct, dt]);
-    for (s, y) in acc.iter_mut().zip(tails) {
-        for (s, (x, y)) in s.iter_mut().zip(last.iter().zip(load(y))).take(xt.len()) {
-            *s += *x * y;
-        }
-    }
-    acc.map(tree)
-}
-
-/// `A + λI = L Lᵀ` in place on the lower triangle; the position of the first refused pivot.
-#[inline(always)]
-pub(crate) fn factor<T: Real>(
-    data: &mut [T],
-    d: usize,
-    rows: impl Rows,
-    damping: T,
-) -> Result<(), usize> {
-    let tolerance = super::pivot_tolerance::<T>(d);
-    for i in 0..d {
-        let Some((head, tail)) = data.split_at_mut_checked(rows.start(i)) else { return Err(i) };
-        let Some(current) = tail.get_mut(..=i) else { return Err(i) };
-        let mut j = 0;
-        while j + 4 <= i {
-            let upper = [0, 1, 2, 3].map(|c| row(head, rows, j + c));
-            let Some((done, next)) = current.split_at_mut_checked(j) else { return Err(i) };
-            let sums = dot4(done, upper);
-            let Some(next) = next.first_chunk_mut::<4>() else { return Err(i) };
-            let mut solved = [T::ZERO; 4];
-            for c in 0..4 {
-                let corner = upper[c].get(j..).unwrap_or(&[]);
-                let mut x = next[c] - sums[c];
-                for (s, l) in solved.iter().zip(corner).take(c) {
-                    x -= *s * *l;
-                }
-                solved[c] = x / corner.get(c).copied().unwrap_or(T::ONE);
-            }
-            *next = solved;
-            j += 4;
-        }
-        while j < i {
-            let above = row(head, rows, j);
-            let Some((done, next)) = current.split_at_mut_checked(j) else { return Err(i) };
-            if let (Some(x), Some(l)) = (next.first_mut(), above.get(j)) {
-                *x = (*x - dot(done, above)) / *l;
-            }
-            j += 1;
-        }
-        let Some((done, last)) = current.split_at_mut_checked(i) else { return Err(i) };
-        let Some(last) = last.first_mut() else { return Err(i) };
-        let diagonal = *last + damping;
-        let pivot = diagonal - dot(done, done);
-        let accepted = pivot > tolerance * diagonal && pivot.is_finite();
-        if !accepted {
-            return Err(i);
-        }
-        *last = pivot.sqrt();
-    }
-    Ok(())
 }
 
 /// The first row whose diagonal element is not a positive finite number.
@@ -198,7 +122,9 @@ pub(crate) fn forward_panel<T: Real>(
                 subtract(&mut x, s, *l);
             }
             let diagonal = corner.get(r).copied().unwrap_or(T::ONE);
-            x = x.map(|x| x / diagonal);
+            for x in &mut x {
+                *x /= diagonal;
+            }
             solved[r] = x;
             write_row(rest, start, lanes, &x);
         }
@@ -241,7 +167,9 @@ pub(crate) fn backward_panel<T: Real>(
                 }
             }
             let diagonal = row(l, rows, i + r).last().copied().unwrap_or(T::ONE);
-            x = x.map(|x| x / diagonal);
+            for x in &mut x {
+                *x /= diagonal;
+            }
             solved[r] = x;
             write_row(head, start, lanes, &x);
         }
