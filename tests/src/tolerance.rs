@@ -199,7 +199,19 @@ const NETWORK: &[Entry] = &[
 ];
 
 /// Optimisers (`tests/optimizer.rs`).
-const OPTIMIZER: &[Entry] = &[];
+const OPTIMIZER: &[Entry] = &[
+    entry("rngd block step", Dense, F64, Fixed(1e-11), "an inverse of condition ≤ 10², ε each"),
+    entry(
+        "rngd sample-space step",
+        Dense,
+        F64,
+        Fixed(1e-6),
+        "the soft-max layer's conjugate gradients stop at a residual of 1e-6",
+    ),
+    entry("kfac step", Dense, F64, Fixed(1e-11), "two inverses of condition ≤ 10², ε each"),
+    entry("first-order step", Dense, F64, Fixed(1e-13), "a dozen roundings an element"),
+    entry("schedule", Identity, F64, EpsilonsLinear(4.0), "n factors, each an ε off"),
+];
 
 /// The program (`tests/{cli,resume}.rs`).
 const PROGRAM: &[Entry] = &[];

@@ -13,6 +13,7 @@
 
 mod config;
 mod first_order;
+mod kfac;
 mod rngd;
 mod rngd_sample;
 mod state;
@@ -23,6 +24,7 @@ pub use config::{
     ScheduleConfig, SgdConfig,
 };
 pub use first_order::{Adam, Sgd};
+pub use kfac::Kfac;
 pub use rngd::Rngd;
 pub use rngd_sample::{RngdSample, SOFTMAX_TOLERANCE};
 pub use state::State;
@@ -106,14 +108,7 @@ impl OptimizerConfig {
             Self::Adam(c) => Box::new(Adam::new(c, network)),
             Self::RngdSample(c) => Box::new(RngdSample::new(c, network)),
             Self::Rngd(c) => Box::new(Rngd::new(c, network)),
-            Self::Kfac(_) => {
-                return Err(Error::input(
-                    "",
-                    self.name(),
-                    "is not built yet",
-                    "use another optimiser",
-                ));
-            }
+            Self::Kfac(c) => Box::new(Kfac::new(c, network)),
         })
     }
 }
