@@ -8,7 +8,13 @@
 //! Contracts common to all methods: outputs may hold NaN on entry unless a `beta` says otherwise;
 //! `beta = 0` never reads the output; reductions have a fixed order for given shapes, so the same
 //! input gives the same bits on every run and with any number of threads; every method checks its
-//! shapes and returns an error instead of panicking.
+//! shapes and returns an error instead of panicking. Factorisations and solves refuse input that is
+//! not finite ([`Error::NonFinite`]) and matrices that are singular to working precision
+//! ([`factor::pivot_tolerance`]); after such an error the outputs are unspecified.
+//!
+//! The routines of [`blas`] and [`factor`] are always inlined and use no fused operations, so a host
+//! that calls them inside a function compiled for a wider instruction set gets them vectorised for
+//! it, with the same bits.
 
 use crate::{Error, MatMut, MatRef, Real, blas, factor};
 
@@ -30,7 +36,8 @@ pub trait Backend<T: Real> {
         blas::gemm(c, beta, alpha, a, b)
     }
 
-    /// `C ← α Xᵀ diag(w) X + β C`, symmetric, both triangles written (w = 1 when `None`).
+    /// `C ← α Xᵀ diag(w) X + β C`, symmetric, both triangles written (w = 1 when `None`); with
+    /// `beta ≠ 0` the lower triangle of c is read.
     /// Shapes: x n×d with contiguous rows, w n, c d×d. `work` as [`blas::gram_workspace_len`].
     ///
     /// # Errors

@@ -20,6 +20,20 @@ impl<'a, T: Real> KronCholesky<'a, T> {
     ///
     /// # Errors
     /// As [`Backend::cholesky`]; block 0 is G, block 1 is A.
+    ///
+    /// ```
+    /// use relfisher_core::kron::{self, Damping, KronCholesky};
+    /// use relfisher_core::{MatMut, MatRef, Portable};
+    /// let (mut g, mut a, mut v) = ([1.0], [3.0, 0.0, 0.0, 7.0], [4.0, 8.0]);
+    /// let (gv, av) = (MatRef::new(&g, 1, 1)?, MatRef::new(&a, 2, 2)?);
+    /// let damping = kron::split_damping(gv, av, 1.0, Damping::Factored)?;
+    /// let (gv, av) = (MatMut::new(&mut g, 1, 1)?, MatMut::new(&mut a, 2, 2)?);
+    /// let factors = KronCholesky::factor(&Portable, gv, av, damping)?;
+    /// let mut work = [0.0; kron::kron_cholesky_solve_workspace_len(1, 2)];
+    /// factors.solve(&Portable, MatMut::new(&mut v, 1, 2)?, &mut work)?;
+    /// assert!((v[0] - 0.5_f64).abs() < 1e-15 && (v[1] - 0.5).abs() < 1e-15);
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
     pub fn factor<B: Backend<T> + ?Sized>(
         backend: &B,
         mut g: MatMut<'a, T>,

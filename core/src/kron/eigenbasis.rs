@@ -24,6 +24,20 @@ impl<'a, T: Real> KronEigen<'a, T> {
     ///
     /// # Errors
     /// As [`Backend::eigh`].
+    ///
+    /// ```
+    /// use relfisher_core::kron::{self, KronEigen};
+    /// use relfisher_core::{MatMut, Portable};
+    /// let (mut g, mut a, mut v) = ([2.0], [1.0, 0.0, 0.0, 3.0], [3.0, 7.0]);
+    /// let (mut sg, mut sa) = ([0.0; 1], [0.0; 2]);
+    /// let mut work = [0.0_f64; kron::kron_eigen_factor_workspace_len(1, 2)];
+    /// let (gv, av) = (MatMut::new(&mut g, 1, 1)?, MatMut::new(&mut a, 2, 2)?);
+    /// let eigen = KronEigen::factor(&Portable, (gv, &mut sg), (av, &mut sa), &mut work)?;
+    /// let mut work = [0.0; kron::kron_eigen_apply_workspace_len(1, 2)];
+    /// eigen.solve(&Portable, MatMut::new(&mut v, 1, 2)?, 1.0, &mut work)?;
+    /// assert!((v[0] - 1.0).abs() < 1e-15 && (v[1] - 1.0).abs() < 1e-15);
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
     pub fn factor<B: Backend<T> + ?Sized>(
         backend: &B,
         (mut g, g_values): (MatMut<'a, T>, &'a mut [T]),

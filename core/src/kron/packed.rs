@@ -44,6 +44,14 @@ pub fn pack<T: Real>(packed: &mut [T], a: MatRef<'_, T>) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Shape`].
+///
+/// ```
+/// use relfisher_core::{MatMut, kron};
+/// let mut a = [f64::NAN; 4];
+/// kron::unpack(MatMut::new(&mut a, 2, 2)?, &[1.0, 2.0, 3.0])?;
+/// assert_eq!(a, [1.0, 2.0, 2.0, 3.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn unpack<T: Real>(mut a: MatMut<'_, T>, packed: &[T]) -> Result<(), Error> {
     check_len("unpack: columns of a", a.rows(), a.cols())?;
     check_len("unpack: packed", packed_len(a.rows()), packed.len())?;

@@ -51,6 +51,14 @@ pub const fn apply_workspace_len(p: usize, d: usize) -> usize {
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Layout`], [`Error::Workspace`].
+///
+/// ```
+/// use relfisher_core::{MatRef, Portable, kron};
+/// let (g, a) = (MatRef::new(&[2.0], 1, 1)?, MatRef::new(&[1.0, 0.0, 0.0, 3.0], 2, 2)?);
+/// let (v, mut work) = (MatRef::new(&[1.0, 2.0], 1, 2)?, [f64::NAN; 4]);
+/// assert_eq!(kron::quadratic_form(&Portable, g, a, v, &mut work)?, 26.0);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn quadratic_form<T: Real, B: Backend<T> + ?Sized>(
     backend: &B,
     g: MatRef<'_, T>,
@@ -121,6 +129,13 @@ fn trace_of<T: Real>(a: MatRef<'_, T>, what: &'static str) -> Result<T, Error> {
 ///
 /// # Errors
 /// [`Error::Shape`] unless both are square.
+///
+/// ```
+/// use relfisher_core::{MatRef, kron};
+/// let (g, a) = (MatRef::new(&[2.0], 1, 1)?, MatRef::new(&[1.0, 0.0, 0.0, 3.0], 2, 2)?);
+/// assert_eq!(kron::trace(g, a)?, 8.0);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn trace<T: Real>(g: MatRef<'_, T>, a: MatRef<'_, T>) -> Result<T, Error> {
     Ok(trace_of(g, "kron trace: g")? * trace_of(a, "kron trace: a")?)
 }
@@ -173,6 +188,15 @@ pub fn diagonal<T: Real>(
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Parameter`] for an index outside.
+///
+/// ```
+/// use relfisher_core::{MatMut, MatRef, kron};
+/// let (g, a) = (MatRef::new(&[2.0], 1, 1)?, MatRef::new(&[1.0, 2.0, 3.0, 4.0], 2, 2)?);
+/// let mut out = [f64::NAN; 2];
+/// kron::row(MatMut::new(&mut out, 1, 2)?, g, a, 1)?;
+/// assert_eq!(out, [6.0, 8.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn row<T: Real>(
     mut out: MatMut<'_, T>,
     g: MatRef<'_, T>,
