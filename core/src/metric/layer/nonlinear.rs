@@ -22,7 +22,7 @@ use crate::{Backend, Error, MatMut, MatRef, Real, blas};
 /// let metric = NonlinearMetric::new(MatRef::new(&x, 1, 2)?, MatRef::new(&nu, 1, 1)?)?;
 /// let g = [4.0, 2.0];
 /// let mut out = [0.0; 2];
-/// let mut work = [0.0; 256];
+/// let mut work = [0.0; 512];
 /// let options = SolveOptions { route: Some(Route::Sample), ..Default::default() };
 /// metric.solve(&Portable, MatMut::new(&mut out, 1, 2)?, MatRef::new(&g, 1, 2)?, 0.1, options, &mut work)?;
 /// // g = 2 x̃, so (½ x̃x̃ᵀ + 0.1)⁻¹ g = g / (½ · 5 + 0.1)
