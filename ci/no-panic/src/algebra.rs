@@ -27,6 +27,7 @@ fn view<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     }
     x.result = out.rb().at(out.row_stride(), out.col_stride())
         + out.row(n[3]).iter().fold(T::ZERO, |s, v| s + *v);
+    x.result += out.into_ref().at(n[2], n[3]);
     #[cfg(feature = "planted")]
     {
         x.slices[0][n[0]] = x.result;
