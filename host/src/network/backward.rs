@@ -98,8 +98,8 @@ fn norm_backward<T: Scalar>(
             }
         }
         for (by_hat, plain) in by_hat.iter_mut().zip(&mut *plain) {
-            *by_hat = *by_hat * mean;
-            *plain = *plain * mean;
+            *by_hat *= mean;
+            *plain *= mean;
         }
     });
     if let Some(gradient) = gradient {

@@ -184,11 +184,11 @@ fn batch_statistics<T: Real>(input: MatRef<'_, T>, scratch: &mut NormTape<T>) {
             *m += x;
         }
     }
-    mean.iter_mut().for_each(|m| *m = *m / n);
+    mean.iter_mut().for_each(|m| *m /= n);
     for s in 0..input.rows() {
         for ((v, &x), &m) in variance.iter_mut().zip(input.row(s)).zip(&*mean) {
             *v += (x - m) * (x - m);
         }
     }
-    variance.iter_mut().for_each(|v| *v = *v / n);
+    variance.iter_mut().for_each(|v| *v /= n);
 }
