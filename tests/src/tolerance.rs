@@ -172,7 +172,14 @@ const METRIC: &[Entry] = &[
         "residual ‖(Ḡ + λI)v − g‖∞/‖g‖∞ at real sizes, condition 10³: each route loses ε·√n·κ at most",
     ),
     entry("softmax roots", Identity, Both, Epsilons(8.0), "a few operations on positive numbers"),
-    entry("step rule", HigherPrecision, Both, Epsilons(16.0), "a few operations on each element"),
+    entry("step rule", HigherPrecision, Both, EpsilonsLinear(4.0), "n steps of a few operations"),
+    entry(
+        "adam",
+        HigherPrecision,
+        Both,
+        EpsilonsLinear(32.0),
+        "1 − β₂ᵗ keeps 1/(1 − β₂) units fewer: a part γ/|θ| of 10³·ε in each of the first steps",
+    ),
 ];
 
 /// The executor (`tests/executor.rs`).
