@@ -4,6 +4,7 @@ use relfisher_core::metric::layer::{
     LayerMetric, LinearMetric, NonlinearMetric, ResponseMetric, SoftmaxMetric, dense_workspace_len,
     fold_scale,
 };
+use relfisher_core::metric::route::conjugate_gradient::Options;
 use relfisher_core::metric::two_layer::TwoLayerMetric;
 use relfisher_core::{Error, MatMut, MatRef, Portable, Real, blas};
 use relfisher_tests::both_dtypes;
@@ -301,6 +302,22 @@ fn check_two_layers<T: Real>(
     near("form", &[q], &[want.quadratic_form(&to_f64(v))]);
     let refused = metric.quadratic_form(&Portable, v_w, v_c, &mut nans(len - 1)).map(|_| ());
     assert_eq!(refused, Err(Error::Workspace { needed: len, found: len - 1 }));
+
+    let parameters = metric.parameters();
+    let len = TwoLayerMetric::<T>::solve_workspace_len(n, m, c, parameters);
+    let (options, lambda) = (Options::default(), T::from_f64(0.25));
+    let mut out = nans::<T>(full);
+    metric.solve(&Portable, &mut out, v, lambda, options, &mut nans(len)).unwrap();
+    let wanted = want.damped(0.25).solve_vector(&to_f64(v));
+    assert_close("solve", &out, &wanted, "damped solve", Oracle::Dense, 4 * full);
+    let refused = metric.solve(&Portable, &mut out, v, lambda, options, &mut nans(len - 1));
+    assert_eq!(refused, Err(Error::Workspace { needed: len, found: len - 1 }));
+    let refused = metric.solve(&Portable, &mut out, v, T::ZERO, options, &mut nans(len));
+    assert!(matches!(refused, Err(Error::Parameter { .. })));
+    let mut bad = v.to_vec();
+    bad[full - 1] = T::NAN;
+    let refused = metric.solve(&Portable, &mut out, &bad, lambda, options, &mut nans(len));
+    assert_eq!(refused, Err(Error::NonFinite { what: "g", index: full - 1 }));
 
     let lower = metric.lower();
     let block = want.block(0, 0, m * d, m * d);

@@ -5,6 +5,7 @@ use relfisher_core::metric::layer::{
     LayerMetric, LinearMetric, NonlinearMetric, ResponseMetric, SoftmaxMetric, SolveOptions,
     dense_workspace_len, fold_scale,
 };
+use relfisher_core::metric::route::conjugate_gradient::{Options, Preconditioner};
 use relfisher_core::metric::route::{block, conjugate_gradient, kronecker, sample};
 use relfisher_core::metric::two_layer::{LowerMetric, TwoLayerMetric};
 use relfisher_core::{Error, MatMut, MatRef, Portable, Real};
@@ -128,7 +129,13 @@ fn two_layers<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     metric.cross(&Portable, out.rb_mut(), x.work)?;
     x.counts[0] =
         metric.parameters() ^ TwoLayerMetric::<T>::multiply_workspace_len(n[0], n[1], n[2]);
-    metric.dense(&Portable, out, x.work)
+    metric.dense(&Portable, out, x.work)?;
+    x.counts[1] = TwoLayerMetric::<T>::solve_workspace_len(n[0], n[1], n[2], n[3]);
+    let options =
+        Options { tolerance: s[2], max_iterations: n[4], preconditioner: Preconditioner::Jacobi };
+    let [first, second, ..] = &mut x.slices;
+    x.counts[2] = metric.solve(&Portable, first, second, s[3], options, x.work)?;
+    Ok(())
 }
 
 fn block_route<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
@@ -168,7 +175,6 @@ fn sample_route<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
 }
 
 fn gradient_route<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
-    use conjugate_gradient::{Options, Preconditioner};
     let (s, n) = (x.scalars, x.counts);
     let [a, nu, g, ..] = &x.inputs;
     let mut out = x.out.view_mut()?;

@@ -256,7 +256,7 @@ pub fn cost(problem: &Problem, route: Route) -> Cost {
             let mut once = products(m, d, n, small, size);
             once.add(12.0 * m * d, 0.1, 6.0 * size * m * d);
             let mut c = once.scaled(at_least_one(problem.iterations));
-            c.memory = size * (4.0 * m * d + n * m + 3.0 * m);
+            c.memory = size * (5.0 * m * d + n * m + 3.0 * m);
             c
         }
         (Route::Kronecker, kind) => {

@@ -112,9 +112,9 @@ pub(super) fn power<T: Real>(x: T, mut k: u64) -> T {
     let (mut result, mut base) = (T::ONE, x);
     while k > 0 {
         if k & 1 == 1 {
-            result = result * base;
+            result *= base;
         }
-        base = base * base;
+        base *= base;
         k >>= 1;
     }
     result

@@ -53,7 +53,7 @@ impl<T: Real> Sgd<T> {
                 for ((t, v), g) in elements {
                     let next = momentum * *v + (*g + decay * *t);
                     *v = next;
-                    *t = *t - rate * next;
+                    *t -= rate * next;
                 }
             }
             Momentum::Nesterov => {
@@ -61,7 +61,7 @@ impl<T: Real> Sgd<T> {
                     let d = *g + decay * *t;
                     let next = momentum * *v + d;
                     *v = next;
-                    *t = *t - rate * (d + momentum * next);
+                    *t -= rate * (d + momentum * next);
                 }
             }
         }
@@ -77,7 +77,7 @@ impl<T: Real> Sgd<T> {
 pub fn descend<T: Real>(theta: &mut [T], direction: &[T], learning_rate: T) -> Result<(), Error> {
     check_len("descend: direction", theta.len(), direction.len())?;
     for (t, d) in theta.iter_mut().zip(direction) {
-        *t = *t - learning_rate * *d;
+        *t -= learning_rate * *d;
     }
     Ok(())
 }

@@ -41,10 +41,135 @@ impl<T: Real> Default for Options<T> {
     }
 }
 
-/// The scalars of one system: ρ = rᵀWr (0 once it has converged) and the ‖r‖² to reach.
-struct System<'a, T> {
-    rho: &'a mut T,
-    target: &'a T,
+/// The vectors of all systems, one after the other, and the scalars of each, cut from a workspace.
+pub(crate) struct Buffers<'w, T> {
+    /// The solutions, on return.
+    pub(crate) solution: &'w mut [T],
+    /// The right sides on entry, then the residuals.
+    pub(crate) residual: &'w mut [T],
+    /// The diagonal of the metric on entry (Jacobi), then what multiplies the residuals.
+    pub(crate) inverse: &'w mut [T],
+    direction: &'w mut [T],
+    product: &'w mut [T],
+    /// ρ = rᵀWr; 0 once a system has converged.
+    rhos: &'w mut [T],
+    /// The ‖r‖² to reach.
+    targets: &'w mut [T],
+    /// ‖g‖∞: each system is solved for g of largest element 1, so that no square underflows.
+    scales: &'w mut [T],
+}
+
+impl<'w, T: Real> Buffers<'w, T> {
+    /// Five vectors of `size` elements and three scalars for each of `systems`.
+    pub(crate) fn carve(
+        rest: &mut &'w mut [T],
+        size: usize,
+        systems: usize,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            solution: carve(rest, size)?,
+            residual: carve(rest, size)?,
+            inverse: carve(rest, size)?,
+            direction: carve(rest, size)?,
+            product: carve(rest, size)?,
+            rhos: carve(rest, systems)?,
+            targets: carve(rest, systems)?,
+            scales: carve(rest, systems)?,
+        })
+    }
+
+    /// Solves all systems, each of `len` unknowns; `multiply(product, direction)` is the undamped
+    /// metric. The number of products.
+    pub(crate) fn iterate(
+        &mut self,
+        len: usize,
+        damping: T,
+        options: Options<T>,
+        mut multiply: impl FnMut(&mut [T], &[T]) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
+        self.start(len, damping, options);
+        let mut iterations = 0;
+        loop {
+            let mut active = false;
+            for rho in self.rhos.iter() {
+                active |= *rho > T::ZERO;
+            }
+            if !active {
+                break;
+            }
+            if iterations >= options.max_iterations {
+                return Err(Error::NoConvergence { iterations });
+            }
+            iterations = iterations.wrapping_add(1);
+            multiply(self.product, self.direction)?;
+            for (i, rho) in self.rhos.iter_mut().enumerate() {
+                if *rho > T::ZERO {
+                    let at = i.wrapping_mul(len);
+                    let system = System {
+                        solution: part_mut(self.solution, at, len),
+                        residual: part_mut(self.residual, at, len),
+                        direction: part_mut(self.direction, at, len),
+                        product: part(self.product, at, len),
+                        inverse: part(self.inverse, at, len),
+                        rho,
+                    };
+                    let target = self.targets.get(i).copied().unwrap_or(T::ZERO);
+                    if !system.advance(target, damping) {
+                        return Err(Error::NotPositiveDefinite { block: i, pivot: 0 });
+                    }
+                }
+            }
+        }
+        for (i, scale) in self.scales.iter().enumerate() {
+            for x in part_mut(self.solution, i.wrapping_mul(len), len) {
+                *x *= *scale;
+            }
+        }
+        Ok(iterations)
+    }
+
+    fn start(&mut self, len: usize, damping: T, options: Options<T>) {
+        self.solution.fill(T::ZERO);
+        match options.preconditioner {
+            Preconditioner::None => self.inverse.fill(T::ONE),
+            Preconditioner::Jacobi => {
+                for x in self.inverse.iter_mut() {
+                    *x = T::ONE / (*x + damping);
+                }
+            }
+        }
+        for (i, scale) in self.scales.iter_mut().enumerate() {
+            let r = part_mut(self.residual, i.wrapping_mul(len), len);
+            *scale = r.iter().fold(T::ZERO, |max, x| x.abs().max(max));
+            if *scale > T::ZERO {
+                for x in r {
+                    *x /= *scale;
+                }
+            }
+        }
+        for ((p, r), w) in
+            self.direction.iter_mut().zip(self.residual.iter()).zip(self.inverse.iter())
+        {
+            *p = *w * *r;
+        }
+        let limit = options.tolerance * options.tolerance;
+        for (i, (rho, target)) in self.rhos.iter_mut().zip(self.targets.iter_mut()).enumerate() {
+            let at = i.wrapping_mul(len);
+            let r = part(self.residual, at, len);
+            *rho = dot(r, part(self.direction, at, len));
+            *target = limit * dot(r, r);
+        }
+    }
+}
+
+/// λ > 0 and the tolerance is a number.
+pub(crate) fn check_options<T: Real>(damping: T, options: Options<T>) -> Result<(), Error> {
+    check_positive_damping(damping)?;
+    if options.tolerance >= T::ZERO && options.tolerance.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::Parameter { what: "tolerance must be finite and >= 0" })
+    }
 }
 
 /// `Out ← (Ḡ + λI)⁻¹ G`, and the number of products spent. Shapes: out, g m × d̃. `work` as
@@ -66,157 +191,75 @@ pub fn solve<T: Real, B: Backend<T> + ?Sized, M: LayerMetric<T>>(
     let (m, d) = (metric.outputs(), metric.inputs());
     check_matrix(("cg: rows of out", "cg: columns of out"), out.rb(), m, d)?;
     check_matrix(("cg: rows of g", "cg: columns of g"), g, m, d)?;
-    check_positive_damping(damping)?;
-    if !(options.tolerance >= T::ZERO && options.tolerance.is_finite()) {
-        return Err(Error::Parameter { what: "tolerance must be finite and >= 0" });
-    }
+    check_options(damping, options)?;
     let mut rest = take_work(work, workspace_len(m, d, metric.multiply_workspace_len()))?;
     metric.check_inputs()?;
     check_finite("g", g)?;
     let size = m.saturating_mul(d);
-    let residual = carve(&mut rest, size)?;
-    let direction = carve(&mut rest, size)?;
-    let product = carve(&mut rest, size)?;
-    let inverse = carve(&mut rest, size)?;
-    let rhos = carve(&mut rest, m)?;
-    let targets = carve(&mut rest, m)?;
-    let scales = carve(&mut rest, m)?;
-
-    match options.preconditioner {
-        Preconditioner::None => inverse.fill(T::ONE),
-        Preconditioner::Jacobi => {
-            metric.diagonal(MatMut::new(inverse, m, d)?)?;
-            for x in inverse.iter_mut() {
-                *x = T::ONE / (*x + damping);
-            }
-        }
+    // One system a row, or one of all rows.
+    let (systems, len) = match metric.coupling() {
+        Coupling::Rows => (m, d),
+        Coupling::Joint => (m.min(1), size),
+    };
+    let mut buffers = Buffers::carve(&mut rest, size, systems)?;
+    copy(&mut MatMut::new(&mut *buffers.residual, m, d)?, g);
+    if options.preconditioner == Preconditioner::Jacobi {
+        metric.diagonal(MatMut::new(&mut *buffers.inverse, m, d)?)?;
     }
-    for i in 0..m {
-        out.row_mut(i).fill(T::ZERO);
-    }
-    copy(&mut MatMut::new(&mut *residual, m, d)?, g);
-
-    // One system a row, or one of all rows; each scaled to ‖g‖∞ = 1, so that no square underflows.
-    let joint = metric.coupling() == Coupling::Joint;
-    let (systems, rows, len) = if joint { (m.min(1), m, size) } else { (m, 1, d) };
-    for (i, scale) in scales.iter_mut().enumerate().take(systems) {
-        let r = part_mut(residual, i.wrapping_mul(len), len);
-        *scale = r.iter().fold(T::ZERO, |max, x| x.abs().max(max));
-        if *scale > T::ZERO {
-            for x in r {
-                *x = *x / *scale;
-            }
-        }
-    }
-    for ((p, r), w) in direction.iter_mut().zip(residual.iter()).zip(inverse.iter()) {
-        *p = *w * *r;
-    }
-
-    let limit = options.tolerance * options.tolerance;
-    for (i, (rho, target)) in rhos.iter_mut().zip(targets.iter_mut()).enumerate().take(systems) {
-        let at = i.wrapping_mul(len);
-        let r = part(residual, at, len);
-        *rho = dot(r, part(direction, at, len));
-        *target = limit * dot(r, r);
-    }
-    let mut iterations = 0;
-    loop {
-        let mut active = false;
-        for (rho, _) in rhos.iter().zip(targets.iter()).take(systems) {
-            active |= *rho > T::ZERO;
-        }
-        if !active {
-            break;
-        }
-        if iterations >= options.max_iterations {
-            return Err(Error::NoConvergence { iterations });
-        }
-        iterations = iterations.wrapping_add(1);
-        metric.multiply(
-            backend,
-            MatMut::new(&mut *product, m, d)?,
-            MatRef::new(direction, m, d)?,
-            rest,
-        )?;
-        for (i, (rho, target)) in rhos.iter_mut().zip(targets.iter()).enumerate().take(systems) {
-            if *rho > T::ZERO {
-                let at = i.wrapping_mul(len);
-                let vectors = Vectors {
-                    residual: part_mut(residual, at, len),
-                    direction: part_mut(direction, at, len),
-                    product: part(product, at, len),
-                    inverse: part(inverse, at, len),
-                };
-                let state = System { rho, target };
-                if !advance(&mut out, (i, rows), vectors, state, damping) {
-                    return Err(Error::NotPositiveDefinite { block: i, pivot: 0 });
-                }
-            }
-        }
-    }
-    for (i, scale) in scales.iter().enumerate().take(systems) {
-        for r in 0..rows {
-            for o in out.row_mut(i.wrapping_add(r)) {
-                *o = *scale * *o;
-            }
-        }
-    }
+    let iterations = buffers.iterate(len, damping, options, |product, direction| {
+        let (product, direction) = (MatMut::new(product, m, d)?, MatRef::new(direction, m, d)?);
+        metric.multiply(backend, product, direction, rest)
+    })?;
+    copy(&mut out, MatRef::new(buffers.solution, m, d)?);
     Ok(iterations)
 }
 
-/// The vectors of one system.
-struct Vectors<'a, T> {
+/// One system.
+struct System<'a, T> {
+    solution: &'a mut [T],
     residual: &'a mut [T],
     direction: &'a mut [T],
     product: &'a [T],
     inverse: &'a [T],
+    rho: &'a mut T,
 }
 
-/// One step of one system; ρ ← 0 (and the direction too) once it has converged. False when pᵀAp is
-/// not a positive number.
-fn advance<T: Real>(
-    out: &mut MatMut<'_, T>,
-    (system, rows): (usize, usize),
-    v: Vectors<'_, T>,
-    state: System<'_, T>,
-    damping: T,
-) -> bool {
-    let curvature = dot(v.direction, v.product) + damping * dot(v.direction, v.direction);
-    let alpha = *state.rho / curvature;
-    if !(curvature > T::ZERO && alpha.is_finite()) {
-        return false;
-    }
-    let mut step: &[T] = v.direction;
-    for i in 0..rows {
-        let row = out.row_mut(system.wrapping_add(i));
-        let Some((head, tail)) = step.split_at_checked(row.len()) else { break };
-        for (o, p) in row.iter_mut().zip(head) {
-            *o += alpha * *p;
+impl<T: Real> System<'_, T> {
+    /// One step; ρ ← 0 (and the direction too) once ‖r‖² ≤ target. False when pᵀAp is not a
+    /// positive number.
+    fn advance(self, target: T, damping: T) -> bool {
+        let curvature =
+            dot(self.direction, self.product) + damping * dot(self.direction, self.direction);
+        let alpha = *self.rho / curvature;
+        if !(curvature > T::ZERO && alpha.is_finite()) {
+            return false;
         }
-        step = tail;
+        for (x, p) in self.solution.iter_mut().zip(self.direction.iter()) {
+            *x += alpha * *p;
+        }
+        for ((r, q), p) in self.residual.iter_mut().zip(self.product).zip(self.direction.iter()) {
+            *r -= alpha * (*q + damping * *p);
+        }
+        let squared = dot(self.residual, self.residual);
+        if !squared.is_finite() {
+            return false;
+        }
+        if squared <= target {
+            *self.rho = T::ZERO;
+            self.direction.fill(T::ZERO);
+            return true;
+        }
+        let mut rho = T::ZERO;
+        for (r, w) in self.residual.iter().zip(self.inverse) {
+            rho += *r * (*w * *r);
+        }
+        let beta = rho / *self.rho;
+        for ((p, r), w) in self.direction.iter_mut().zip(self.residual.iter()).zip(self.inverse) {
+            *p = *w * *r + beta * *p;
+        }
+        *self.rho = rho;
+        true
     }
-    for ((r, q), p) in v.residual.iter_mut().zip(v.product).zip(v.direction.iter()) {
-        *r = *r - alpha * (*q + damping * *p);
-    }
-    let squared = dot(v.residual, v.residual);
-    if !squared.is_finite() {
-        return false;
-    }
-    if squared <= *state.target {
-        *state.rho = T::ZERO;
-        v.direction.fill(T::ZERO);
-        return true;
-    }
-    let mut rho = T::ZERO;
-    for (r, w) in v.residual.iter().zip(v.inverse) {
-        rho += *r * (*w * *r);
-    }
-    let beta = rho / *state.rho;
-    for ((p, r), w) in v.direction.iter_mut().zip(v.residual.iter()).zip(v.inverse) {
-        *p = *w * *r + beta * *p;
-    }
-    *state.rho = rho;
-    true
 }
 
 #[inline(always)]
@@ -229,10 +272,10 @@ fn part_mut<T>(a: &mut [T], start: usize, len: usize) -> &mut [T] {
     a.get_mut(start..).and_then(|a| a.get_mut(..len)).unwrap_or(&mut [])
 }
 
-/// The scratch of [`solve`]: four m × d̃ vectors, 3m scalars, and that of the product.
+/// The scratch of [`solve`]: five m × d̃ vectors, 3m scalars, and that of the product.
 pub const fn workspace_len(m: usize, d: usize, multiply: usize) -> usize {
     m.saturating_mul(d)
-        .saturating_mul(4)
+        .saturating_mul(5)
         .saturating_add(m.saturating_mul(3))
         .saturating_add(multiply)
 }

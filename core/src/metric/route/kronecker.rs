@@ -159,7 +159,7 @@ impl<'a, T: Real> State<'a, T> {
                 let row = output.row_mut(i);
                 for (j, (o, f)) in row.iter_mut().zip(eta).enumerate() {
                     if i != j {
-                        *o = *o - alpha * (*e * *f);
+                        *o -= alpha * (*e * *f);
                     }
                 }
                 if let Some(o) = row.get_mut(i) {
@@ -289,7 +289,7 @@ impl<'a, T: Real> State<'a, T> {
                     LayerKind::Nonlinear => {
                         for (i, o) in self.output.iter().enumerate() {
                             for x in v.row_mut(i) {
-                                *x = *x / *o;
+                                *x /= *o;
                             }
                         }
                     }
@@ -345,7 +345,7 @@ impl<'a, T: Real> State<'a, T> {
     fn divide(&self, v: &mut MatMut<'_, T>, damping: T) {
         for (i, g) in self.output_values.iter().enumerate() {
             for (x, a) in v.row_mut(i).iter_mut().zip(self.input_values.iter()) {
-                *x = *x / (*g * *a + damping);
+                *x /= *g * *a + damping;
             }
         }
     }

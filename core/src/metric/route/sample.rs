@@ -194,7 +194,7 @@ fn scale_by_kernel<T: Real>(system: &mut MatMut<'_, T>, kernel: MatRef<'_, T>, r
             for weight in kernel.row(s).iter().take(s.wrapping_add(1)) {
                 let Some((block, tail)) = rest.split_at_mut_checked(rank) else { break };
                 for x in block {
-                    *x = *x * *weight;
+                    *x *= *weight;
                 }
                 rest = tail;
             }

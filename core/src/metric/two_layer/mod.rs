@@ -11,6 +11,7 @@ mod lower;
 pub use lower::LowerMetric;
 
 use super::layer::{Coupling, LayerMetric, ResponseMetric, check_samples, dense_workspace_len};
+use super::route::conjugate_gradient::{Buffers, Options, Preconditioner, check_options};
 use super::support::{block_mut, carve, check_finite, check_matrix, check_rows};
 use crate::error::{check_len, take_work};
 use crate::{Backend, Error, MatMut, MatRef, Real};
@@ -220,6 +221,62 @@ impl<'a, T: Real> TwoLayerMetric<'a, T> {
         let (n, _, _, c, _) = self.shape();
         let (u, _) = self.push(backend, w, v, work)?;
         Ok(self.lower.response().energy(MatRef::new(u, n, c)?) / T::from_usize(n))
+    }
+
+    /// `out ← (ḡ + λI)⁻¹ g` by conjugate gradients, and the number of products spent. Shapes: out, g
+    /// [`Self::parameters`] elements, W̃ first, then C̃, each row-major. `work` as
+    /// [`Self::solve_workspace_len`].
+    ///
+    /// # Errors
+    /// Shape, workspace; [`Error::Parameter`] for λ = 0 or a bad option; [`Error::NonFinite`];
+    /// [`Error::NoConvergence`]; [`Error::NotPositiveDefinite`] when λ is lost in rounding.
+    pub fn solve<B: Backend<T> + ?Sized>(
+        &self,
+        backend: &B,
+        out: &mut [T],
+        g: &[T],
+        damping: T,
+        options: Options<T>,
+        work: &mut [T],
+    ) -> Result<usize, Error> {
+        let (n, m, d, c, k) = self.shape();
+        let (first, full) = (m.saturating_mul(d), self.parameters());
+        check_len("two layers: out", full, out.len())?;
+        check_len("two layers: g", full, g.len())?;
+        check_options(damping, options)?;
+        let mut rest = take_work(work, Self::solve_workspace_len(n, m, c, full))?;
+        self.check_inputs()?;
+        check_finite("g", MatRef::new(g, 1, full)?)?;
+        let outside = Error::Layout { what: "two layers: vector" };
+        let mut buffers = Buffers::carve(&mut rest, full, full.min(1))?;
+        for (r, g) in buffers.residual.iter_mut().zip(g) {
+            *r = *g;
+        }
+        if options.preconditioner == Preconditioner::Jacobi {
+            let (w, v) = buffers.inverse.split_at_mut_checked(first).ok_or(outside)?;
+            self.lower.diagonal(MatMut::new(w, m, d)?)?;
+            self.upper().diagonal(MatMut::new(v, c, k)?)?;
+        }
+        let iterations = buffers.iterate(full, damping, options, |product, direction| {
+            let (out_w, out_c) = product.split_at_mut_checked(first).ok_or(outside)?;
+            let (w, v) = direction.split_at_checked(first).ok_or(outside)?;
+            let (out_w, out_c) = (MatMut::new(out_w, m, d)?, MatMut::new(out_c, c, k)?);
+            let (w, v) = (MatRef::new(w, m, d)?, MatRef::new(v, c, k)?);
+            self.multiply(backend, out_w, out_c, w, v, rest)
+        })?;
+        for (o, x) in out.iter_mut().zip(buffers.solution.iter()) {
+            *o = *x;
+        }
+        Ok(iterations)
+    }
+
+    /// The scratch of [`Self::solve`] with `parameters` = m·d̃ + C·k: five vectors, three scalars, and
+    /// that of the product.
+    pub const fn solve_workspace_len(n: usize, m: usize, c: usize, parameters: usize) -> usize {
+        parameters
+            .saturating_mul(5)
+            .saturating_add(3)
+            .saturating_add(Self::multiply_workspace_len(n, m, c))
     }
 
     /// The block (W, C): `(1/n) Σ_s (D CᵀR) ⊗ x̃h̃ᵀ`, m·d̃ × C·k. `work` as
