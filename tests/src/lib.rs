@@ -11,4 +11,5 @@ pub mod layer;
 pub mod oracle;
 pub mod random;
 pub mod real;
+pub mod routines;
 pub mod tolerance;

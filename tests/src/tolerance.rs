@@ -277,6 +277,13 @@ const PROOF: &[Entry] = &[
     ),
     entry("grad", Golden, F64, Fixed(1e-9), "the golden cases' own tolerance"),
     entry(
+        "grad",
+        Golden,
+        F32,
+        EpsilonsLinear(4.0),
+        "rounded weights and inputs, n ≥ 64 terms through up to four layers",
+    ),
+    entry(
         "invariance",
         Identity,
         Both,
