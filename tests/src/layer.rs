@@ -86,6 +86,30 @@ pub fn check<T: Real, M: LayerMetric<T>>(
     let terms = Matrix::new(p, p, absolute(&want.data)).quadratic_form(&absolute(&v64));
     near("quadratic form", &[q, T::from_f64(terms)], &[want.quadratic_form(&v64), terms]);
 
+    // The pieces of the product and the form, sample by sample.
+    metric.check_inputs().expect("finite inputs");
+    let (n_samples, x) = (metric.samples(), metric.input());
+    let mut pushed = nans(n_samples * m);
+    let product =
+        Portable.gemm(mat_mut(&mut pushed, n_samples, m), T::ZERO, T::ONE, x, mat(&v, m, d).t());
+    product.expect("gemm");
+    let mut responded = pushed.clone();
+    let mut work = nans(metric.respond_workspace_len());
+    let view = mat_mut(&mut responded, n_samples, m);
+    metric.respond(&Portable, view, &mut work).expect("respond");
+    let by_weights: Vec<f64> = (0..n_samples * m)
+        .map(|k| {
+            let (s, i) = (k / m, k % m);
+            (0..m).map(|j| metric.weight(s, i, j).to_f64() * pushed[s * m + j].to_f64()).sum()
+        })
+        .collect();
+    near("respond", &responded, &by_weights);
+    let inner: f64 = responded.iter().zip(&pushed).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
+    let view = mat_mut(&mut pushed, n_samples, m);
+    let energy = metric.energy(&Portable, view, &mut work).expect("energy").to_f64();
+    let scale = n_samples as f64;
+    near("energy", &[T::from_f64(energy / scale), T::from_f64(terms)], &[inner / scale, terms]);
+
     let mut out = nans(p);
     metric.diagonal(mat_mut(&mut out, m, d)).expect("diagonal");
     near("diagonal", &out, &(0..p).map(|i| want.at(i, i)).collect::<Vec<_>>());

@@ -283,6 +283,22 @@ const PROOF: &[Entry] = &[
         EpsilonsLinear(4.0),
         "rounded weights and inputs, n ≥ 64 terms through up to four layers",
     ),
+    entry("block", Golden, F64, Fixed(1e-9), "the golden cases' own tolerance"),
+    entry(
+        "block",
+        Golden,
+        F32,
+        EpsilonsLinear(8.0),
+        "a forward pass of rounded weights before the sums over samples",
+    ),
+    entry("precondition", Golden, F64, Fixed(1e-8), "the golden cases' own tolerance for solves"),
+    entry(
+        "precondition",
+        Golden,
+        F32,
+        Fixed(2e-3),
+        "1e4·ε: condition of the block over its damping, the norm of the block over 1e-3",
+    ),
     entry(
         "invariance",
         Identity,

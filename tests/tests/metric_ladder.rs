@@ -294,6 +294,13 @@ fn two_layer_forms<T: Real>(
     };
     assert_eq!(metric.parameters(), p);
     metric.check_inputs().expect("finite inputs");
+    let response = metric.lower().response();
+    assert_eq!(response.outputs(), c);
+    response.check_shape(n).expect("as many rows as samples");
+    assert!(
+        response.check_shape(n + 1).is_err() || matches!(response, ResponseMetric::Constant { .. })
+    );
+    response.check_values().expect("weights");
     let mut out = nans::<T>(p * p);
     let len = relfisher_core::metric::layer::dense_workspace_len(n, d.max(k));
     metric.dense(&Portable, mat_mut(&mut out, p, p), &mut nans(len)).expect("dense");
