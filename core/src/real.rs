@@ -3,6 +3,8 @@
 use core::fmt::{Debug, Display};
 use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use crate::math::{self, Elementary};
+
 /// A real scalar: every routine of the core has one body, generic over this trait.
 ///
 /// Arithmetic is plain (no contraction into fused operations), so the same expression has the same
@@ -17,6 +19,7 @@ pub trait Real:
     + Send
     + Sync
     + 'static
+    + Elementary
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>
@@ -61,17 +64,35 @@ pub trait Real:
     /// The magnitude of self with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
     /// eˣ, ≤ 2 ulp.
-    fn exp(self) -> Self;
+    #[inline(always)]
+    fn exp(self) -> Self {
+        math::exp(self)
+    }
     /// eˣ − 1, ≤ 2 ulp.
-    fn exp_m1(self) -> Self;
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        math::exp_m1(self)
+    }
     /// ln x, ≤ 2 ulp.
-    fn ln(self) -> Self;
+    #[inline(always)]
+    fn ln(self) -> Self {
+        math::ln(self)
+    }
     /// ln(1 + x), ≤ 2 ulp.
-    fn ln_1p(self) -> Self;
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        math::ln_1p(self)
+    }
     /// tanh x, ≤ 2 ulp.
-    fn tanh(self) -> Self;
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        math::tanh(self)
+    }
     /// sigm x = 1/(1 + e⁻ˣ), ≤ 2 ulp.
-    fn sigm(self) -> Self;
+    #[inline(always)]
+    fn sigm(self) -> Self {
+        math::sigm(self)
+    }
     /// selfᵖ for self ≥ 0.
     fn powf(self, p: Self) -> Self;
 
@@ -88,7 +109,7 @@ pub trait Real:
 }
 
 macro_rules! impl_real {
-    ($t:ident, $sqrt:path, $exp:path, $expm1:path, $ln:path, $ln1p:path, $tanh:path, $pow:path) => {
+    ($t:ident, $sqrt:path, $pow:path) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -128,30 +149,6 @@ macro_rules! impl_real {
                 $t::copysign(self, sign)
             }
             #[inline(always)]
-            fn exp(self) -> Self {
-                $exp(self)
-            }
-            #[inline(always)]
-            fn exp_m1(self) -> Self {
-                $expm1(self)
-            }
-            #[inline(always)]
-            fn ln(self) -> Self {
-                $ln(self)
-            }
-            #[inline(always)]
-            fn ln_1p(self) -> Self {
-                $ln1p(self)
-            }
-            #[inline(always)]
-            fn tanh(self) -> Self {
-                $tanh(self)
-            }
-            #[inline(always)]
-            fn sigm(self) -> Self {
-                1.0 / (1.0 + $exp(-self))
-            }
-            #[inline(always)]
             fn powf(self, p: Self) -> Self {
                 $pow(self, p)
             }
@@ -159,14 +156,5 @@ macro_rules! impl_real {
     };
 }
 
-impl_real!(
-    f32,
-    libm::sqrtf,
-    libm::expf,
-    libm::expm1f,
-    libm::logf,
-    libm::log1pf,
-    libm::tanhf,
-    libm::powf
-);
-impl_real!(f64, libm::sqrt, libm::exp, libm::expm1, libm::log, libm::log1p, libm::tanh, libm::pow);
+impl_real!(f32, libm::sqrtf, libm::powf);
+impl_real!(f64, libm::sqrt, libm::pow);
