@@ -6,6 +6,8 @@
 //!   eʳ − 1: 0.0065 · 2⁻²⁴ with five coefficients, 0.0024 · 2⁻⁵³ with ten.
 //! - `LN`: p of ln((1 + s)/(1 − s)) = 2s + s³p(s²) for |s| ≤ (√2 − 1)/(√2 + 1), error relative to
 //!   the logarithm: 0.014 · 2⁻²⁴ with three coefficients, 0.011 · 2⁻⁵³ with seven.
+//! - `TANH`: p of tanh t = t + t³p(t²) for |t| ≤ ⅝ · (1 + 2⁻¹³), error relative to tanh t:
+//!   0.074 · 2⁻²⁴ with five coefficients, 0.1 · 2⁻⁵³ with eleven.
 
 /// Constants and bit operations of a binary floating-point format, the ground of [`crate::math`].
 /// Implemented for `f32` and `f64`.
@@ -32,6 +34,8 @@ pub trait Elementary: Sized + 'static {
     const EXP: &'static [Self];
     /// p of the logarithm, lowest degree first (see the source for its derivation).
     const LN: &'static [Self];
+    /// p of the hyperbolic tangent, lowest degree first (see the source for its derivation).
+    const TANH: &'static [Self];
 
     /// 2ⁿ from the sum n + SHIFTER, for a normal 2ⁿ.
     fn power_of_two(shifted: Self) -> Self;
@@ -83,6 +87,8 @@ impl Elementary for f32 {
     const EXP: &'static [Self] =
         &[1.666_666_6e-1, 4.166_648e-2, 8.333_419e-3, 1.393_326_6e-3, 1.982_412_5e-4];
     const LN: &'static [Self] = &[6.666_677_6e-1, 3.997_756_2e-1, 2.987_126_7e-1];
+    const TANH: &'static [Self] =
+        &[-3.333_328e-1, 1.333_144e-1, -5.373_957e-2, 2.063_858_9e-2, -5.704_406_6e-3];
     impl_bits!(f32, 23, 12, 0x3f35_04f3);
 }
 
@@ -116,6 +122,19 @@ impl Elementary for f64 {
         0.181_835_637_193_635_44,
         0.153_140_630_425_235_07,
         0.147_958_540_700_921_43,
+    ];
+    const TANH: &'static [Self] = &[
+        -0.333_333_333_333_328_54,
+        0.133_333_333_332_619_32,
+        -0.053_968_253_931_194_2,
+        0.021_869_487_574_417_965,
+        -0.008_863_220_980_753_13,
+        0.003_591_988_997_940_846,
+        -0.001_454_957_977_327_42,
+        0.000_586_313_595_316_964,
+        -0.000_228_558_260_037_914_4,
+        7.713_759_733_616_442e-5,
+        -1.606_925_549_957_589_8e-5,
     ];
     impl_bits!(f64, 52, 27, 0x3fe6_a09e_667f_3bcd);
 }

@@ -28,22 +28,51 @@ fn reduce<T: Real>(x: T) -> Reduced<T> {
     Reduced { shifted, n, r, tail }
 }
 
-/// eˣ in two factors, the first normal and the second a power of two, for x in
-/// \[`EXP_FLOOR`, `EXP_CEILING`\] or NaN.
-#[inline(always)]
-pub(super) fn exp_factors<T: Real>(x: T) -> (T, T) {
-    let Reduced { n, r, tail, .. } = reduce(x);
-    let near = T::ONE + r;
-    let mantissa = near + ((r - (near - T::ONE)) + tail);
-    let shifted = n * T::HALF + T::SHIFTER;
-    let half = shifted - T::SHIFTER;
-    (mantissa * T::power_of_two(shifted), T::power_of_two((n - half) + T::SHIFTER))
+/// eˣ = (near + low) · 2ᵏ · 2ⁿ, the first two factors together a normal number.
+pub(super) struct Factors<T> {
+    near: T,
+    low: T,
+    /// 2ᵏ.
+    power: T,
+    /// n.
+    exponent: T,
 }
 
-/// eˣ for x ≤ 0 in two factors as [`exp_factors`].
+impl<T: Real> Factors<T> {
+    /// (near + low)(1 + δ) · 2ᵏ for a δ of a few ε: one rounding for all.
+    #[inline(always)]
+    pub(super) fn corrected_mantissa(&self, delta: T) -> T {
+        (self.near + (self.low + self.near * delta)) * self.power
+    }
+
+    /// (near + low) · 2ᵏ.
+    #[inline(always)]
+    pub(super) fn mantissa(&self) -> T {
+        (self.near + self.low) * self.power
+    }
+
+    /// 2ⁿ.
+    #[inline(always)]
+    pub(super) fn scale(&self) -> T {
+        T::power_of_two(self.exponent + T::SHIFTER)
+    }
+
+    /// 2⁻ⁿ.
+    #[inline(always)]
+    pub(super) fn inverse_scale(&self) -> T {
+        T::power_of_two(T::SHIFTER - self.exponent)
+    }
+}
+
+/// eˣ in factors, for |x| ≤ 4 − `EXP_FLOOR` or NaN.
 #[inline(always)]
-pub(super) fn exp_nonpositive_factors<T: Real>(x: T) -> (T, T) {
-    exp_factors(if x < T::EXP_FLOOR { T::EXP_FLOOR } else { x })
+pub(super) fn exp_factors<T: Real>(x: T) -> Factors<T> {
+    let Reduced { n, r, tail, .. } = reduce(x);
+    let near = T::ONE + r;
+    let low = (r - (near - T::ONE)) + tail;
+    let shifted = n * T::HALF + T::SHIFTER;
+    let half = shifted - T::SHIFTER;
+    Factors { near, low, power: T::power_of_two(shifted), exponent: n - half }
 }
 
 /// eˣ. Overflows to ∞, underflows gradually to 0.
@@ -55,8 +84,8 @@ pub(super) fn exp_nonpositive_factors<T: Real>(x: T) -> (T, T) {
 #[inline(always)]
 pub fn exp<T: Real>(x: T) -> T {
     let x = if x > T::EXP_CEILING { T::EXP_CEILING } else { x };
-    let (mantissa, scale) = exp_nonpositive_factors(x);
-    mantissa * scale
+    let factors = exp_factors(if x < T::EXP_FLOOR { T::EXP_FLOOR } else { x });
+    factors.mantissa() * factors.scale()
 }
 
 /// eˣ − 1, accurate near 0 too.

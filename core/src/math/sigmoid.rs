@@ -1,26 +1,41 @@
 //! The sigmoid family: everything is built on e^{−|t|}, so that no tail cancels.
 
-use super::exponential::exp_nonpositive_factors;
-use super::{exp, exp_m1, ln_1p};
+use super::exponential::exp_factors;
+use super::{exp, ln_1p, polynomial};
 use crate::Real;
 
-/// tanh t = −E/(2 + E) with E = e^{−2|t|} − 1, and the sign of t.
-///
-/// Monotone because E is: a larger |t| has a larger −E over a smaller 2 + E.
+/// tanh t for |t| ≤ ⅝: t + t³p(t²).
 #[inline(always)]
-pub fn tanh<T: Real>(t: T) -> T {
-    let magnitude = t.abs();
-    let e = exp_m1(-(magnitude + magnitude));
-    (-e / (T::TWO + e)).copysign(t)
+fn tanh_near_zero<T: Real>(t: T) -> T {
+    let z = t * t;
+    t + t * (z * polynomial(T::TANH, z))
 }
 
-/// sigm t = 1/(1 + e⁻ᵗ), computed with e = e^{−|t|} as 1/(1 + e) or e/(1 + e).
+/// tanh t: t + t³p(t²) for |t| < ⅝ ([`Elementary::TANH`](super::Elementary::TANH)), and
+/// 1 − 2/(1 + e^{2|t|}) with the sign of t beyond.
+///
+/// The second is a composition of monotone functions.
+#[inline(always)]
+pub fn tanh<T: Real>(t: T) -> T {
+    let twice = t.abs() + t.abs();
+    // tanh 40 rounds to 1.
+    let bound = T::from_f64(80.0);
+    let e = exp(if twice > bound { bound } else { twice });
+    let far = T::ONE - T::TWO / (T::ONE + e);
+    let magnitude = if twice < T::from_f64(1.25) { tanh_near_zero(t.abs()) } else { far };
+    magnitude.copysign(t)
+}
+
+/// sigm t = 1/(1 + e⁻ᵗ): a composition of monotone functions, so monotone after rounding too.
+///
+/// With e⁻ᵗ = m·2ⁿ it is computed as 2⁻ⁿ/(2⁻ⁿ + m), which is the same number without the overflow
+/// that would lose the subnormal end of the tail.
 #[inline(always)]
 pub fn sigm<T: Real>(t: T) -> T {
-    let (mantissa, scale) = exp_nonpositive_factors(-t.abs());
-    let e = mantissa * scale;
-    let numerator = if t >= T::ZERO { T::ONE } else { e };
-    numerator / (T::ONE + e)
+    let x = if t > -T::EXP_FLOOR { T::EXP_FLOOR } else { -t };
+    let factors = exp_factors(if x > -T::EXP_FLOOR { -T::EXP_FLOOR } else { x });
+    let inverse = factors.inverse_scale();
+    T::ONE / (inverse + factors.mantissa()) * inverse
 }
 
 /// 1 − sigm t = sigm(−t), without cancellation.
@@ -29,7 +44,33 @@ pub fn sigm_complement<T: Real>(t: T) -> T {
     sigm(-t)
 }
 
-/// sech² t = 1/cosh² t = 4e/(1 + e)², e = e^{−2|t|}.
+/// 4p e^{−a}/(1 + e^{−a})² = p(1 − tanh²(a/2)) for a ≥ 0 and a power of two p.
+///
+/// The first form holds the relative error down to underflow; the second is the more accurate one
+/// where the tangent is small.
+#[inline(always)]
+fn bell<T: Real>(a: T, peak: T) -> T {
+    // 4e^{−a} outlives e^{−a} by a little.
+    let floor = T::TWO + T::ONE - T::EXP_FLOOR;
+    let a = if a > floor { floor } else { a };
+    let factors = exp_factors(-a);
+    let scale = factors.scale();
+    let e = factors.mantissa() * scale;
+    let product = e * (T::TWO + e);
+    let denominator = T::ONE + product;
+    // What the denominator lost goes into the numerator before that is rounded; 1/denominator to
+    // within a tenth is enough of it.
+    let lost = product - (denominator - T::ONE);
+    let inverse = T::from_f64(1.47) - T::HALF * denominator;
+    // 4p is applied before the scaling, which may round to a subnormal number.
+    let mantissa = factors.corrected_mantissa(-lost * inverse);
+    let tail = (T::TWO * T::TWO * peak * mantissa) * scale / denominator;
+    let tangent = tanh_near_zero(T::HALF * a);
+    let top = peak - peak * tangent * tangent;
+    if a < T::ONE { top } else { tail }
+}
+
+/// sech² t = 1/cosh² t.
 ///
 /// ```
 /// use relfisher_core::math::sech2;
@@ -37,13 +78,10 @@ pub fn sigm_complement<T: Real>(t: T) -> T {
 /// ```
 #[inline(always)]
 pub fn sech2<T: Real>(t: T) -> T {
-    let (mantissa, scale) = exp_nonpositive_factors(-(t.abs() + t.abs()));
-    let e = mantissa * scale;
-    // 4e is formed before the scaling, which may round to a subnormal number.
-    ((T::TWO * T::TWO * mantissa) * scale) / (T::ONE + e * (T::TWO + e))
+    bell(t.abs() + t.abs(), T::ONE)
 }
 
-/// sigm t · (1 − sigm t) = e/(1 + e)², e = e^{−|t|}: the variance of a Bernoulli variable with logit t.
+/// sigm t · (1 − sigm t) = ¼ sech²(t/2): the variance of a Bernoulli variable with logit t.
 ///
 /// ```
 /// use relfisher_core::math::sigm_variance;
@@ -51,9 +89,7 @@ pub fn sech2<T: Real>(t: T) -> T {
 /// ```
 #[inline(always)]
 pub fn sigm_variance<T: Real>(t: T) -> T {
-    let (mantissa, scale) = exp_nonpositive_factors(-t.abs());
-    let e = mantissa * scale;
-    e / (T::ONE + e * (T::TWO + e))
+    bell(t.abs(), T::HALF * T::HALF)
 }
 
 /// ln(1 + eᵗ), monotone as a composition of monotone functions; t itself where e⁻ᵗ is lost to rounding.

@@ -1,6 +1,7 @@
 //! Oracles: slow, obvious, in f64, and independent of the formulas that they check.
 
 pub mod dense;
+pub mod double_double;
 pub mod dual;
 pub mod enumeration;
 pub mod finite_difference;
