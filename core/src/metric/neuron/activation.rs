@@ -84,7 +84,7 @@ impl<T: Real> Activation<T> {
     #[inline(always)]
     pub fn value_slice(&self, out: &mut [T], t: &[T]) -> Result<(), Error> {
         self.check()?;
-        with_function!(*self, f => map(out, t, |x| f.value(x)))
+        with_function!(*self, f => map(out, t, #[inline(always)] |x| f.value(x)))
     }
 
     /// `out[i] ← f′(t[i])`. `out` may hold NaN on entry.
@@ -94,7 +94,7 @@ impl<T: Real> Activation<T> {
     #[inline(always)]
     pub fn derivative_slice(&self, out: &mut [T], t: &[T]) -> Result<(), Error> {
         self.check()?;
-        with_function!(*self, f => map(out, t, |x| f.derivative(x)))
+        with_function!(*self, f => map(out, t, #[inline(always)] |x| f.derivative(x)))
     }
 
     /// `out[i] ← f″(t[i])`. `out` may hold NaN on entry.
@@ -104,7 +104,7 @@ impl<T: Real> Activation<T> {
     #[inline(always)]
     pub fn second_derivative_slice(&self, out: &mut [T], t: &[T]) -> Result<(), Error> {
         self.check()?;
-        with_function!(*self, f => map(out, t, |x| f.second_derivative(x)))
+        with_function!(*self, f => map(out, t, #[inline(always)] |x| f.second_derivative(x)))
     }
 
     /// `delta[i] ← delta[i] · f′(t[i])`: the element-wise part of back-propagation.

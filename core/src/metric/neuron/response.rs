@@ -140,7 +140,7 @@ impl<T: Real> Response<T> {
     #[inline(always)]
     pub fn nu_slice(&self, nu: &mut [T], t: &[T]) -> Result<(), Error> {
         self.check()?;
-        with_model!(*self, r => map(nu, t, |x| r.nu(x)))
+        with_model!(*self, r => map(nu, t, #[inline(always)] |x| r.nu(x)))
     }
 
     /// `out[i] ← E[y | t[i]]`. `out` may hold NaN on entry.
@@ -150,7 +150,7 @@ impl<T: Real> Response<T> {
     #[inline(always)]
     pub fn mean_slice(&self, out: &mut [T], t: &[T]) -> Result<(), Error> {
         self.check()?;
-        with_model!(*self, r => map(out, t, |x| r.mean(x)))
+        with_model!(*self, r => map(out, t, #[inline(always)] |x| r.mean(x)))
     }
 
     /// `out[i] ← ∂E[y | t]/∂t at t[i]`. `out` may hold NaN on entry.
@@ -160,6 +160,6 @@ impl<T: Real> Response<T> {
     #[inline(always)]
     pub fn mean_derivative_slice(&self, out: &mut [T], t: &[T]) -> Result<(), Error> {
         self.check()?;
-        with_model!(*self, r => map(out, t, |x| r.mean_derivative(x)))
+        with_model!(*self, r => map(out, t, #[inline(always)] |x| r.mean_derivative(x)))
     }
 }
