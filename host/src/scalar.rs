@@ -13,6 +13,7 @@ use crate::executor::{Arena, Cpu};
 pub trait Scalar:
     Real
     + faer::traits::RealField
+    + pulp::bytemuck::Pod
     + serde::Serialize
     + serde::de::DeserializeOwned
     + FromStr

@@ -5,58 +5,40 @@ use relfisher_core::{Error, MatMut, MatRef, Real};
 
 use super::pool::{Divide, Pool, RowsMut};
 use super::vectorised;
+use super::views::{check_layout, check_len};
 use crate::Scalar;
 use crate::executor::{ChunkBody, MAX_CHUNK_SLICES};
 
 /// Elements of a piece: a few microseconds of transcendental work, and half of a level-1 cache.
 const GRAIN: usize = 1 << 13;
 
-/// Calls `body(out_row, t_row)` for every row, vectorised, in parallel over fixed groups of rows.
+/// Calls `body(out, t)` for groups of rows of fixed size, in parallel, compiled for the widest
+/// instruction set: a group as one slice where neither matrix has gaps, else row by row.
 fn rowwise<T: Scalar>(
     pool: &Pool,
     what: &'static str,
     mut out: MatMut<'_, T>,
     t: MatRef<'_, T>,
-    body: impl Fn(&mut [T], &[T]) + Sync,
+    body: impl Fn(&mut [T], &[T]) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
-    if out.rows() != t.rows() {
-        return Err(Error::Shape { what, expected: t.rows(), found: out.rows() });
-    }
-    if out.cols() != t.cols() {
-        return Err(Error::Shape { what, expected: t.cols(), found: out.cols() });
-    }
-    if !t.rows_contiguous() {
-        return Err(Error::Layout { what });
-    }
-    let grain = GRAIN.div_ceil(t.cols().max(1));
+    check_len(what, t.rows(), out.rows())?;
+    check_len(what, t.cols(), out.cols())?;
+    check_layout(what, t.rows_contiguous())?;
+    let (cols, stride) = (t.cols(), t.row_stride());
+    let grain = GRAIN.div_ceil(cols.max(1));
     let rows = RowsMut::new(&mut out, what)?;
-    pool.for_each(rows, grain, &|first: usize, mut rows: RowsMut<'_, T>| {
-        vectorised(|| {
+    pool.for_each(rows, grain, &|first: usize, mut rows: RowsMut<'_, T>| match rows.solid() {
+        Some(out) if stride == cols => {
+            let from = first * cols;
+            vectorised(|| body(out, &t.data()[from..from + out.len()]))
+        }
+        _ => vectorised(|| {
             for (i, out) in rows.iter().enumerate() {
-                body(out, t.row(first + i));
+                body(out, t.row(first + i))?;
             }
-        });
-        Ok(())
+            Ok(())
+        }),
     })
-}
-
-#[inline(always)]
-fn map<T: Real>(out: &mut [T], t: &[T], f: impl Fn(T) -> T) {
-    for (o, &t) in out.iter_mut().zip(t) {
-        *o = f(t);
-    }
-}
-
-#[inline(always)]
-fn scale<T: Real>(out: &mut [T], t: &[T], f: impl Fn(T) -> T) {
-    for (o, &t) in out.iter_mut().zip(t) {
-        *o *= f(t);
-    }
-}
-
-#[inline(always)]
-fn square<T: Real>(x: T) -> T {
-    x * x
 }
 
 pub(super) fn activate<T: Scalar>(
@@ -65,18 +47,8 @@ pub(super) fn activate<T: Scalar>(
     t: MatRef<'_, T>,
     f: Activation<T>,
 ) -> Result<(), Error> {
-    let what = "activate: output";
-    match f {
-        Activation::Linear => rowwise(pool, what, out, t, |o, t| map(o, t, |t| t)),
-        Activation::Tanh => rowwise(pool, what, out, t, |o, t| map(o, t, Real::tanh)),
-        Activation::Sigm => rowwise(pool, what, out, t, |o, t| map(o, t, Real::sigm)),
-        Activation::Relu { leak } => rowwise(pool, what, out, t, |o, t| {
-            map(o, t, |t| if t > T::ZERO { t } else { leak * t });
-        }),
-        Activation::Elu { alpha } => rowwise(pool, what, out, t, |o, t| {
-            map(o, t, |t| if t >= T::ZERO { t } else { alpha * Real::exp_m1(t) });
-        }),
-    }
+    f.check()?;
+    rowwise(pool, "activate: output", out, t, |out, t| f.value_slice(out, t))
 }
 
 pub(super) fn activation_backward<T: Scalar>(
@@ -85,22 +57,8 @@ pub(super) fn activation_backward<T: Scalar>(
     t: MatRef<'_, T>,
     f: Activation<T>,
 ) -> Result<(), Error> {
-    let what = "activation_backward: delta";
-    match f {
-        Activation::Linear => rowwise(pool, what, delta, t, |_, _| ()),
-        Activation::Tanh => rowwise(pool, what, delta, t, |d, t| {
-            scale(d, t, |t| T::ONE - square(Real::tanh(t)));
-        }),
-        Activation::Sigm => rowwise(pool, what, delta, t, |d, t| {
-            scale(d, t, |t| Real::sigm(t) * Real::sigm(-t));
-        }),
-        Activation::Relu { leak } => rowwise(pool, what, delta, t, |d, t| {
-            scale(d, t, |t| if t > T::ZERO { T::ONE } else { leak });
-        }),
-        Activation::Elu { alpha } => rowwise(pool, what, delta, t, |d, t| {
-            scale(d, t, |t| if t >= T::ZERO { T::ONE } else { alpha * Real::exp(t) });
-        }),
-    }
+    f.check()?;
+    rowwise(pool, "activation_backward: delta", delta, t, |d, t| f.backward_slice(d, t))
 }
 
 pub(super) fn response_nu<T: Scalar>(
@@ -109,61 +67,36 @@ pub(super) fn response_nu<T: Scalar>(
     t: MatRef<'_, T>,
     response: Response<T>,
 ) -> Result<(), Error> {
-    let what = "response_nu: nu";
-    match response {
-        Response::Tanh => rowwise(pool, what, nu, t, |o, t| {
-            map(o, t, |t| {
-                let four = T::TWO * T::TWO;
-                four * Real::sigm(T::TWO * t) * Real::sigm(-T::TWO * t)
-            });
-        }),
-        Response::Sigm => rowwise(pool, what, nu, t, |o, t| {
-            map(o, t, |t| Real::sigm(t) * Real::sigm(-t));
-        }),
-        Response::Relu { leak, smoothing, sigma } => rowwise(pool, what, nu, t, |o, t| {
-            let (span, precision) = (T::ONE - leak, T::ONE / square(sigma));
-            if smoothing > T::ZERO {
-                let rate = span / smoothing;
-                map(o, t, |t| precision * square(leak + span * Real::sigm(rate * t)));
-            } else {
-                map(o, t, |t| precision * if t >= T::ZERO { T::ONE } else { square(leak) });
-            }
-        }),
-        Response::Elu { alpha, sigma } => rowwise(pool, what, nu, t, |o, t| {
-            let precision = T::ONE / square(sigma);
-            map(o, t, |t| {
-                precision * if t >= T::ZERO { T::ONE } else { square(alpha * Real::exp(t)) }
-            });
-        }),
-        Response::Linear { sigma } => rowwise(pool, what, nu, t, |o, t| {
-            map(o, t, |_| T::ONE / square(sigma));
-        }),
-        Response::Gaussian { activation, sigma } => {
-            let mut nu = nu;
-            nu.fill(T::ONE / sigma);
-            activation_backward(pool, nu.rb_mut(), t, activation)?;
-            let scaled = nu.rb_mut();
-            rowwise(pool, what, scaled, t, |o, _| {
-                for o in o {
-                    *o = square(*o);
-                }
-            })
-        }
-    }
+    response.check()?;
+    rowwise(pool, "response_nu: nu", nu, t, |nu, t| response.nu_slice(nu, t))
 }
 
 pub(super) fn softmax<T: Scalar>(
     pool: &Pool,
-    probabilities: MatMut<'_, T>,
+    mut probabilities: MatMut<'_, T>,
     logits: MatRef<'_, T>,
 ) -> Result<(), Error> {
-    rowwise(pool, "softmax: probabilities", probabilities, logits, |p, t| {
-        let top = t.iter().fold(-T::INFINITY, |a, &b| Real::max(b, a));
-        map(p, t, |t| Real::exp(t - top));
-        let total = p.iter().fold(T::ZERO, |a, &b| a + b);
-        for p in p {
-            *p = *p / total;
-        }
+    let what = "softmax: probabilities";
+    rowwise(pool, what, probabilities.rb_mut(), logits, |p, t| {
+        p.copy_from_slice(t);
+        Ok(())
+    })?;
+    let grain = (GRAIN / 4).div_ceil(logits.cols().max(1));
+    let rows = RowsMut::new(&mut probabilities, what)?;
+    pool.for_each(rows, grain, &|_, mut rows: RowsMut<'_, T>| {
+        vectorised(|| {
+            for p in rows.iter() {
+                let top = p.iter().fold(-T::INFINITY, |a, &b| Real::max(b, a));
+                for p in &mut *p {
+                    *p = Real::exp(*p - top);
+                }
+                let total = p.iter().fold(T::ZERO, |a, &b| a + b);
+                for p in p {
+                    *p = *p / total;
+                }
+            }
+        });
+        Ok(())
     })
 }
 

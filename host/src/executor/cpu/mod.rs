@@ -1,13 +1,20 @@
 //! The CPU executor: `faer` for dense kernels, `rayon` for threads, `pulp` for SIMD at run time.
 
 mod arena;
+mod batch;
 mod elementwise;
+mod factor;
+mod pairs;
 mod pool;
+mod product;
+mod views;
 
+use relfisher_core::metric::cost::Construction;
 use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{Backend, Error, MatMut, MatRef};
 
 pub use arena::Arena;
+use factor::Stacks;
 use pool::Pool;
 
 use super::{ChunkBody, Executor};
@@ -26,6 +33,7 @@ pub struct Cpu {
     pool: Pool,
     f32: Arena<f32>,
     f64: Arena<f64>,
+    stacks: Stacks,
 }
 
 impl Cpu {
@@ -37,7 +45,7 @@ impl Cpu {
     pub fn new(threads: Option<usize>) -> Result<Self, Error> {
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
         let pool = Pool::new(threads.unwrap_or_else(available))?;
-        Ok(Self { pool, f32: Arena::new(), f64: Arena::new() })
+        Ok(Self { pool, f32: Arena::new(), f64: Arena::new(), stacks: Stacks::new() })
     }
 
     /// The number of threads.
@@ -74,7 +82,114 @@ impl Cpu {
     }
 }
 
-impl<T: Scalar> Backend<T> for Cpu {}
+impl Cpu {
+    /// [`Backend::packed_grams`] with a forced construction (`None`: the one that the cost model
+    /// chooses), so that a benchmark can show both.
+    ///
+    /// # Errors
+    /// Shape or layout.
+    pub fn packed_grams_by<T: Scalar>(
+        &self,
+        out: MatMut<'_, T>,
+        (beta, alpha): (T, T),
+        x: MatRef<'_, T>,
+        nu: MatRef<'_, T>,
+        how: Option<Construction>,
+    ) -> Result<(), Error> {
+        batch::packed_grams(self, out, (beta, alpha), x, nu, how)
+    }
+}
+
+impl<T: Scalar> Backend<T> for Cpu {
+    fn gemm(
+        &self,
+        c: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        a: MatRef<'_, T>,
+        b: MatRef<'_, T>,
+    ) -> Result<(), Error> {
+        product::gemm(&self.pool, c, beta, alpha, a, b)
+    }
+
+    fn gram(
+        &self,
+        c: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        x: MatRef<'_, T>,
+        weights: Option<&[T]>,
+        _work: &mut [T],
+    ) -> Result<(), Error> {
+        product::gram(self, c, beta, alpha, x, weights)
+    }
+
+    fn packed_grams(
+        &self,
+        out: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        x: MatRef<'_, T>,
+        nu: MatRef<'_, T>,
+        _work: &mut [T],
+    ) -> Result<(), Error> {
+        batch::packed_grams(self, out, (beta, alpha), x, nu, None)
+    }
+
+    fn cholesky(&self, a: MatMut<'_, T>, damping: T) -> Result<(), Error> {
+        factor::cholesky(self, a, damping)
+    }
+
+    fn cholesky_solve(&self, b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
+        factor::cholesky_solve(&self.pool, b, l)
+    }
+
+    fn spd_inverse(&self, a: MatMut<'_, T>, damping: T, work: &mut [T]) -> Result<(), Error> {
+        factor::spd_inverse(self, a, damping, work)
+    }
+
+    fn eigh(&self, a: MatMut<'_, T>, values: &mut [T], work: &mut [T]) -> Result<(), Error> {
+        factor::eigh(self, a, values, work)
+    }
+
+    fn packed_cholesky(&self, blocks: MatMut<'_, T>, d: usize, damping: T) -> Result<(), Error> {
+        batch::packed_cholesky(self, blocks, d, damping)
+    }
+
+    fn packed_cholesky_solve(&self, v: MatMut<'_, T>, factors: MatRef<'_, T>) -> Result<(), Error> {
+        batch::packed_cholesky_solve(self, v, factors)
+    }
+
+    fn packed_inverse(
+        &self,
+        blocks: MatMut<'_, T>,
+        d: usize,
+        damping: T,
+        _work: &mut [T],
+    ) -> Result<(), Error> {
+        batch::packed_inverse(self, blocks, d, damping)
+    }
+
+    fn packed_symv(
+        &self,
+        out: MatMut<'_, T>,
+        blocks: MatRef<'_, T>,
+        v: MatRef<'_, T>,
+    ) -> Result<(), Error> {
+        batch::packed_symv(self, out, blocks, v)
+    }
+
+    fn scaled_gram_solve(
+        &self,
+        z: MatMut<'_, T>,
+        k: MatRef<'_, T>,
+        s: MatRef<'_, T>,
+        damping: T,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        batch::scaled_gram_solve(self, z, k, s, damping, work)
+    }
+}
 
 impl<T: Scalar> Executor<T> for Cpu {
     fn threads(&self) -> usize {

@@ -56,6 +56,11 @@ impl<'a, T: Real> RowsMut<'a, T> {
         self.data.chunks_mut(self.stride).take(self.rows).map(move |r| &mut r[..cols])
     }
 
+    /// All elements as one slice when there are no gaps between the rows.
+    pub(super) fn solid(&mut self) -> Option<&mut [T]> {
+        if self.stride == self.cols { self.data.get_mut(..self.rows * self.cols) } else { None }
+    }
+
     /// The rows as a strided view.
     pub(super) fn view(&mut self) -> Result<MatMut<'_, T>, Error> {
         MatMut::with_strides(self.data, self.rows, self.cols, self.stride, 1)

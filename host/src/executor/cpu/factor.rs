@@ -1,0 +1,256 @@
+//! Factorisations and solves of single matrices with `faer`.
+
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::linalg::{cholesky::llt, evd, triangular_solve};
+use faer::prelude::ReborrowMut;
+use faer::{Par, Spec};
+use relfisher_core::{Error, MatMut, MatRef, Real, factor};
+
+use super::pool::Pool;
+use super::product::{Axis, Tile, each_lower, mirror, tiles};
+use super::views::{check_layout, check_len, dense, dense_mut};
+use super::{Cpu, vectorised};
+use crate::Scalar;
+
+/// Below this order the core's own factorisation is faster than a call of `faer`.
+const SMALL: usize = 32;
+
+pub(super) fn check_damping<T: Real>(damping: T) -> Result<(), Error> {
+    if damping >= T::ZERO && damping.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::Parameter { what: "damping must be finite and >= 0" })
+    }
+}
+
+/// Scratch of one factorisation of order d.
+pub(super) fn stack<T: Scalar, R>(cpu: &Cpu, d: usize, f: impl FnOnce(&mut MemStack) -> R) -> R {
+    let needs = llt::factor::cholesky_in_place_scratch::<T>(d, Par::Seq, Spec::default())
+        .or(llt::inverse::inverse_scratch::<T>(d, Par::Seq));
+    cpu.stacks.with(needs, f)
+}
+
+/// `A + λI = L Lᵀ` on a column-major square whose lower triangle holds A; the strict upper triangle
+/// is unspecified. `diagonal` is scratch of d elements. The first refused pivot on failure.
+pub(super) fn cholesky_in_place<T: Scalar>(
+    stack: &mut MemStack,
+    a: &mut [T],
+    diagonal: &mut [T],
+    damping: T,
+) -> Result<(), usize> {
+    let d = diagonal.len();
+    for (i, kept) in diagonal.iter_mut().enumerate() {
+        a[i * d + i] += damping;
+        *kept = a[i * d + i];
+    }
+    let outcome = llt::factor::cholesky_in_place(
+        faer::MatMut::from_column_major_slice_mut(&mut *a, d, d),
+        llt::factor::LltRegularization::default(),
+        Par::Seq,
+        stack,
+        Spec::default(),
+    );
+    let done = match outcome {
+        Ok(_) => d,
+        Err(llt::factor::LltError::NonPositivePivot { index }) => index,
+    };
+    // as in the core, a pivot that lost all its digits is refused
+    let tolerance = factor::pivot_tolerance::<T>(d);
+    for (i, kept) in diagonal.iter().enumerate().take(done) {
+        let pivot = a[i * d + i] * a[i * d + i];
+        if !(pivot > tolerance * *kept && pivot.is_finite()) {
+            return Err(i);
+        }
+    }
+    if done < d { Err(done) } else { Ok(()) }
+}
+
+fn check_square<T: Real>(what: &'static str, a: &MatMut<'_, T>) -> Result<(), Error> {
+    check_len(what, a.rows(), a.cols())?;
+    check_layout(what, a.rows_contiguous())
+}
+
+fn check_lower<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error> {
+    let d = a.rows();
+    for i in 0..d {
+        if let Some(j) = a.row(i)[..=i].iter().position(|x| !x.is_finite()) {
+            return Err(Error::NonFinite { what, index: i * d + j });
+        }
+    }
+    Ok(())
+}
+
+/// The column-major lower triangle of `a` in `square`.
+fn load<T: Real>(square: &mut [T], a: MatRef<'_, T>) {
+    let (d, stride, data) = (a.rows(), a.row_stride(), a.data());
+    each_lower(d, |i, j| square[j * d + i] = data[i * stride + j]);
+}
+
+/// The lower triangle of `a` from the column-major `square`.
+fn store<T: Real>(a: &mut MatMut<'_, T>, square: &[T]) {
+    let (d, stride) = (a.rows(), a.row_stride());
+    let data = a.data_mut();
+    each_lower(d, |i, j| data[i * stride + j] = square[j * d + i]);
+}
+
+pub(super) fn cholesky<T: Scalar>(
+    cpu: &Cpu,
+    mut a: MatMut<'_, T>,
+    damping: T,
+) -> Result<(), Error> {
+    let d = a.rows();
+    if d < SMALL {
+        return vectorised(|| factor::cholesky(a, damping));
+    }
+    check_square("cholesky: a", &a)?;
+    check_damping(damping)?;
+    check_lower("cholesky: a", a.rb())?;
+    T::arena(cpu).with(d * d + d, T::ZERO, |work| {
+        let (square, diagonal) = work.split_at_mut(d * d);
+        load(square, a.rb());
+        stack::<T, _>(cpu, d, |stack| cholesky_in_place(stack, square, diagonal, damping))
+            .map_err(|pivot| Error::NotPositiveDefinite { block: 0, pivot })?;
+        store(&mut a, square);
+        for i in 0..d {
+            a.row_mut(i)[i + 1..].fill(T::ZERO);
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn cholesky_solve<T: Scalar>(
+    pool: &Pool,
+    mut b: MatMut<'_, T>,
+    l: MatRef<'_, T>,
+) -> Result<(), Error> {
+    let (d, k) = (l.rows(), b.cols());
+    if d < SMALL {
+        return vectorised(|| factor::cholesky_solve(b, l));
+    }
+    let what = "triangular solve: b";
+    check_len("triangular solve: l", d, l.cols())?;
+    check_len(what, d, b.rows())?;
+    check_layout(what, b.rows_contiguous())?;
+    check_layout("triangular solve: l", l.rows_contiguous())?;
+    b.rb().check_finite(what)?;
+    for i in 0..d {
+        let pivot = l.at(i, i);
+        if !(pivot > T::ZERO && pivot.is_finite()) {
+            return Err(Error::NotPositiveDefinite { block: 0, pivot: i });
+        }
+    }
+    check_lower("triangular solve: l", l)?;
+    let layout = Error::Layout { what };
+    let (Some(l), Some(out)) = (dense(l), dense_mut(&mut b)) else { return Err(layout) };
+    let flops = 2usize.saturating_mul(d).saturating_mul(d).saturating_mul(k);
+    let grain = k.div_ceil(tiles(flops)).next_multiple_of(16);
+    pool.for_each(Tile { out, axis: Axis::Columns }, grain, &|_, tile: Tile<'_, T>| {
+        let mut out = tile.out;
+        triangular_solve::solve_lower_triangular_in_place(l, out.rb_mut(), Par::Seq);
+        triangular_solve::solve_upper_triangular_in_place(l.transpose(), out, Par::Seq);
+        Ok(())
+    })
+}
+
+/// The inverse of the matrix whose factor `square` holds, column-major, lower triangle.
+pub(super) fn invert<T: Scalar>(stack: &mut MemStack, out: &mut [T], square: &[T], d: usize) {
+    llt::inverse::inverse(
+        faer::MatMut::from_column_major_slice_mut(out, d, d),
+        faer::MatRef::from_column_major_slice(square, d, d),
+        Par::Seq,
+        stack,
+    );
+}
+
+pub(super) fn spd_inverse<T: Scalar>(
+    cpu: &Cpu,
+    mut a: MatMut<'_, T>,
+    damping: T,
+    work: &mut [T],
+) -> Result<(), Error> {
+    let d = a.rows();
+    if d < SMALL {
+        return vectorised(|| factor::spd_inverse(a, damping, work));
+    }
+    check_square("spd_inverse: a", &a)?;
+    check_damping(damping)?;
+    check_lower("spd_inverse: a", a.rb())?;
+    T::arena(cpu).with(2 * d * d + d, T::ZERO, |work| {
+        let (square, work) = work.split_at_mut(d * d);
+        let (inverse, diagonal) = work.split_at_mut(d * d);
+        load(square, a.rb());
+        stack::<T, _>(cpu, d, |stack| {
+            cholesky_in_place(stack, square, diagonal, damping)?;
+            invert(stack, inverse, square, d);
+            Ok(())
+        })
+        .map_err(|pivot| Error::NotPositiveDefinite { block: 0, pivot })?;
+        store(&mut a, inverse);
+        mirror(&mut a);
+        Ok(())
+    })
+}
+
+pub(super) fn eigh<T: Scalar>(
+    cpu: &Cpu,
+    mut a: MatMut<'_, T>,
+    values: &mut [T],
+    work: &mut [T],
+) -> Result<(), Error> {
+    let d = a.rows();
+    if d < SMALL {
+        return vectorised(|| factor::eigh(a, values, work));
+    }
+    check_square("eigh: a", &a)?;
+    check_len("eigh: values", d, values.len())?;
+    check_lower("eigh: a", a.rb())?;
+    let params = Spec::default();
+    let needs =
+        evd::self_adjoint_evd_scratch::<T>(d, evd::ComputeEigenvectors::Yes, Par::Seq, params);
+    T::arena(cpu).with(2 * d * d, T::ZERO, |both| {
+        let (square, vectors) = both.split_at_mut(d * d);
+        load(square, a.rb());
+        cpu.stacks
+            .with(needs, |stack| {
+                evd::self_adjoint_evd(
+                    faer::MatRef::from_column_major_slice(square, d, d),
+                    faer::ColMut::from_slice_mut(values).as_diagonal_mut(),
+                    Some(faer::MatMut::from_column_major_slice_mut(vectors, d, d)),
+                    Par::Seq,
+                    stack,
+                    params,
+                )
+            })
+            .map_err(|_| Error::NoConvergence { iterations: 0 })?;
+        let stride = a.row_stride();
+        let data = a.data_mut();
+        for (i, row) in data.chunks_mut(stride).take(d).enumerate() {
+            for (j, x) in row[..d].iter_mut().enumerate() {
+                *x = vectors[j * d + i];
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Stacks of `faer` that outlive the calls.
+pub(super) struct Stacks(std::sync::Mutex<Vec<MemBuffer>>);
+
+impl Stacks {
+    pub(super) const fn new() -> Self {
+        Self(std::sync::Mutex::new(Vec::new()))
+    }
+
+    fn with<R>(&self, needs: StackReq, f: impl FnOnce(&mut MemStack) -> R) -> R {
+        let bytes = needs.unaligned_bytes_required();
+        let lock = || self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = lock().pop();
+        let mut buffer = match kept {
+            Some(buffer) if buffer.len() >= bytes => buffer,
+            _ => MemBuffer::new(StackReq::new_aligned::<u8>(bytes, 64)),
+        };
+        let result = f(MemStack::new(&mut buffer));
+        lock().push(buffer);
+        result
+    }
+}
