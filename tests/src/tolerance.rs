@@ -216,7 +216,21 @@ const METRIC: &[Entry] = &[
 ];
 
 /// The executor (`tests/executor.rs`).
-const EXECUTOR: &[Entry] = &[];
+const EXECUTOR: &[Entry] = &[
+    entry("gemm", Sibling, Both, EpsilonsLinear(4.0), "two orders of one sum"),
+    entry("gram", Sibling, Both, EpsilonsLinear(4.0), "as gemm, and one product with the weight"),
+    entry("packed_grams", Sibling, Both, EpsilonsLinear(4.0), "as gram"),
+    entry("symv", Sibling, Both, EpsilonsLinear(4.0), "two orders of one sum"),
+    entry(
+        "factor",
+        Sibling,
+        Both,
+        EpsilonsLinear(40.0),
+        "two backward stable algorithms; condition numbers below 10",
+    ),
+    entry("eigh", Identity, Both, EpsilonsLinear(10.0), "residual of a backward stable algorithm"),
+    entry("softmax", HigherPrecision, Both, EpsilonsLinear(4.0), "2 ulp of exp, sum, division"),
+];
 
 /// Networks and file formats (`tests/{gradient,format}.rs`).
 const NETWORK: &[Entry] = &[
