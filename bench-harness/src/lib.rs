@@ -1,1 +1,93 @@
-//! placeholder
+//! What the benchmarks share: sizes, inputs, and interleaved timing.
+//!
+//! The criterion benches (`benches/`) show throughput over time; the program `ratios` measures
+//! every acceptance ratio within one run. On a machine that others use too, medians of separate
+//! runs are worthless: so [`interleave`] runs the candidates in turn and keeps the fastest of each.
+
+pub mod metric;
+pub mod network;
+pub mod sizes;
+
+use std::time::Instant;
+
+use relfisher::executor::Cpu;
+
+/// The threads of all measurements.
+pub const THREADS: usize = 2;
+
+/// The executor of all measurements.
+///
+/// # Panics
+/// When the system refuses to start the threads.
+#[must_use]
+pub fn cpu() -> Cpu {
+    Cpu::new(Some(THREADS)).expect("two threads")
+}
+
+/// A small deterministic generator (SplitMix64): inputs are never zeros.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The stream of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// `len` numbers uniform in [low, high).
+    pub fn uniforms(&mut self, len: usize, low: f64, high: f64) -> Vec<f32> {
+        (0..len).map(|_| (low + (high - low) * self.unit()) as f32).collect()
+    }
+}
+
+/// The seconds of the fastest of `rounds` calls of every candidate, called in turn; each is called
+/// once before.
+pub fn interleave(rounds: usize, candidates: &mut [&mut dyn FnMut()]) -> Vec<f64> {
+    let mut fastest = vec![f64::INFINITY; candidates.len()];
+    for round in 0..=rounds {
+        for (best, run) in fastest.iter_mut().zip(candidates.iter_mut()) {
+            let start = Instant::now();
+            run();
+            let seconds = start.elapsed().as_secs_f64();
+            if round > 0 {
+                *best = best.min(seconds);
+            }
+        }
+    }
+    fastest
+}
+
+/// Panics unless every pair of elements agrees to `tolerance` times the largest element.
+///
+/// # Panics
+/// When they do not: a benchmark of a wrong answer is worthless.
+#[track_caller]
+pub fn assert_near(label: &str, got: &[f32], want: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), want.len(), "{label}");
+    let scale = want.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        assert!((g - w).abs() <= tolerance * scale, "{label}: element {i}: {g}, not {w}");
+    }
+}
+
+/// `c ← a b` by `faer` with its own threads, as a user of `faer` would call it; row-major order³.
+pub fn faer_product(c: &mut [f32], a: &[f32], b: &[f32], order: usize) {
+    use faer::{Accum, MatMut, MatRef, Par};
+    faer::linalg::matmul::matmul(
+        MatMut::from_column_major_slice_mut(c, order, order),
+        Accum::Replace,
+        MatRef::from_column_major_slice(a, order, order),
+        MatRef::from_column_major_slice(b, order, order),
+        1.0,
+        Par::rayon(THREADS),
+    );
+}

@@ -1,0 +1,280 @@
+//! Every acceptance ratio, measured within one run: interleaved candidates, fastest of each.
+//!
+//! `cargo run --release -p relfisher-bench --bin ratios` prints a table and exits with 1 when a
+//! ratio misses its target. Name parts (`metric`, `refresh`, `routes`, `response`, `step`) to run
+//! only those.
+
+use std::hint::black_box;
+
+use relfisher::executor::{Cpu, Executor};
+use relfisher_bench::metric::{Case, Steps};
+use relfisher_bench::network::{Products, Training};
+use relfisher_bench::sizes::{self, Sizes};
+use relfisher_bench::{Random, THREADS, assert_near, cpu, faer_product, interleave};
+use relfisher_core::metric::cost::{Construction, choose_construction};
+use relfisher_core::metric::neuron::Response;
+use relfisher_core::{Backend, MatMut, MatRef};
+
+/// Collects the verdicts.
+#[derive(Default)]
+struct Table {
+    missed: usize,
+}
+
+impl Table {
+    /// A measured ratio that should reach `target`.
+    fn at_least(&mut self, what: &str, value: f64, target: f64, detail: &str) {
+        self.row(what, value, &format!(">= {target}"), value >= target, detail);
+    }
+
+    /// A measured ratio that should stay below `target`.
+    fn at_most(&mut self, what: &str, value: f64, target: f64, detail: &str) {
+        self.row(what, value, &format!("<= {target}"), value <= target, detail);
+    }
+
+    fn row(&mut self, what: &str, value: f64, target: &str, good: bool, detail: &str) {
+        self.missed += usize::from(!good);
+        let verdict = if good { "met" } else { "MISSED" };
+        println!("{what:<44} {value:>8.2} {target:>9} {verdict:<7} {detail}");
+    }
+
+    /// A measured number without a target.
+    fn note(&self, what: &str, value: f64, detail: &str) {
+        println!("{what:<44} {value:>8.2} {:>9} {:<7} {detail}", "", "");
+    }
+}
+
+fn main() {
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    let (sizes, cpu) = (sizes::load(), cpu());
+    println!("{}, f32, {THREADS} threads", Executor::<f32>::description(&cpu));
+    println!("{:<44} {:>8} {:>9} {:<7}", "ratio", "value", "target", "verdict");
+    let mut table = Table::default();
+    if wanted("metric") {
+        metric(&mut table, &sizes, &cpu);
+    }
+    if wanted("refresh") {
+        refresh(&mut table, &sizes, &cpu);
+    }
+    if wanted("routes") {
+        routes(&mut table, &sizes, &cpu);
+    }
+    if wanted("response") {
+        response(&mut table, &sizes, &cpu);
+    }
+    if wanted("step") {
+        step(&mut table, &sizes, &cpu);
+    }
+    if table.missed > 0 {
+        println!("{} missed", table.missed);
+        std::process::exit(1);
+    }
+}
+
+/// Packed metrics by both constructions, as shares of `faer`'s rate on a large product.
+fn metric(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
+    let order = sizes.ceiling.order;
+    let mut random = Random::new(6);
+    let (a, b) =
+        (random.uniforms(order * order, -1.0, 1.0), random.uniforms(order * order, -1.0, 1.0));
+    let mut c = vec![0.0_f32; order * order];
+    for &size in &sizes.metric {
+        let [mut pairs, mut neurons] = [(); 2].map(|()| Case::new(size));
+        // results and ceiling are resident by now: what grows is scratch
+        faer_product(&mut c, &a, &b, order);
+        let before = resident();
+        let times = interleave(
+            5,
+            &mut [
+                &mut || faer_product(&mut c, &a, &b, order),
+                &mut || pairs.build(cpu, Some(Construction::PairProducts)),
+                &mut || neurons.build(cpu, Some(Construction::PerNeuron)),
+            ],
+        );
+        let extra = (resident() - before).max(0.0) / 1_048_576.0;
+        pairs.check("pair products");
+        neurons.check("per neuron");
+        let ceiling = 2.0 * (order as f64).powi(3) / times[0] / 1e9;
+        let rate = |k: usize| size.flops() as f64 / times[k] / 1e9;
+        let label = size.label();
+        table.note(&format!("{label}: pair products"), rate(1) / ceiling, &gflops(rate(1)));
+        table.note(&format!("{label}: per neuron"), rate(2) / ceiling, &gflops(rate(2)));
+        let chosen = choose_construction(size.neurons, size.inputs, size.samples);
+        let k = if chosen == Construction::PairProducts { 1 } else { 2 };
+        let detail = format!("{chosen:?}; ceiling {}; extra {extra:.1} MiB", gflops(ceiling));
+        table.at_least(&format!("{label}: chosen"), rate(k) / ceiling, size.share, &detail);
+    }
+}
+
+fn gflops(rate: f64) -> String {
+    format!("{rate:.0} GFLOP/s")
+}
+
+/// The process's resident bytes as the system reports them (0 where it does not).
+fn resident() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|p| p.parse::<f64>().ok());
+    pages.unwrap_or(0.0) * 4096.0
+}
+
+/// The refresh of a layer (metric and inverses) and what each step then reads.
+fn refresh(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
+    let mut case = Case::new(sizes.refresh);
+    let (m, d) = (case.size.neurons, case.size.inputs);
+    let width = d * (d + 1) / 2;
+    let metric = interleave(3, &mut [&mut || case.build(cpu, None)])[0];
+    let label = case.size.label();
+    table.note(
+        &format!("{label}: metric, seconds"),
+        metric,
+        &gflops(case.size.flops() as f64 / metric / 1e9),
+    );
+    let mut fastest = f64::INFINITY;
+    for _ in 0..4 {
+        case.build(cpu, None);
+        let start = std::time::Instant::now();
+        case.invert(cpu, 0.1);
+        fastest = fastest.min(start.elapsed().as_secs_f64());
+    }
+    let flops = m as f64 * (d as f64).powi(3);
+    table.note(&format!("{label}: inverses, seconds"), fastest, &gflops(flops / fastest / 1e9));
+    let v = Random::new(7).uniforms(m * d, -1.0, 1.0);
+    let mut out = vec![f32::NAN; m * d];
+    let blocks = MatRef::new(&case.blocks, m, width).expect("shape");
+    let mut lanes = [0.0_f32; THREADS];
+    let times = interleave(
+        12,
+        &mut [
+            &mut || {
+                let out = MatMut::new(&mut out, m, d).expect("shape");
+                let v = MatRef::new(&v, m, d).expect("shape");
+                cpu.packed_symv(out, blocks, v).expect("shapes");
+            },
+            &mut || read(&mut lanes, blocks.data()),
+        ],
+    );
+    black_box(lanes);
+    let rate = |seconds: f64| (m * width * size_of::<f32>()) as f64 / seconds / 1e9;
+    let detail = format!("{:.1} GB/s of {:.1} when only read", rate(times[0]), rate(times[1]));
+    table.note(&format!("{label}: blocks times vectors, share"), times[1] / times[0], &detail);
+}
+
+/// Reads a slice with all threads and nothing else: the bandwidth ceiling.
+fn read(sums: &mut [f32; THREADS], data: &[f32]) {
+    std::thread::scope(|scope| {
+        for (sum, part) in sums.iter_mut().zip(data.chunks(data.len().div_ceil(THREADS))) {
+            scope.spawn(move || {
+                *sum = relfisher::executor::vectorised(|| {
+                    let mut lanes = [0.0_f32; 64];
+                    for chunk in part.chunks_exact(64) {
+                        for (lane, x) in lanes.iter_mut().zip(chunk) {
+                            *lane += *x;
+                        }
+                    }
+                    lanes.iter().sum()
+                });
+            });
+        }
+    });
+}
+
+fn routes(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
+    let [mut by_sample, mut by_block] = [(); 2].map(|()| Steps::new(&sizes.routes));
+    assert_near("sample space", by_sample.sample(cpu), by_block.block(cpu), 2e-3);
+    let mut sample = f64::INFINITY;
+    let mut block = f64::INFINITY;
+    for _ in 0..4 {
+        let times = interleave(1, &mut [&mut || drop(black_box(by_block.block(cpu)))]);
+        block = block.min(times[0]);
+        let times = interleave(30, &mut [&mut || drop(black_box(by_sample.sample(cpu)))]);
+        sample = sample.min(times[0]);
+    }
+    let detail = format!("{:.2} ms against {:.0} ms", sample * 1e3, block * 1e3);
+    table.at_least(
+        "sample space over block Cholesky",
+        block / sample,
+        sizes.routes.speedup,
+        &detail,
+    );
+}
+
+fn response(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
+    let len = sizes.response.length;
+    let t = Random::new(8).uniforms(len, -8.0, 8.0);
+    let view = MatRef::new(&t, 1024, len / 1024).expect("shape");
+    let (mut slow, mut fast) = (vec![f32::NAN; len], vec![f32::NAN; len]);
+    for (name, response) in [
+        ("tanh", Response::Tanh),
+        ("sigm", Response::Sigm),
+        ("elu", Response::Elu { alpha: 1.0, sigma: 1.0 }),
+        ("smoothed relu", Response::Relu { leak: 0.0, smoothing: 1.0, sigma: 1.0 }),
+    ] {
+        let times = interleave(
+            6,
+            &mut [
+                &mut || {
+                    for (o, t) in slow.iter_mut().zip(&t) {
+                        *o = libm::tanhf(*t);
+                    }
+                },
+                &mut || {
+                    let nu = MatMut::new(&mut fast, 1024, len / 1024).expect("shape");
+                    cpu.response_nu(nu, view, response).expect("shapes");
+                },
+            ],
+        );
+        black_box(&slow);
+        let want: Vec<f32> = t.iter().map(|t| response.nu(f64::from(*t) as f32)).collect();
+        assert_near(name, &fast, &want, 1e-6);
+        let detail =
+            format!("{:.2} ns against {:.2} ns an element", per(times[1], len), per(times[0], len));
+        let what = format!("nu of {name} over libm::tanhf");
+        table.at_least(&what, times[0] / times[1], sizes.response.speedup, &detail);
+    }
+}
+
+fn per(seconds: f64, len: usize) -> f64 {
+    seconds * 1e9 / len as f64
+}
+
+fn step(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
+    let size = &sizes.step;
+    let mut products = Products::new(size);
+    let mut sgd = Training::new(size, "sgd");
+    let mut sample = Training::new(size, "rngd-sample");
+    let mut adam = Training::new(size, "adam");
+    let mut finite = true;
+    let mut times = Vec::new();
+    // inside the executor's threads, as the training loop runs
+    Executor::<f32>::install(cpu, &mut || {
+        times = interleave(
+            60,
+            &mut [
+                &mut || (0..10).for_each(|_| products.run()),
+                &mut || (0..10).for_each(|_| finite &= sgd.step(cpu).expect("a step").is_finite()),
+                &mut || {
+                    (0..10).for_each(|_| finite &= sample.step(cpu).expect("a step").is_finite())
+                },
+                &mut || (0..10).for_each(|_| finite &= adam.step(cpu).expect("a step").is_finite()),
+            ],
+        );
+    });
+    assert!(finite, "a loss that is not finite");
+    let micro = |k: usize| times[k] * 1e5;
+    let detail = format!("{:.0} us against {:.0} us of products", micro(1), micro(0));
+    table.at_most(
+        "SGD step over bare faer products",
+        times[1] / times[0],
+        size.sgd_over_products,
+        &detail,
+    );
+    let detail = format!("{:.0} us", micro(2));
+    table.at_most(
+        "rngd-sample step over SGD step",
+        times[2] / times[1],
+        size.sample_over_sgd,
+        &detail,
+    );
+    table.note("Adam step over SGD step", times[3] / times[1], &format!("{:.0} us", micro(3)));
+}

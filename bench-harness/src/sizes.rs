@@ -1,0 +1,123 @@
+//! The sizes and targets of `sizes.toml`.
+
+use serde::Deserialize;
+
+/// The order of the product that shares refer to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ceiling {
+    /// The order of the square matrices.
+    pub order: usize,
+}
+
+/// A packed metric, m·n·d̃(d̃+1) FLOPs.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// m.
+    pub neurons: usize,
+    /// d̃.
+    pub inputs: usize,
+    /// n.
+    pub samples: usize,
+    /// The share of the ceiling to reach.
+    #[serde(default)]
+    pub share: f64,
+}
+
+impl Metric {
+    /// m·n·d̃(d̃+1).
+    #[must_use]
+    pub fn flops(&self) -> u64 {
+        (self.neurons * self.samples * self.inputs * (self.inputs + 1)) as u64
+    }
+
+    /// The elements of the packed result: m·d̃(d̃+1)/2.
+    #[must_use]
+    pub fn packed_len(&self) -> usize {
+        self.neurons * self.inputs * (self.inputs + 1) / 2
+    }
+
+    /// `"m80 d785 n512"`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("m{} d{} n{}", self.neurons, self.inputs, self.samples)
+    }
+}
+
+/// Two routes to one step.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Routes {
+    /// m.
+    pub neurons: usize,
+    /// d̃.
+    pub inputs: usize,
+    /// n.
+    pub samples: usize,
+    /// λ.
+    pub damping: f32,
+    /// How much faster the sample space must be.
+    pub speedup: f64,
+}
+
+/// ν over a slice.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Response {
+    /// Elements.
+    pub length: usize,
+    /// How much faster than a loop over `libm::tanhf` it must be.
+    pub speedup: f64,
+}
+
+/// Training steps of a perceptron.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Layer widths, input first.
+    pub widths: Vec<usize>,
+    /// Samples of a mini-batch.
+    pub batch: usize,
+    /// The most that an SGD step may take in units of the network's bare products.
+    pub sgd_over_products: f64,
+    /// The most that a step in sample space may take in units of an SGD step.
+    pub sample_over_sgd: f64,
+}
+
+/// Single factorisations.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Factor {
+    /// Orders.
+    pub orders: Vec<usize>,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// The ceiling.
+    pub ceiling: Ceiling,
+    /// Packed metrics.
+    pub metric: Vec<Metric>,
+    /// The refresh of a layer: metric and inverses.
+    pub refresh: Metric,
+    /// Block against sample space.
+    pub routes: Routes,
+    /// ν.
+    pub response: Response,
+    /// Training steps.
+    pub step: Step,
+    /// Factorisations.
+    pub factor: Factor,
+}
+
+/// The committed sizes.
+///
+/// # Panics
+/// When `sizes.toml` does not parse.
+#[must_use]
+pub fn load() -> Sizes {
+    toml::from_str(include_str!("../sizes.toml")).expect("sizes.toml")
+}
