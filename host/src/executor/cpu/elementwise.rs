@@ -30,14 +30,20 @@ fn rowwise<T: Scalar>(
     pool.for_each(rows, grain, &|first: usize, mut rows: RowsMut<'_, T>| match rows.solid() {
         Some(out) if stride == cols => {
             let from = first * cols;
-            vectorised(|| body(out, &t.data()[from..from + out.len()]))
+            vectorised(
+                #[inline(always)]
+                || body(out, &t.data()[from..from + out.len()]),
+            )
         }
-        _ => vectorised(|| {
-            for (i, out) in rows.iter().enumerate() {
-                body(out, t.row(first + i))?;
-            }
-            Ok(())
-        }),
+        _ => vectorised(
+            #[inline(always)]
+            || {
+                for (i, out) in rows.iter().enumerate() {
+                    body(out, t.row(first + i))?;
+                }
+                Ok(())
+            },
+        ),
     })
 }
 
@@ -48,7 +54,14 @@ pub(super) fn activate<T: Scalar>(
     f: Activation<T>,
 ) -> Result<(), Error> {
     f.check()?;
-    rowwise(pool, "activate: output", out, t, |out, t| f.value_slice(out, t))
+    rowwise(
+        pool,
+        "activate: output",
+        out,
+        t,
+        #[inline(always)]
+        |out, t| f.value_slice(out, t),
+    )
 }
 
 pub(super) fn activation_backward<T: Scalar>(
@@ -58,7 +71,14 @@ pub(super) fn activation_backward<T: Scalar>(
     f: Activation<T>,
 ) -> Result<(), Error> {
     f.check()?;
-    rowwise(pool, "activation_backward: delta", delta, t, |d, t| f.backward_slice(d, t))
+    rowwise(
+        pool,
+        "activation_backward: delta",
+        delta,
+        t,
+        #[inline(always)]
+        |d, t| f.backward_slice(d, t),
+    )
 }
 
 pub(super) fn response_nu<T: Scalar>(
@@ -68,7 +88,14 @@ pub(super) fn response_nu<T: Scalar>(
     response: Response<T>,
 ) -> Result<(), Error> {
     response.check()?;
-    rowwise(pool, "response_nu: nu", nu, t, |nu, t| response.nu_slice(nu, t))
+    rowwise(
+        pool,
+        "response_nu: nu",
+        nu,
+        t,
+        #[inline(always)]
+        |nu, t| response.nu_slice(nu, t),
+    )
 }
 
 pub(super) fn softmax<T: Scalar>(
@@ -77,25 +104,35 @@ pub(super) fn softmax<T: Scalar>(
     logits: MatRef<'_, T>,
 ) -> Result<(), Error> {
     let what = "softmax: probabilities";
-    rowwise(pool, what, probabilities.rb_mut(), logits, |p, t| {
-        p.copy_from_slice(t);
-        Ok(())
-    })?;
+    rowwise(
+        pool,
+        what,
+        probabilities.rb_mut(),
+        logits,
+        #[inline(always)]
+        |p, t| {
+            p.copy_from_slice(t);
+            Ok(())
+        },
+    )?;
     let grain = (GRAIN / 4).div_ceil(logits.cols().max(1));
     let rows = RowsMut::new(&mut probabilities, what)?;
     pool.for_each(rows, grain, &|_, mut rows: RowsMut<'_, T>| {
-        vectorised(|| {
-            for p in rows.iter() {
-                let top = p.iter().fold(-T::INFINITY, |a, &b| Real::max(b, a));
-                for p in &mut *p {
-                    *p = Real::exp(*p - top);
+        vectorised(
+            #[inline(always)]
+            || {
+                for p in rows.iter() {
+                    let top = p.iter().fold(-T::INFINITY, |a, &b| Real::max(b, a));
+                    for p in &mut *p {
+                        *p = Real::exp(*p - top);
+                    }
+                    let total = p.iter().fold(T::ZERO, |a, &b| a + b);
+                    for p in p {
+                        *p = *p / total;
+                    }
                 }
-                let total = p.iter().fold(T::ZERO, |a, &b| a + b);
-                for p in p {
-                    *p = *p / total;
-                }
-            }
-        });
+            },
+        );
         Ok(())
     })
 }

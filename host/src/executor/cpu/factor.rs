@@ -100,7 +100,10 @@ pub(super) fn cholesky<T: Scalar>(
 ) -> Result<(), Error> {
     let d = a.rows();
     if d < SMALL {
-        return vectorised(|| factor::cholesky(a, damping));
+        return vectorised(
+            #[inline(always)]
+            || factor::cholesky(a, damping),
+        );
     }
     check_square("cholesky: a", &a)?;
     check_damping(damping)?;
@@ -125,7 +128,10 @@ pub(super) fn cholesky_solve<T: Scalar>(
 ) -> Result<(), Error> {
     let (d, k) = (l.rows(), b.cols());
     if d < SMALL {
-        return vectorised(|| factor::cholesky_solve(b, l));
+        return vectorised(
+            #[inline(always)]
+            || factor::cholesky_solve(b, l),
+        );
     }
     let what = "triangular solve: b";
     check_len("triangular solve: l", d, l.cols())?;
@@ -170,7 +176,10 @@ pub(super) fn spd_inverse<T: Scalar>(
 ) -> Result<(), Error> {
     let d = a.rows();
     if d < SMALL {
-        return vectorised(|| factor::spd_inverse(a, damping, work));
+        return vectorised(
+            #[inline(always)]
+            || factor::spd_inverse(a, damping, work),
+        );
     }
     check_square("spd_inverse: a", &a)?;
     check_damping(damping)?;
@@ -199,7 +208,10 @@ pub(super) fn eigh<T: Scalar>(
 ) -> Result<(), Error> {
     let d = a.rows();
     if d < SMALL {
-        return vectorised(|| factor::eigh(a, values, work));
+        return vectorised(
+            #[inline(always)]
+            || factor::eigh(a, values, work),
+        );
     }
     check_square("eigh: a", &a)?;
     check_len("eigh: values", d, values.len())?;

@@ -22,7 +22,8 @@ use crate::Scalar;
 
 /// Calls `f` compiled for the widest instruction set that this processor has (AVX-512, AVX2 or the
 /// baseline): whatever is inlined into `f` is vectorised accordingly. The arithmetic is the same on
-/// every level, bit for bit.
+/// every level, bit for bit. Write `vectorised(#[inline(always)] || …)`: a closure that is not
+/// inlined here is compiled for the baseline.
 #[inline(always)]
 pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)

@@ -6,7 +6,7 @@
 //! all rows. The result rows are written where they belong; nothing of size d² is stored besides.
 
 use faer::prelude::ReborrowMut;
-use pulp::bytemuck::cast_slice;
+use pulp::bytemuck::{cast_slice, cast_slice_mut};
 use relfisher_core::{Error, MatMut, MatRef};
 
 use super::Cpu;
@@ -18,7 +18,7 @@ use crate::Scalar;
 const NEURONS: usize = 8;
 /// Vectors of a register tile, and of a packed panel of x.
 const VECTORS: usize = 3;
-/// Samples between two passes over the output: a panel of that depth stays in level 1.
+/// Samples between two passes over the sums: a panel of that depth stays in level 1.
 const DEPTH: usize = 128;
 /// FLOPs of a piece of work, about.
 const PIECE_FLOPS: usize = 1 << 22;
@@ -106,10 +106,11 @@ pub(super) fn packed_grams<T: Scalar>(
         let Some(out) = dense_mut(&mut out) else {
             return Err(Error::Layout { what: "packed_grams: contiguous rows needed" });
         };
+        let sums = m.next_multiple_of(NEURONS) * width;
         let grain = (PIECE_FLOPS / (m * n * (d + 1)).max(1)).clamp(1, d);
         let whole = TriangleRows { out, first: 0, count: d };
         cpu.pool.for_each(whole, grain, &|_, mut rows: TriangleRows<'_, T>| {
-            arena.with(nu_len + n, T::ZERO, |scratch| {
+            arena.with(sums + nu_len + n, T::ZERO, |scratch| {
                 for a in rows.first..rows.first + rows.count {
                     let start = packed_len(a) - packed_len(rows.first);
                     let out = rows.out.rb_mut().subcols_mut(start, a + 1);
@@ -149,8 +150,12 @@ impl<T: Scalar> Row<'_, '_, T> {
     fn run<S: pulp::Simd, const R: usize>(self, simd: S) {
         let Self { packed, x, a, mut out, scratch } = self;
         let ctx = T::simd_ctx(simd);
+        let zero = T::simd_splat(&ctx, &T::ZERO);
         let lanes = size_of::<T::SimdVec<S>>() / size_of::<T>();
         let (n, width) = (packed.samples, VECTORS * lanes);
+        let tiles = packed.nu.len() / n / R;
+        let (sums, scratch) = scratch.split_at_mut(tiles * R * width);
+        let sums: &mut [[[T::SimdVec<S>; VECTORS]; R]] = cast_slice_mut(sums);
         let (weighted, column) = scratch.split_at_mut(packed.nu.len());
         for (s, v) in column.iter_mut().enumerate() {
             *v = x.row(s)[a];
@@ -171,52 +176,58 @@ impl<T: Scalar> Row<'_, '_, T> {
                 let depth = DEPTH.min(n - from);
                 let panel = &panel[from * width..(from + depth) * width];
                 let panel: &[[T::SimdVec<S>; VECTORS]] = cast_slice(panel);
-                let beta = if from == 0 { packed.beta } else { T::ONE };
-                for (g, group) in weighted.chunks_exact(n * NEURONS).enumerate() {
+                let groups = weighted.chunks_exact(n * NEURONS);
+                for (group, sums) in groups.zip(sums.chunks_exact_mut(NEURONS / R)) {
                     let group = &group[from * NEURONS..(from + depth) * NEURONS];
                     let (group, _) = group.as_chunks::<NEURONS>();
-                    for half in 0..NEURONS / R {
-                        let first = g * NEURONS + half * R;
-                        let rows = R.min(packed.neurons.saturating_sub(first));
-                        if rows == 0 {
-                            break;
+                    for (half, sums) in sums.iter_mut().enumerate() {
+                        if from == 0 {
+                            *sums = [[zero; VECTORS]; R];
                         }
-                        let sink = Sink {
-                            out: out.rb_mut().submatrix_mut(first, p * width, rows, columns),
-                            beta,
-                            alpha: packed.alpha,
-                        };
                         let at = half * R;
                         match vectors {
-                            1 => tile::<T, S, R, 1>(&ctx, sink, panel, group, at),
-                            2 => tile::<T, S, R, 2>(&ctx, sink, panel, group, at),
-                            _ => tile::<T, S, R, 3>(&ctx, sink, panel, group, at),
+                            1 => tile::<T, S, R, 1>(&ctx, sums, panel, group, at),
+                            2 => tile::<T, S, R, 2>(&ctx, sums, panel, group, at),
+                            _ => tile::<T, S, R, 3>(&ctx, sums, panel, group, at),
                         }
                     }
                 }
+            }
+            let sums: &[T] = cast_slice(sums);
+            for (i, sums) in sums.chunks_exact(width).enumerate().take(packed.neurons) {
+                let row = out.rb_mut().row_mut(i).subcols_mut(p * width, columns);
+                let Some(row) = row.try_as_row_major_mut() else { return };
+                store(row.as_slice_mut(), sums, packed.beta, packed.alpha);
             }
         }
     }
 }
 
-/// Where a tile goes: out ← α sums + β out.
-struct Sink<'a, T> {
-    out: faer::MatMut<'a, T>,
-    beta: T,
-    alpha: T,
+/// out ← α sums + β out.
+#[inline(always)]
+fn store<T: Scalar>(out: &mut [T], sums: &[T], beta: T, alpha: T) {
+    if beta == T::ZERO {
+        for (o, s) in out.iter_mut().zip(sums) {
+            *o = alpha * *s;
+        }
+    } else {
+        for (o, s) in out.iter_mut().zip(sums) {
+            *o = beta * *o + alpha * *s;
+        }
+    }
 }
 
-/// R neurons × V vectors of columns, summed over the samples in registers.
+/// Adds the samples of a panel to R neurons × V vectors of columns, in registers.
 #[inline(always)]
 fn tile<T: Scalar, S: pulp::Simd, const R: usize, const V: usize>(
     ctx: &T::SimdCtx<S>,
-    sink: Sink<'_, T>,
+    kept: &mut [[T::SimdVec<S>; VECTORS]; R],
     panel: &[[T::SimdVec<S>; VECTORS]],
     group: &[[T; NEURONS]],
     at: usize,
 ) {
-    let zero = T::simd_splat(ctx, &T::ZERO);
-    let mut sums = [[zero; V]; R];
+    let mut sums: [[T::SimdVec<S>; V]; R] =
+        std::array::from_fn(|r| std::array::from_fn(|v| kept[r][v]));
     for (x, nu) in panel.iter().zip(group) {
         for r in 0..R {
             let weight = T::simd_splat(ctx, &nu[at + r]);
@@ -225,19 +236,9 @@ fn tile<T: Scalar, S: pulp::Simd, const R: usize, const V: usize>(
             }
         }
     }
-    let Sink { mut out, beta, alpha } = sink;
-    for (r, sums) in sums.iter().enumerate().take(out.nrows()) {
-        let sums: &[T] = cast_slice(sums);
-        let Some(row) = out.rb_mut().row_mut(r).try_as_row_major_mut() else { return };
-        let row = row.as_slice_mut();
-        if beta == T::ZERO {
-            for (o, s) in row.iter_mut().zip(sums) {
-                *o = alpha * *s;
-            }
-        } else {
-            for (o, s) in row.iter_mut().zip(sums) {
-                *o = beta * *o + alpha * *s;
-            }
+    for r in 0..R {
+        for v in 0..V {
+            kept[r][v] = sums[r][v];
         }
     }
 }

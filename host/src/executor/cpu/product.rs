@@ -79,7 +79,10 @@ pub(super) fn gemm<T: Scalar>(
     check_len("gemm: columns of b", c.cols(), b.cols())?;
     let by_rows = c.rows_contiguous();
     let (Some(lhs), Some(rhs)) = (dense(a), dense(b)) else {
-        return vectorised(|| blas::gemm(c, beta, alpha, a, b));
+        return vectorised(
+            #[inline(always)]
+            || blas::gemm(c, beta, alpha, a, b),
+        );
     };
     let what = "gemm: c needs contiguous rows or columns";
     let out = dense_mut(&mut c).ok_or(Error::Layout { what })?;
@@ -127,13 +130,17 @@ pub(super) fn gram<T: Scalar>(
     match weights {
         None => lower_product(&cpu.pool, c.rb_mut(), beta, alpha, x, x)?,
         Some(weights) => T::arena(cpu).with(n * d, T::ZERO, |scaled| {
-            vectorised(|| {
-                for (i, (w, out)) in weights.iter().zip(scaled.chunks_mut(d.max(1))).enumerate() {
-                    for (o, x) in out.iter_mut().zip(x.row(i)) {
-                        *o = *w * *x;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (i, (w, out)) in weights.iter().zip(scaled.chunks_mut(d.max(1))).enumerate()
+                    {
+                        for (o, x) in out.iter_mut().zip(x.row(i)) {
+                            *o = *w * *x;
+                        }
                     }
-                }
-            });
+                },
+            );
             lower_product(&cpu.pool, c.rb_mut(), beta, alpha, x, MatRef::new(scaled, n, d)?)
         })?,
     }
