@@ -144,30 +144,38 @@ impl Cost {
     }
 }
 
-/// The share of the rate of a large product that a construction reaches:
-/// pair products 1/(1 + 21/m + 50/n) (forming the pairs, and thin panels), per neuron
-/// 1/(1 + 37,000/d̃² + 120/n) (one small call for each neuron).
+/// The share of the rate of a large product that a construction reaches: pair products
+/// (m/8⌈m/8⌉)/(1 + 24/d̃ + 20/n) (groups of eight neurons; rows of the triangle that end inside a
+/// vector; short sums), per neuron 1/(1.3 + 5,000/d̃² + 60/n) (a call for each neuron, a triangle
+/// that is cut into tiles and copied).
 ///
 /// ```
 /// use relfisher_core::metric::cost::{Construction, construction_efficiency};
 /// assert!(construction_efficiency(Construction::PairProducts, 512, 513, 1024) > 0.9);
 /// ```
 pub fn construction_efficiency(how: Construction, m: usize, d: usize, n: usize) -> f64 {
+    let groups = at_least_one(m.div_ceil(NEURON_GROUP)) * NEURON_GROUP as f64;
     let (m, d, n) = (at_least_one(m), at_least_one(d), at_least_one(n));
     match how {
-        Construction::PairProducts => 1.0 / (1.0 + PAIR_FORMING / m + PAIR_PANEL / n),
-        Construction::PerNeuron => 1.0 / (1.0 + NEURON_CALL / (d * d) + NEURON_PANEL / n),
+        Construction::PairProducts => m / groups / (1.0 + PAIR_ROW / d + PAIR_PANEL / n),
+        Construction::PerNeuron => {
+            1.0 / (NEURON_TILES + NEURON_CALL / (d * d) + NEURON_PANEL / n)
+        }
     }
 }
 
-/// Neurons at which forming a pair product costs as much as its use.
-pub const PAIR_FORMING: f64 = 21.0;
-/// Samples at which a thin panel halves the rate of the product of the pairs.
-pub const PAIR_PANEL: f64 = 50.0;
-/// d̃² at which the overhead of a call for each neuron halves its rate.
-pub const NEURON_CALL: f64 = 37_000.0;
-/// Samples at which a thin panel halves the rate of a triangular product.
-pub const NEURON_PANEL: f64 = 120.0;
+/// Neurons that pair products are formed for at once.
+pub const NEURON_GROUP: usize = 8;
+/// d̃ at which the ends of the rows of the triangle cost as much as the rest.
+pub const PAIR_ROW: f64 = 24.0;
+/// Samples at which storing the sums costs as much as forming them.
+pub const PAIR_PANEL: f64 = 20.0;
+/// The time of a large triangular product in tiles, in units of its share of a square one.
+pub const NEURON_TILES: f64 = 1.3;
+/// d̃² at which the overhead of a call for each neuron costs as much as its product.
+pub const NEURON_CALL: f64 = 5_000.0;
+/// Samples at which a thin panel costs a triangular product as much as its arithmetic.
+pub const NEURON_PANEL: f64 = 60.0;
 
 fn at_least_one(k: usize) -> f64 {
     if k == 0 { 1.0 } else { k as f64 }
@@ -177,8 +185,8 @@ fn at_least_one(k: usize) -> f64 {
 ///
 /// ```
 /// use relfisher_core::metric::cost::{Construction, choose_construction};
-/// assert_eq!(choose_construction(80, 785, 512), Construction::PerNeuron);
-/// assert_eq!(choose_construction(80, 81, 512), Construction::PairProducts);
+/// assert_eq!(choose_construction(3, 785, 512), Construction::PerNeuron);
+/// assert_eq!(choose_construction(80, 785, 512), Construction::PairProducts);
 /// ```
 pub fn choose_construction(m: usize, d: usize, n: usize) -> Construction {
     let pairs = construction_efficiency(Construction::PairProducts, m, d, n);
