@@ -155,7 +155,8 @@ impl<T: Scalar> Row<'_, '_, T> {
         let (n, width) = (packed.samples, VECTORS * lanes);
         let tiles = packed.nu.len() / n / R;
         let (sums, scratch) = scratch.split_at_mut(tiles * R * width);
-        let sums: &mut [[[T::SimdVec<S>; VECTORS]; R]] = cast_slice_mut(sums);
+        let sums: &mut [[T::SimdVec<S>; VECTORS]] = cast_slice_mut(sums);
+        let (sums, _) = sums.as_chunks_mut::<R>();
         let (weighted, column) = scratch.split_at_mut(packed.nu.len());
         for (s, v) in column.iter_mut().enumerate() {
             *v = x.row(s)[a];
@@ -193,7 +194,7 @@ impl<T: Scalar> Row<'_, '_, T> {
                     }
                 }
             }
-            let sums: &[T] = cast_slice(sums);
+            let sums: &[T] = cast_slice(sums.as_flattened());
             for (i, sums) in sums.chunks_exact(width).enumerate().take(packed.neurons) {
                 let row = out.rb_mut().row_mut(i).subcols_mut(p * width, columns);
                 let Some(row) = row.try_as_row_major_mut() else { return };
