@@ -48,7 +48,8 @@ fn the_cost_model_chooses_the_construction() {
     assert_eq!(choose_construction(512, 513, 1024), Construction::PairProducts);
     assert_eq!(choose_construction(80, 81, 512), Construction::PairProducts);
     assert_eq!(choose_construction(80, 81, 50), Construction::PairProducts);
-    assert_eq!(choose_construction(80, 785, 512), Construction::PerNeuron);
+    assert_eq!(choose_construction(80, 785, 512), Construction::PairProducts);
+    assert_eq!(choose_construction(3, 785, 512), Construction::PerNeuron);
     for how in [Construction::PairProducts, Construction::PerNeuron] {
         for (m, d, n) in [(0, 0, 0), (1, 1, 1), (1 << 20, 1 << 20, 1 << 20)] {
             let e = construction_efficiency(how, m, d, n);
