@@ -227,12 +227,12 @@ impl Default for KfacConfig {
     fn default() -> Self {
         Self {
             learning_rate: 0.01,
-            damping: 0.03,
+            damping: 0.1,
             momentum: 0.9,
             weight_decay: 1e-4,
             refresh: 20,
             factor_every: 2,
-            decay: 0.95,
+            decay: 0.99,
             kl_clip: 1e-2,
             schedule: ScheduleConfig::Constant,
         }
