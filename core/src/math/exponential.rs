@@ -34,6 +34,8 @@ pub(super) struct Factors<T> {
     low: T,
     /// 2ᵏ.
     power: T,
+    /// k.
+    half: T,
     /// n.
     exponent: T,
 }
@@ -49,6 +51,13 @@ impl<T: Real> Factors<T> {
     #[inline(always)]
     pub(super) fn mantissa(&self) -> T {
         (self.near + self.low) * self.power
+    }
+
+    /// (near + low) · 2ᵏ + 2⁻ⁿ = 2⁻ⁿ(eˣ + 1), one rounding for both sums; for x ≥ 1.
+    #[inline(always)]
+    pub(super) fn plus_inverse_scale(&self, inverse_scale: T) -> T {
+        let one = inverse_scale * (T::power_of_two(T::SHIFTER - self.half));
+        (self.near + (self.low + one)) * self.power
     }
 
     /// 2ⁿ.
@@ -72,7 +81,7 @@ pub(super) fn exp_factors<T: Real>(x: T) -> Factors<T> {
     let low = (r - (near - T::ONE)) + tail;
     let shifted = n * T::HALF + T::SHIFTER;
     let half = shifted - T::SHIFTER;
-    Factors { near, low, power: T::power_of_two(shifted), exponent: n - half }
+    Factors { near, low, power: T::power_of_two(shifted), half, exponent: n - half }
 }
 
 /// eˣ. Overflows to ∞, underflows gradually to 0.

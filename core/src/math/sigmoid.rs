@@ -35,7 +35,9 @@ pub fn sigm<T: Real>(t: T) -> T {
     let x = if t > -T::EXP_FLOOR { T::EXP_FLOOR } else { -t };
     let factors = exp_factors(if x > -T::EXP_FLOOR { -T::EXP_FLOOR } else { x });
     let inverse = factors.inverse_scale();
-    T::ONE / (inverse + factors.mantissa()) * inverse
+    let near = inverse + factors.mantissa();
+    let tail = factors.plus_inverse_scale(inverse);
+    T::ONE / (if x > T::ONE { tail } else { near }) * inverse
 }
 
 /// 1 − sigm t = sigm(−t), without cancellation.
