@@ -44,7 +44,10 @@ impl<T: Scalar> Momentum<T> {
             .for_each_chunk(&mut [values, &mut self.velocity], &[direction], &|outputs, inputs| {
                 if let ([theta, velocity], [d]) = (outputs, inputs) {
                     // The pieces have one length, so the rule cannot refuse them.
-                    let _ = vectorised(|| rule.step(theta, velocity, d));
+                    let _ = vectorised(
+                        #[inline(always)]
+                        || rule.step(theta, velocity, d),
+                    );
                 }
             })
             .context(self.key)
@@ -72,7 +75,10 @@ pub(super) fn decay_weights<T: Scalar>(
         .for_each_chunk(&mut [step.gradient], &[&step.parameters.values], &|outputs, inputs| {
             if let ([gradient], [theta]) = (outputs, inputs) {
                 // The pieces have one length, so the rule cannot refuse them.
-                let _ = vectorised(|| optim::add_weight_decay(gradient, theta, decay));
+                let _ = vectorised(
+                    #[inline(always)]
+                    || optim::add_weight_decay(gradient, theta, decay),
+                );
             }
         })
         .context("weight decay")
@@ -163,7 +169,10 @@ impl<T: Scalar> Optimizer<T> for Adam<T> {
                 &|outputs, inputs| {
                     if let ([theta, mean, square], [gradient]) = (outputs, inputs) {
                         // The pieces have one length, so the rule cannot refuse them.
-                        let _ = vectorised(|| rule.step(theta, mean, square, gradient));
+                        let _ = vectorised(
+                            #[inline(always)]
+                            || rule.step(theta, mean, square, gradient),
+                        );
                     }
                 },
             )
