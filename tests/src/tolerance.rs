@@ -134,7 +134,7 @@ const MATH: &[Entry] = &[
 const LINALG: &[Entry] = &[
     entry("gemm", Dense, Both, EpsilonsLinear(4.0), "n products and sums, each rounded"),
     entry("gram", Dense, Both, EpsilonsLinear(4.0), "as gemm, and one product with the weight"),
-    entry("packed_grams", Dense, Both, EpsilonsLinear(4.0), "as gram"),
+    entry("packed_grams", Dense, Both, EpsilonsLinear(4.0), "as gram: the same sums and products"),
     entry("packed_symv", Dense, Both, EpsilonsLinear(4.0), "dot products of length n"),
     entry("cholesky", Identity, Both, EpsilonsLinear(8.0), "backward error of Cholesky, relative"),
     entry("triangular", Identity, Both, EpsilonsLinear(32.0), "residual n·ε·|L||x|, |x| ≤ 9 |b|"),
@@ -219,7 +219,13 @@ const METRIC: &[Entry] = &[
 const EXECUTOR: &[Entry] = &[
     entry("gemm", Sibling, Both, EpsilonsLinear(4.0), "two orders of one sum"),
     entry("gram", Sibling, Both, EpsilonsLinear(4.0), "as gemm, and one product with the weight"),
-    entry("packed_grams", Sibling, Both, EpsilonsLinear(4.0), "as gram"),
+    entry(
+        "packed_grams",
+        Sibling,
+        Both,
+        EpsilonsLinear(4.0),
+        "as gram: the same sums and products",
+    ),
     entry("symv", Sibling, Both, EpsilonsLinear(4.0), "two orders of one sum"),
     entry(
         "factor",

@@ -418,12 +418,15 @@ fn chunks<T: Scalar>() {
             let (p, q) = both.split_at_mut(len);
             cpu.for_each_chunk(&mut [p, q], &[&a], &|out, input| {
                 let [p, q] = out else { panic!("two outputs") };
-                vectorised(#[inline(always)] || {
-                    for ((p, q), a) in p.iter_mut().zip(q.iter_mut()).zip(input[0]) {
-                        *q = T::HALF * *q + *a;
-                        *p += *q;
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for ((p, q), a) in p.iter_mut().zip(q.iter_mut()).zip(input[0]) {
+                            *q = T::HALF * *q + *a;
+                            *p += *q;
+                        }
+                    },
+                );
             })
             .expect("equal lengths");
         });
