@@ -1,7 +1,7 @@
 //! The CPU executor against the core's sequential backend, and against itself with one thread.
 
 use relfisher::Scalar;
-use relfisher::executor::{Cpu, Executor, MAX_CHUNK_SLICES, vectorised};
+use relfisher::executor::{Cpu, Executor, MAX_CHUNK_SLICES};
 use relfisher_core::metric::cost::Construction;
 use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{Backend, Error, MatMut, MatRef, Portable, factor};
@@ -418,15 +418,12 @@ fn chunks<T: Scalar>() {
             let (p, q) = both.split_at_mut(len);
             cpu.for_each_chunk(&mut [p, q], &[&a], &|out, input| {
                 let [p, q] = out else { panic!("two outputs") };
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        for ((p, q), a) in p.iter_mut().zip(q.iter_mut()).zip(input[0]) {
-                            *q = T::HALF * *q + *a;
-                            *p += *q;
-                        }
-                    },
-                );
+                relfisher::vectorised!({
+                    for ((p, q), a) in p.iter_mut().zip(q.iter_mut()).zip(input[0]) {
+                        *q = T::HALF * *q + *a;
+                        *p += *q;
+                    }
+                });
             })
             .expect("equal lengths");
         });

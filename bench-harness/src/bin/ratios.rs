@@ -165,18 +165,15 @@ fn read(sums: &mut [f32; THREADS], data: &[f32]) {
     std::thread::scope(|scope| {
         for (sum, part) in sums.iter_mut().zip(data.chunks(data.len().div_ceil(THREADS))) {
             scope.spawn(move || {
-                *sum = relfisher::executor::vectorised(
-                    #[inline(always)]
-                    || {
-                        let mut lanes = [0.0_f32; 64];
-                        for chunk in part.chunks_exact(64) {
-                            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                                *lane += *x;
-                            }
+                *sum = relfisher::vectorised!({
+                    let mut lanes = [0.0_f32; 64];
+                    for chunk in part.chunks_exact(64) {
+                        for (lane, x) in lanes.iter_mut().zip(chunk) {
+                            *lane += *x;
                         }
-                        lanes.iter().sum()
-                    },
-                );
+                    }
+                    lanes.iter().sum::<f32>()
+                });
             });
         }
     });

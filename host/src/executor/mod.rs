@@ -13,7 +13,7 @@ mod cpu;
 use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{Backend, Error, MatMut, MatRef};
 
-pub use cpu::{Arena, Cpu, vectorised};
+pub use cpu::{Arena, Cpu, Once, dispatch};
 
 use crate::Scalar;
 
@@ -72,7 +72,7 @@ pub trait Executor<T: Scalar>: Backend<T> + Send + Sync {
 
     /// Runs an element-wise update rule over equally long slices in pieces of fixed length: `body`
     /// gets the same range of every output and of every input. Pieces may run in parallel, in any
-    /// order; wrap the arithmetic in [`vectorised`] to get the widest SIMD code. At most
+    /// order; wrap the arithmetic in [`vectorised!`](crate::vectorised) to get the widest SIMD code. At most
     /// [`MAX_CHUNK_SLICES`] outputs and as many inputs.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use super::block::{Block, Network};
 use super::parameters::Parameters;
 use super::tape::{Mode, NormTape, Tape};
 use crate::error::Context;
-use crate::executor::{Executor, vectorised};
+use crate::executor::Executor;
+use crate::vectorised;
 use crate::{Error, Scalar};
 
 impl<T: Scalar> Network<T> {
@@ -87,24 +88,21 @@ fn norm_backward<T: Scalar>(
     let mean = T::ONE / T::from_usize(n);
     let normalised = norm.normalised.values(n);
     let [by_hat, plain] = &mut norm.sums;
-    vectorised(
-        #[inline(always)]
-        || {
-            by_hat.fill(T::ZERO);
-            plain.fill(T::ZERO);
-            for s in 0..n {
-                let rows = delta.row(s).iter().zip(normalised.row(s));
-                for (((&d, &hat), by_hat), plain) in rows.zip(&mut *by_hat).zip(&mut *plain) {
-                    *by_hat += d * hat;
-                    *plain += d;
-                }
+    vectorised!({
+        by_hat.fill(T::ZERO);
+        plain.fill(T::ZERO);
+        for s in 0..n {
+            let rows = delta.row(s).iter().zip(normalised.row(s));
+            for (((&d, &hat), by_hat), plain) in rows.zip(&mut *by_hat).zip(&mut *plain) {
+                *by_hat += d * hat;
+                *plain += d;
             }
-            for (by_hat, plain) in by_hat.iter_mut().zip(&mut *plain) {
-                *by_hat *= mean;
-                *plain *= mean;
-            }
-        },
-    );
+        }
+        for (by_hat, plain) in by_hat.iter_mut().zip(&mut *plain) {
+            *by_hat *= mean;
+            *plain *= mean;
+        }
+    });
     if let Some(gradient) = gradient {
         for ((pair, &by_hat), &plain) in gradient.chunks_exact_mut(2).zip(&*by_hat).zip(&*plain) {
             pair.copy_from_slice(&[by_hat, plain]);
@@ -112,21 +110,18 @@ fn norm_backward<T: Scalar>(
     }
     let Some(mut previous) = previous else { return };
     let scale = &norm.scale[..];
-    vectorised(
-        #[inline(always)]
-        || {
-            for s in 0..n {
-                let rows = previous.row_mut(s).iter_mut().zip(delta.row(s)).zip(scale);
-                match mode {
-                    Mode::Inference => rows.for_each(|((x, &d), &scale)| *x = scale * d),
-                    Mode::Train => {
-                        let sums = normalised.row(s).iter().zip(&*by_hat).zip(&*plain);
-                        for (((x, &d), &scale), ((&hat, &by_hat), &plain)) in rows.zip(sums) {
-                            *x = scale * (d - plain - hat * by_hat);
-                        }
+    vectorised!({
+        for s in 0..n {
+            let rows = previous.row_mut(s).iter_mut().zip(delta.row(s)).zip(scale);
+            match mode {
+                Mode::Inference => rows.for_each(|((x, &d), &scale)| *x = scale * d),
+                Mode::Train => {
+                    let sums = normalised.row(s).iter().zip(&*by_hat).zip(&*plain);
+                    for (((x, &d), &scale), ((&hat, &by_hat), &plain)) in rows.zip(sums) {
+                        *x = scale * (d - plain - hat * by_hat);
                     }
                 }
             }
-        },
-    );
+        }
+    });
 }

@@ -7,7 +7,8 @@ use super::block::{BatchNorm, Block, Network};
 use super::parameters::Parameters;
 use super::tape::{Mode, NormTape, Tape};
 use crate::error::Context;
-use crate::executor::{Executor, vectorised};
+use crate::executor::Executor;
+use crate::vectorised;
 use crate::{Error, Scalar};
 use relfisher_core::metric::neuron::Activation;
 
@@ -137,10 +138,7 @@ fn normalise<T: Scalar>(
         (*gamma, *beta) = (pair[0], pair[1]);
     }
     match mode {
-        Mode::Train => vectorised(
-            #[inline(always)]
-            || batch_statistics(input, scratch),
-        ),
+        Mode::Train => vectorised!(batch_statistics(input, scratch)),
         Mode::Inference => {
             let c = block.rows;
             scratch.mean.copy_from_slice(&parameters.buffers[norm.offset..][..c]);
@@ -160,24 +158,19 @@ fn normalise<T: Scalar>(
     let mut normalised = scratch.normalised.values_mut(n);
     let (mean, inverse) = (&scratch.mean[..], &scratch.inverse_std[..]);
     let (gamma, beta) = (&scratch.gamma[..], &scratch.beta[..]);
-    vectorised(
-        #[inline(always)]
-        || {
-            for s in 0..n {
-                let hats = normalised.row_mut(s);
-                for (((hat, &x), &m), &i) in
-                    hats.iter_mut().zip(input.row(s)).zip(mean).zip(inverse)
-                {
-                    *hat = (x - m) * i;
-                }
-                for (((y, &hat), &g), &b) in
-                    output.row_mut(s).iter_mut().zip(&*hats).zip(gamma).zip(beta)
-                {
-                    *y = g * hat + b;
-                }
+    vectorised!({
+        for s in 0..n {
+            let hats = normalised.row_mut(s);
+            for (((hat, &x), &m), &i) in hats.iter_mut().zip(input.row(s)).zip(mean).zip(inverse) {
+                *hat = (x - m) * i;
             }
-        },
-    );
+            for (((y, &hat), &g), &b) in
+                output.row_mut(s).iter_mut().zip(&*hats).zip(gamma).zip(beta)
+            {
+                *y = g * hat + b;
+            }
+        }
+    });
 }
 
 /// Mean and biased variance of every column, in two passes over the rows in order.

@@ -6,8 +6,9 @@ use super::subsystem::check_finite;
 use super::{AdamConfig, MomentumKind, Optimizer, SgdConfig, State, Step};
 use crate::Scalar;
 use crate::error::{Context, Error};
-use crate::executor::{Executor, vectorised};
+use crate::executor::Executor;
 use crate::network::Network;
+use crate::vectorised;
 
 /// A velocity v, its coefficient μ, and its name in a state.
 pub(super) struct Momentum<T> {
@@ -44,10 +45,7 @@ impl<T: Scalar> Momentum<T> {
             .for_each_chunk(&mut [values, &mut self.velocity], &[direction], &|outputs, inputs| {
                 if let ([theta, velocity], [d]) = (outputs, inputs) {
                     // The pieces have one length, so the rule cannot refuse them.
-                    let _ = vectorised(
-                        #[inline(always)]
-                        || rule.step(theta, velocity, d),
-                    );
+                    let _ = vectorised!(rule.step(theta, velocity, d));
                 }
             })
             .context(self.key)
@@ -75,10 +73,7 @@ pub(super) fn decay_weights<T: Scalar>(
         .for_each_chunk(&mut [step.gradient], &[&step.parameters.values], &|outputs, inputs| {
             if let ([gradient], [theta]) = (outputs, inputs) {
                 // The pieces have one length, so the rule cannot refuse them.
-                let _ = vectorised(
-                    #[inline(always)]
-                    || optim::add_weight_decay(gradient, theta, decay),
-                );
+                let _ = vectorised!(optim::add_weight_decay(gradient, theta, decay));
             }
         })
         .context("weight decay")
@@ -169,10 +164,7 @@ impl<T: Scalar> Optimizer<T> for Adam<T> {
                 &|outputs, inputs| {
                     if let ([theta, mean, square], [gradient]) = (outputs, inputs) {
                         // The pieces have one length, so the rule cannot refuse them.
-                        let _ = vectorised(
-                            #[inline(always)]
-                            || rule.step(theta, mean, square, gradient),
-                        );
+                        let _ = vectorised!(rule.step(theta, mean, square, gradient));
                     }
                 },
             )

@@ -9,8 +9,8 @@ use super::factor::{check_damping, cholesky_in_place, invert, stack};
 use super::pool::RowsMut;
 use super::product::{Axis, Tile, each_lower, triangular_product};
 use super::views::{check_layout, check_len, dense, dense_mut, packed_len};
-use super::{Cpu, pairs, vectorised};
-use crate::Scalar;
+use super::{Cpu, pairs};
+use crate::{Scalar, vectorised};
 
 /// Below this order the core's batched routines are faster than `faer` on an unpacked square.
 const SMALL: usize = 48;
@@ -33,10 +33,7 @@ pub(super) fn packed_grams<T: Scalar>(
     let contiguous = x.rows_contiguous() && nu.rows_contiguous() && out.rows_contiguous();
     check_layout("packed_grams: contiguous rows needed", contiguous)?;
     if n == 0 || d == 0 || m == 0 {
-        return vectorised(
-            #[inline(always)]
-            || blas::packed_grams(out, beta, alpha, x, nu, &mut []),
-        );
+        return vectorised!(blas::packed_grams(out, beta, alpha, x, nu, &mut []));
     }
     match how.unwrap_or_else(|| choose_construction(m, d, n)) {
         Construction::PairProducts => pairs::packed_grams(cpu, out, beta, alpha, x, nu),
@@ -61,35 +58,29 @@ fn per_neuron<T: Scalar>(
         let Some(packed) = rows.iter().next() else { return Ok(()) };
         T::arena(cpu).with(n * d + d * d, T::ZERO, |work| {
             let (scaled, square) = work.split_at_mut(n * d);
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (s, out) in scaled.chunks_exact_mut(d).enumerate() {
-                        let weight = alpha * nu.at(s, i);
-                        for (o, x) in out.iter_mut().zip(x.row(s)) {
-                            *o = weight * *x;
-                        }
+            vectorised!({
+                for (s, out) in scaled.chunks_exact_mut(d).enumerate() {
+                    let weight = alpha * nu.at(s, i);
+                    for (o, x) in out.iter_mut().zip(x.row(s)) {
+                        *o = weight * *x;
                     }
-                },
-            );
+                }
+            });
             let right = dense(MatRef::new(scaled, n, d)?).ok_or(layout)?;
             let full = faer::MatMut::from_column_major_slice_mut(&mut *square, d, d);
             lower(full.transpose_mut(), left, right);
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (a, row) in square.chunks_exact(d).enumerate() {
-                        let out = &mut packed[packed_len(a)..][..=a];
-                        if beta == T::ZERO {
-                            out.copy_from_slice(&row[..=a]);
-                        } else {
-                            for (o, x) in out.iter_mut().zip(row) {
-                                *o = beta * *o + *x;
-                            }
+            vectorised!({
+                for (a, row) in square.chunks_exact(d).enumerate() {
+                    let out = &mut packed[packed_len(a)..][..=a];
+                    if beta == T::ZERO {
+                        out.copy_from_slice(&row[..=a]);
+                    } else {
+                        for (o, x) in out.iter_mut().zip(row) {
+                            *o = beta * *o + *x;
                         }
                     }
-                },
-            );
+                }
+            });
             Ok(())
         })
     })
@@ -173,13 +164,10 @@ fn packed_factor<T: Scalar>(
         return cpu.pool.for_each(rows, grain, &|first: usize, mut rows: RowsMut<'_, T>| {
             let view = rows.view()?;
             T::arena(cpu).with(factor::packed_inverse_workspace_len(d), T::ZERO, |work| {
-                vectorised(
-                    #[inline(always)]
-                    || match keep {
-                        Keep::Factor => factor::packed_cholesky(view, d, damping),
-                        Keep::Inverse => factor::packed_inverse(view, d, damping, work),
-                    },
-                )
+                vectorised!(match keep {
+                    Keep::Factor => factor::packed_cholesky(view, d, damping),
+                    Keep::Inverse => factor::packed_inverse(view, d, damping, work),
+                })
                 .map_err(|e| shift(e, first, first * len))
             })
         });
@@ -223,11 +211,8 @@ pub(super) fn packed_cholesky_solve<T: Scalar>(
     cpu.pool.for_each(rows, grain, &|first: usize, mut rows: RowsMut<'_, T>| {
         let v = rows.view()?;
         let factors = factors.sub(first, 0, v.rows(), packed_len(d))?;
-        vectorised(
-            #[inline(always)]
-            || factor::packed_cholesky_solve(v, factors),
-        )
-        .map_err(|e| shift(e, first, first * d))
+        vectorised!(factor::packed_cholesky_solve(v, factors))
+            .map_err(|e| shift(e, first, first * d))
     })
 }
 
@@ -251,10 +236,7 @@ pub(super) fn packed_symv<T: Scalar>(
         let count = out.rows();
         let blocks = blocks.sub(first, 0, count, packed_len(d))?;
         let v = v.sub(first, 0, count, d)?;
-        vectorised(
-            #[inline(always)]
-            || blas::packed_symv(out, blocks, v),
-        )
+        vectorised!(blas::packed_symv(out, blocks, v))
     })
 }
 
@@ -271,10 +253,7 @@ pub(super) fn scaled_gram_solve<T: Scalar>(
     let shapes = k.rows() == n && k.cols() == n && s.rows() == n && s.cols() == m;
     let rows = z.rows_contiguous() && k.rows_contiguous() && s.rows_contiguous();
     if !(shapes && rows) || m <= lanes {
-        return vectorised(
-            #[inline(always)]
-            || factor::scaled_gram_solve(z, k, s, damping, work),
-        );
+        return vectorised!(factor::scaled_gram_solve(z, k, s, damping, work));
     }
     let len = factor::scaled_gram_solve_workspace_len(n, lanes);
     let layout = Error::Layout { what: "scaled_gram_solve: contiguous rows needed" };
@@ -291,10 +270,7 @@ pub(super) fn scaled_gram_solve<T: Scalar>(
                 }
             }
             let z = MatMut::new(columns, n, count)?;
-            vectorised(
-                #[inline(always)]
-                || factor::scaled_gram_solve_columns(z, k, s, first, damping, work),
-            )?;
+            vectorised!(factor::scaled_gram_solve_columns(z, k, s, first, damping, work))?;
             for (i, row) in columns.chunks_exact(count).enumerate() {
                 for (j, x) in row.iter().enumerate() {
                     out[(i, j)] = *x;

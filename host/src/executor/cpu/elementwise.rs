@@ -4,10 +4,9 @@ use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{Error, MatMut, MatRef, Real};
 
 use super::pool::{Divide, Pool, RowsMut};
-use super::vectorised;
 use super::views::{check_layout, check_len};
-use crate::Scalar;
 use crate::executor::{ChunkBody, MAX_CHUNK_SLICES};
+use crate::{Scalar, vectorised};
 
 /// Elements of a piece: a few microseconds of transcendental work, and half of a level-1 cache.
 const GRAIN: usize = 1 << 13;
@@ -30,20 +29,14 @@ fn rowwise<T: Scalar>(
     pool.for_each(rows, grain, &|first: usize, mut rows: RowsMut<'_, T>| match rows.solid() {
         Some(out) if stride == cols => {
             let from = first * cols;
-            vectorised(
-                #[inline(always)]
-                || body(out, &t.data()[from..from + out.len()]),
-            )
+            vectorised!(body(out, &t.data()[from..from + out.len()]))
         }
-        _ => vectorised(
-            #[inline(always)]
-            || {
-                for (i, out) in rows.iter().enumerate() {
-                    body(out, t.row(first + i))?;
-                }
-                Ok(())
-            },
-        ),
+        _ => vectorised!({
+            for (i, out) in rows.iter().enumerate() {
+                body(out, t.row(first + i))?;
+            }
+            Ok(())
+        }),
     })
 }
 
@@ -118,21 +111,18 @@ pub(super) fn softmax<T: Scalar>(
     let grain = (GRAIN / 4).div_ceil(logits.cols().max(1));
     let rows = RowsMut::new(&mut probabilities, what)?;
     pool.for_each(rows, grain, &|_, mut rows: RowsMut<'_, T>| {
-        vectorised(
-            #[inline(always)]
-            || {
-                for p in rows.iter() {
-                    let top = p.iter().fold(-T::INFINITY, |a, &b| Real::max(b, a));
-                    for p in &mut *p {
-                        *p = Real::exp(*p - top);
-                    }
-                    let total = p.iter().fold(T::ZERO, |a, &b| a + b);
-                    for p in p {
-                        *p = *p / total;
-                    }
+        vectorised!({
+            for p in rows.iter() {
+                let top = p.iter().fold(-T::INFINITY, |a, &b| Real::max(b, a));
+                for p in &mut *p {
+                    *p = Real::exp(*p - top);
                 }
-            },
-        );
+                let total = p.iter().fold(T::ZERO, |a, &b| a + b);
+                for p in p {
+                    *p = *p / total;
+                }
+            }
+        });
         Ok(())
     })
 }

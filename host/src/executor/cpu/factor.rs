@@ -6,11 +6,11 @@ use faer::prelude::ReborrowMut;
 use faer::{Par, Spec};
 use relfisher_core::{Error, MatMut, MatRef, Real, factor};
 
+use super::Cpu;
 use super::pool::Pool;
 use super::product::{Axis, Tile, each_lower, mirror, tiles};
 use super::views::{check_layout, check_len, dense, dense_mut};
-use super::{Cpu, vectorised};
-use crate::Scalar;
+use crate::{Scalar, vectorised};
 
 /// Below this order the core's own factorisation is faster than a call of `faer`.
 const SMALL: usize = 32;
@@ -100,10 +100,7 @@ pub(super) fn cholesky<T: Scalar>(
 ) -> Result<(), Error> {
     let d = a.rows();
     if d < SMALL {
-        return vectorised(
-            #[inline(always)]
-            || factor::cholesky(a, damping),
-        );
+        return vectorised!(factor::cholesky(a, damping));
     }
     check_square("cholesky: a", &a)?;
     check_damping(damping)?;
@@ -128,10 +125,7 @@ pub(super) fn cholesky_solve<T: Scalar>(
 ) -> Result<(), Error> {
     let (d, k) = (l.rows(), b.cols());
     if d < SMALL {
-        return vectorised(
-            #[inline(always)]
-            || factor::cholesky_solve(b, l),
-        );
+        return vectorised!(factor::cholesky_solve(b, l));
     }
     let what = "triangular solve: b";
     check_len("triangular solve: l", d, l.cols())?;
@@ -176,10 +170,7 @@ pub(super) fn spd_inverse<T: Scalar>(
 ) -> Result<(), Error> {
     let d = a.rows();
     if d < SMALL {
-        return vectorised(
-            #[inline(always)]
-            || factor::spd_inverse(a, damping, work),
-        );
+        return vectorised!(factor::spd_inverse(a, damping, work));
     }
     check_square("spd_inverse: a", &a)?;
     check_damping(damping)?;
@@ -208,10 +199,7 @@ pub(super) fn eigh<T: Scalar>(
 ) -> Result<(), Error> {
     let d = a.rows();
     if d < SMALL {
-        return vectorised(
-            #[inline(always)]
-            || factor::eigh(a, values, work),
-        );
+        return vectorised!(factor::eigh(a, values, work));
     }
     check_square("eigh: a", &a)?;
     check_len("eigh: values", d, values.len())?;

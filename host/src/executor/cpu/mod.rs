@@ -20,12 +20,41 @@ use pool::Pool;
 use super::{ChunkBody, Executor};
 use crate::Scalar;
 
-/// Calls `f` compiled for the widest instruction set that this processor has (AVX-512, AVX2 or the
-/// baseline): whatever is inlined into `f` is vectorised accordingly. The arithmetic is the same on
-/// every level, bit for bit. Write `vectorised(#[inline(always)] || …)`: a closure that is not
-/// inlined here is compiled for the baseline.
+/// Evaluates an expression in code compiled for the widest instruction set that this processor has
+/// (AVX-512, AVX2 or the baseline). Whatever is inlined into the expression is vectorised
+/// accordingly; a function that is not, keeps the baseline. The arithmetic is the same on every
+/// level, bit for bit.
+///
+/// ```
+/// let (x, mut y) = ([1.0f32; 64], [0.0f32; 64]);
+/// relfisher::vectorised!(for (y, x) in y.iter_mut().zip(&x) {
+///     *y = 2.0 * *x;
+/// });
+/// assert_eq!(y, [2.0; 64]);
+/// ```
+#[macro_export]
+macro_rules! vectorised {
+    ($body:expr) => {{
+        let once = $crate::executor::Once;
+        $crate::executor::dispatch(
+            #[inline(always)]
+            || {
+                let _moved = once;
+                $body
+            },
+        )
+    }};
+}
+
+/// Moved into a closure, makes it one that can be called once only: the compiler calls such a
+/// closure directly, but any other through a shim that it need not inline, and that would then be
+/// compiled for the baseline.
+#[derive(Debug)]
+pub struct Once;
+
+/// What [`vectorised!`](crate::vectorised) expands to.
 #[inline(always)]
-pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+pub fn dispatch<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 

@@ -6,10 +6,10 @@ use faer::prelude::ReborrowMut;
 use faer::{Accum, Par};
 use relfisher_core::{Error, MatMut, MatRef, Real, blas};
 
+use super::Cpu;
 use super::pool::{Divide, Pool, RowsMut};
 use super::views::{check_layout, check_len, dense, dense_mut};
-use super::{Cpu, vectorised};
-use crate::Scalar;
+use crate::{Scalar, vectorised};
 
 /// FLOPs of a tile that are worth the hand-over to another thread (10 to 20 µs of one core).
 const TILE_FLOPS: usize = 1 << 21;
@@ -79,10 +79,7 @@ pub(super) fn gemm<T: Scalar>(
     check_len("gemm: columns of b", c.cols(), b.cols())?;
     let by_rows = c.rows_contiguous();
     let (Some(lhs), Some(rhs)) = (dense(a), dense(b)) else {
-        return vectorised(
-            #[inline(always)]
-            || blas::gemm(c, beta, alpha, a, b),
-        );
+        return vectorised!(blas::gemm(c, beta, alpha, a, b));
     };
     let what = "gemm: c needs contiguous rows or columns";
     let out = dense_mut(&mut c).ok_or(Error::Layout { what })?;
@@ -130,17 +127,13 @@ pub(super) fn gram<T: Scalar>(
     match weights {
         None => lower_product(&cpu.pool, c.rb_mut(), beta, alpha, x, x)?,
         Some(weights) => T::arena(cpu).with(n * d, T::ZERO, |scaled| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (i, (w, out)) in weights.iter().zip(scaled.chunks_mut(d.max(1))).enumerate()
-                    {
-                        for (o, x) in out.iter_mut().zip(x.row(i)) {
-                            *o = *w * *x;
-                        }
+            vectorised!({
+                for (i, (w, out)) in weights.iter().zip(scaled.chunks_mut(d.max(1))).enumerate() {
+                    for (o, x) in out.iter_mut().zip(x.row(i)) {
+                        *o = *w * *x;
                     }
-                },
-            );
+                }
+            });
             lower_product(&cpu.pool, c.rb_mut(), beta, alpha, x, MatRef::new(scaled, n, d)?)
         })?,
     }
