@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::ValueFormatter;
-use plotters::coord::types::RangedCoordf64;
 use plotters::element::{DashedPathElement, PathElement, Polygon};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -152,8 +151,8 @@ impl Figure<'_> {
             (Quantity::TestAccuracy, false) => "Test accuracy, plain",
             (Quantity::TestAccuracy, true) => "Test accuracy, batch normalisation",
         };
-        let x = 0.0..self.x_max();
-        let (lo, hi) = self.y_range(quantity);
+        let limits = Limits { x: self.x_range(), y: self.y_range(quantity) };
+        let (x, y) = (limits.x.0..limits.x.1, limits.y.0..limits.y.1);
         let mut builder = ChartBuilder::on(area);
         builder
             .margin(12)
@@ -161,101 +160,21 @@ impl Figure<'_> {
             .x_label_area_size(48)
             .y_label_area_size(76)
             .caption(title, (FONT, 23).into_font().color(&TEXT));
-        let runs = || self.record.runs.iter().filter(|r| r.batch_norm == batch_norm);
-        match quantity {
-            Quantity::TrainLoss => {
-                let mut chart = builder.build_cartesian_2d(x.clone(), (lo..hi).log_scale())?;
-                self.mesh(&mut chart, quantity, &|v| short(*v))?;
-                if lo < self.target && self.target < hi {
-                    let line = [(x.start, self.target), (x.end, self.target)];
-                    let grey = RGBColor(130, 130, 130);
-                    chart.draw_series([PathElement::new(line.to_vec(), grey.stroke_width(1))])?;
-                    let font = (FONT, 15).into_font().color(&grey);
-                    let font = font.pos(Pos::new(HPos::Left, VPos::Top));
-                    let text = Text::new(short(self.target), (4, 3), font);
-                    chart.draw_series([EmptyElement::at((x.start, self.target)) + text])?;
-                }
-                for run in runs() {
-                    self.curve(&mut chart, run, quantity, (lo, hi))?;
-                }
+        let panel = Panel { figure: self, quantity, batch_norm, limits };
+        match (self.axis, quantity) {
+            (Axis::Epoch, Quantity::TrainLoss) => {
+                panel.draw(&mut builder.build_cartesian_2d(x, y.log_scale())?)
             }
-            Quantity::TestAccuracy => {
-                let mut chart = builder.build_cartesian_2d(x, lo..hi)?;
-                self.mesh(&mut chart, quantity, &|v| format!("{v:.3}"))?;
-                for run in runs() {
-                    self.curve(&mut chart, run, quantity, (lo, hi))?;
-                }
+            (Axis::Epoch, Quantity::TestAccuracy) => {
+                panel.draw(&mut builder.build_cartesian_2d(x, y)?)
+            }
+            (Axis::Seconds, Quantity::TrainLoss) => {
+                panel.draw(&mut builder.build_cartesian_2d(x.log_scale(), y.log_scale())?)
+            }
+            (Axis::Seconds, Quantity::TestAccuracy) => {
+                panel.draw(&mut builder.build_cartesian_2d(x.log_scale(), y)?)
             }
         }
-        Ok(())
-    }
-
-    fn mesh<DB, Y>(
-        &self,
-        chart: &mut ChartContext<'_, DB, Cartesian2d<RangedCoordf64, Y>>,
-        quantity: Quantity,
-        format_y: &dyn Fn(&f64) -> String,
-    ) -> Draw<DB>
-    where
-        DB: DrawingBackend,
-        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-    {
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(TEXT)
-            .x_desc(self.axis.label())
-            .y_desc(quantity.label())
-            .x_labels(11)
-            .y_labels(9)
-            .x_label_formatter(&|v| short(*v))
-            .y_label_formatter(format_y)
-            .label_style((FONT, 17).into_font().color(&TEXT))
-            .axis_desc_style((FONT, 19).into_font().color(&TEXT))
-            .draw()
-    }
-
-    fn curve<DB, Y>(
-        &self,
-        chart: &mut ChartContext<'_, DB, Cartesian2d<RangedCoordf64, Y>>,
-        run: &RunRecord,
-        quantity: Quantity,
-        (lo, hi): (f64, f64),
-    ) -> Draw<DB>
-    where
-        DB: DrawingBackend,
-        Y: Ranged<ValueType = f64>,
-    {
-        let style = style_of(&run.optimizer);
-        let points: Vec<(f64, f64)> = run
-            .epochs
-            .iter()
-            .map(|e| (self.axis.of(e), quantity.of(e)))
-            .filter(|(x, y)| x.is_finite() && y.is_finite())
-            // The accuracy before training is far below the axis.
-            .filter(|(_, y)| quantity == Quantity::TrainLoss || *y >= lo)
-            .collect();
-        let log = quantity == Quantity::TrainLoss;
-        for piece in clip(&points, lo, hi, log) {
-            let stroke = style.color.stroke_width(2);
-            if style.dash.1 == 0 {
-                chart.draw_series(std::iter::once(PathElement::new(piece, stroke)))?;
-            } else {
-                let (on, off) = style.dash;
-                chart.draw_series(DashedLineSeries::new(piece, on, off, stroke))?;
-            }
-        }
-        let visible: Vec<(f64, f64)> =
-            points.into_iter().filter(|(_, y)| (lo..=hi).contains(y)).collect();
-        let stride = visible.len().div_ceil(12).max(1);
-        chart.draw_series(
-            visible
-                .into_iter()
-                .step_by(stride)
-                .map(|p| EmptyElement::at(p) + marker(style, (0, 0))),
-        )?;
-        Ok(())
     }
 
     fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Draw<DB> {
@@ -291,10 +210,17 @@ impl Figure<'_> {
         self.record.runs.iter().flat_map(|r| r.epochs.iter())
     }
 
-    fn x_max(&self) -> f64 {
-        let max = self.points().map(|e| self.axis.of(e)).filter(|x| x.is_finite());
-        let max = max.fold(0.0, f64::max);
-        if max > 0.0 { max } else { 1.0 }
+    /// From 0 to the last epoch, or from the end of the first epoch of the fastest run to the end
+    /// of the slowest (logarithmic: runs differ by orders of magnitude).
+    fn x_range(&self) -> (f64, f64) {
+        let used = || self.points().map(|e| self.axis.of(e)).filter(|x| x.is_finite() && *x > 0.0);
+        let max = used().fold(0.0, f64::max);
+        let min = used().fold(f64::INFINITY, f64::min);
+        match self.axis {
+            Axis::Epoch => (0.0, if max > 0.0 { max } else { 1.0 }),
+            Axis::Seconds if min < max => (min * 0.8, max * 1.1),
+            Axis::Seconds => (0.1, 10.0),
+        }
     }
 
     /// The same range in both columns, so that they can be compared by eye.
@@ -317,6 +243,101 @@ impl Figure<'_> {
                 ((lo - pad).max(0.0), (hi + pad).min(1.0).max(lo + pad))
             }
         }
+    }
+}
+
+/// The visible ranges of a panel.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    x: (f64, f64),
+    y: (f64, f64),
+}
+
+struct Panel<'a> {
+    figure: &'a Figure<'a>,
+    quantity: Quantity,
+    batch_norm: bool,
+    limits: Limits,
+}
+
+impl Panel<'_> {
+    fn draw<DB, X, Y>(&self, chart: &mut ChartContext<'_, DB, Cartesian2d<X, Y>>) -> Draw<DB>
+    where
+        DB: DrawingBackend,
+        X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let quantity = self.quantity;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(TEXT)
+            .x_desc(self.figure.axis.label())
+            .y_desc(quantity.label())
+            .x_labels(11)
+            .y_labels(9)
+            .x_label_formatter(&|v| short(*v))
+            .y_label_formatter(&|v| match quantity {
+                Quantity::TrainLoss => short(*v),
+                Quantity::TestAccuracy => format!("{v:.3}"),
+            })
+            .label_style((FONT, 17).into_font().color(&TEXT))
+            .axis_desc_style((FONT, 19).into_font().color(&TEXT))
+            .draw()?;
+        let ((left, right), (lo, hi), target) = (self.limits.x, self.limits.y, self.figure.target);
+        if quantity == Quantity::TrainLoss && lo < target && target < hi {
+            let grey = RGBColor(130, 130, 130);
+            let line = vec![(left, target), (right, target)];
+            chart.draw_series([PathElement::new(line, grey.stroke_width(1))])?;
+            let font = (FONT, 15).into_font().color(&grey);
+            let font = font.pos(Pos::new(HPos::Left, VPos::Top));
+            let text = Text::new(short(target), (4, 3), font);
+            chart.draw_series([EmptyElement::at((left, target)) + text])?;
+        }
+        for run in self.figure.record.runs.iter().filter(|r| r.batch_norm == self.batch_norm) {
+            self.curve(chart, run)?;
+        }
+        Ok(())
+    }
+
+    fn curve<DB, X, Y>(
+        &self,
+        chart: &mut ChartContext<'_, DB, Cartesian2d<X, Y>>,
+        run: &RunRecord,
+    ) -> Draw<DB>
+    where
+        DB: DrawingBackend,
+        X: Ranged<ValueType = f64>,
+        Y: Ranged<ValueType = f64>,
+    {
+        let style = style_of(&run.optimizer);
+        let ((left, _), (lo, hi)) = (self.limits.x, self.limits.y);
+        let log = self.quantity == Quantity::TrainLoss;
+        let points: Vec<(f64, f64)> = run
+            .epochs
+            .iter()
+            .map(|e| (self.figure.axis.of(e), self.quantity.of(e)))
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            // The network before training: at second 0 of a logarithmic axis, and with an accuracy
+            // far below the axis.
+            .filter(|(x, y)| *x >= left && (log || *y >= lo))
+            .collect();
+        for piece in clip(&points, lo, hi, log) {
+            let stroke = style.color.stroke_width(2);
+            let (on, off) = style.dash;
+            if off == 0 {
+                chart.draw_series([PathElement::new(piece, stroke)])?;
+            } else {
+                chart.draw_series(DashedLineSeries::new(piece, on, off, stroke))?;
+            }
+        }
+        let visible: Vec<(f64, f64)> =
+            points.into_iter().filter(|(_, y)| (lo..=hi).contains(y)).collect();
+        let stride = visible.len().div_ceil(12).max(1);
+        let markers = visible.into_iter().step_by(stride);
+        chart.draw_series(markers.map(|p| EmptyElement::at(p) + marker(style, (0, 0))))?;
+        Ok(())
     }
 }
 
