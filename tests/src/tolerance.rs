@@ -234,7 +234,6 @@ const EXECUTOR: &[Entry] = &[
         EpsilonsLinear(40.0),
         "two backward stable algorithms; condition numbers below 10",
     ),
-    entry("eigh", Identity, Both, EpsilonsLinear(10.0), "residual of a backward stable algorithm"),
     entry("softmax", HigherPrecision, Both, EpsilonsLinear(4.0), "2 ulp of exp, sum, division"),
 ];
 
