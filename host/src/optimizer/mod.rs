@@ -26,7 +26,7 @@ pub use config::{
 pub use first_order::{Adam, Sgd};
 pub use kfac::Kfac;
 pub use rngd::Rngd;
-pub use rngd_sample::{RngdSample, SOFTMAX_TOLERANCE};
+pub use rngd_sample::RngdSample;
 pub use state::State;
 
 use crate::Scalar;

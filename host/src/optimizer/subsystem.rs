@@ -153,17 +153,20 @@ pub(super) fn check_finite<T: Scalar>(
     values: &[T],
 ) -> Result<(), Error> {
     // x·0 is 0 for every finite x, NaN otherwise; the sum keeps a NaN.
-    let tainted = |chunk: &[T]| chunk.iter().fold(T::ZERO, |sum, x| sum + *x * T::ZERO) != T::ZERO;
-    for block in network.blocks() {
-        let part = values.get(block.range()).unwrap_or(&[]);
-        let (lanes, rest) = part.as_chunks::<16>();
-        let mut sums = [T::ZERO; 16];
-        for chunk in lanes {
-            for (sum, x) in sums.iter_mut().zip(chunk) {
-                *sum += *x * T::ZERO;
+    let tainted = |part: &[T]| {
+        crate::vectorised!({
+            let (lanes, rest) = part.as_chunks::<16>();
+            let mut sums = [T::ZERO; 16];
+            for chunk in lanes {
+                for (sum, x) in sums.iter_mut().zip(chunk) {
+                    *sum += *x * T::ZERO;
+                }
             }
-        }
-        if tainted(&sums) || tainted(rest) {
+            sums.iter().chain(rest).fold(T::ZERO, |sum, x| sum + *x * T::ZERO) != T::ZERO
+        })
+    };
+    for block in network.blocks() {
+        if tainted(values.get(block.range()).unwrap_or(&[])) {
             return Err(Error::divergence(&block.name, format_args!("the {what} is not finite")));
         }
     }
