@@ -158,9 +158,7 @@ pub fn construction_efficiency(how: Construction, m: usize, d: usize, n: usize) 
     let (m, d, n) = (at_least_one(m), at_least_one(d), at_least_one(n));
     match how {
         Construction::PairProducts => m / groups / (1.0 + PAIR_ROW / d + PAIR_PANEL / n),
-        Construction::PerNeuron => {
-            1.0 / (NEURON_TILES + NEURON_CALL / (d * d) + NEURON_PANEL / n)
-        }
+        Construction::PerNeuron => 1.0 / (NEURON_TILES + NEURON_CALL / (d * d) + NEURON_PANEL / n),
     }
 }
 

@@ -27,6 +27,29 @@ pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     total
 }
 
+/// `Σ w_j a_j²` over the shorter of the two, in the order of [`dot`].
+#[inline(always)]
+pub(crate) fn weighted_square<T: Real>(a: &[T], w: &[T]) -> T {
+    let n = a.len().min(w.len());
+    let (a, w) = (a.get(..n).unwrap_or(&[]), w.get(..n).unwrap_or(&[]));
+    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
+    let (w_lanes, w_rest) = w.as_chunks::<LANES>();
+    let mut sums = [T::ZERO; LANES];
+    for (x, w) in a_lanes.iter().zip(w_lanes) {
+        for ((s, x), w) in sums.iter_mut().zip(x).zip(w) {
+            *s += *x * (*w * *x);
+        }
+    }
+    let mut total = T::ZERO;
+    for s in sums {
+        total += s;
+    }
+    for (x, w) in a_rest.iter().zip(w_rest) {
+        total += *x * (*w * *x);
+    }
+    total
+}
+
 /// Whether every element is finite: `x·0` is 0 for a finite x and NaN otherwise.
 #[inline(always)]
 fn all_finite<T: Real>(row: &[T]) -> bool {
@@ -48,6 +71,7 @@ fn all_finite<T: Real>(row: &[T]) -> bool {
 }
 
 /// [`Error::NonFinite`] naming `what` and the first non-finite element. Rows are contiguous.
+#[inline(always)]
 pub(crate) fn check_finite<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error> {
     for s in 0..a.rows() {
         if !all_finite(a.row(s)) {
@@ -58,6 +82,7 @@ pub(crate) fn check_finite<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Res
 }
 
 /// Weights must be finite and ≥ 0.
+#[inline(always)]
 pub(crate) fn check_weights<T: Real>(
     what: &'static str,
     negative: &'static str,
@@ -119,6 +144,7 @@ pub(crate) fn carve<'a, T>(rest: &mut &'a mut [T], len: usize) -> Result<&'a mut
 }
 
 /// `out ← a`, row by row.
+#[inline(always)]
 pub(crate) fn copy<T: Real>(out: &mut MatMut<'_, T>, a: MatRef<'_, T>) {
     for i in 0..out.rows() {
         for (o, x) in out.row_mut(i).iter_mut().zip(a.row(i)) {

@@ -10,9 +10,10 @@
 //!
 //! Nothing but the velocity outlives a step.
 
+use relfisher_core::metric::cost::Route;
 use relfisher_core::metric::layer::{LayerMetric, NonlinearMetric, SoftmaxMetric, SolveOptions};
 use relfisher_core::metric::normalisation;
-use relfisher_core::metric::route::conjugate_gradient;
+use relfisher_core::metric::route::{conjugate_gradient, sample};
 use relfisher_core::{MatMut, MatRef};
 
 use super::first_order::{Momentum, decay_weights};
@@ -21,6 +22,7 @@ use super::{Optimizer, RngdSampleConfig, State, Step};
 use crate::Scalar;
 use crate::error::{Context, Error};
 use crate::network::Network;
+use crate::vectorised;
 
 /// ‖r‖/‖g‖ at which the conjugate gradients of the soft-max layer stop: √ε/4, 9e-5 in f32 and 4e-9
 /// in f64. The gradient itself carries rounding of order ε times the condition of the metric, and a
@@ -72,7 +74,12 @@ impl<T: Scalar> RngdSample<T> {
                     let len = NonlinearMetric::<T>::solve_workspace_len(n, m, d, route);
                     let work = grown(&mut self.work, len);
                     let (out, g) = (MatMut::new(out, m, d)?, MatRef::new(g, m, d)?);
-                    metric.solve(executor, out, g, self.damping, options, work)
+                    let damping = self.damping;
+                    if route == Route::Sample {
+                        vectorised!(sample::solve(executor, out, &metric, g, damping, work))
+                    } else {
+                        metric.solve(executor, out, g, damping, options, work)
+                    }
                 }
                 Form::Softmax => {
                     let metric =
@@ -85,15 +92,10 @@ impl<T: Scalar> RngdSample<T> {
                         conjugate_gradient::workspace_len(m, d, metric.multiply_workspace_len());
                     let work = grown(&mut self.work, len);
                     let (out, g) = (MatMut::new(out, m, d)?, MatRef::new(g, m, d)?);
-                    conjugate_gradient::solve(
-                        executor,
-                        out,
-                        &metric,
-                        g,
-                        self.damping,
-                        options,
-                        work,
-                    )
+                    let damping = self.damping;
+                    vectorised!(conjugate_gradient::solve(
+                        executor, out, &metric, g, damping, options, work
+                    ))
                     .map(|_| ())
                 }
                 Form::Channels(w) => {

@@ -117,6 +117,7 @@ pub trait LayerMetric<T: Real> {
     ///
     /// # Errors
     /// Shape, layout, workspace ([`Self::multiply_workspace_len`]).
+    #[inline(always)]
     fn multiply<B: Backend<T> + ?Sized>(
         &self,
         backend: &B,
@@ -158,6 +159,7 @@ pub trait LayerMetric<T: Real> {
     ///
     /// # Errors
     /// Shape, layout.
+    #[inline(always)]
     fn diagonal(&self, mut out: MatMut<'_, T>) -> Result<(), Error> {
         let (n, m, d) = (self.samples(), self.outputs(), self.inputs());
         check_matrix(("diagonal: rows of out", "diagonal: columns of out"), out.rb(), m, d)?;

@@ -186,6 +186,7 @@ impl<'a, T: Real> NonlinearMetric<'a, T> {
 }
 
 impl<T: Real> LayerMetric<T> for NonlinearMetric<'_, T> {
+    #[inline(always)]
     fn input(&self) -> MatRef<'_, T> {
         self.x
     }
@@ -198,10 +199,12 @@ impl<T: Real> LayerMetric<T> for NonlinearMetric<'_, T> {
         Coupling::Rows
     }
 
+    #[inline(always)]
     fn weight(&self, s: usize, i: usize, j: usize) -> T {
         ResponseMetric::Independent(self.nu).entry(s, i, j)
     }
 
+    #[inline(always)]
     fn respond<B: Backend<T> + ?Sized>(
         &self,
         _backend: &B,
@@ -221,6 +224,7 @@ impl<T: Real> LayerMetric<T> for NonlinearMetric<'_, T> {
         Ok(ResponseMetric::Independent(self.nu).energy(p.rb()))
     }
 
+    #[inline(always)]
     fn check_inputs(&self) -> Result<(), Error> {
         check_finite("x", self.x)?;
         ResponseMetric::Independent(self.nu).check_values()

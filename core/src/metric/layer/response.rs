@@ -64,7 +64,7 @@ impl<T: Real> ResponseMetric<'_, T> {
     }
 
     /// R_s(i, j). The diagonal of soft-max is `η_i Σ_{k ≠ i} η_k`, which keeps its digits as η_i → 1.
-    #[inline]
+    #[inline(always)]
     pub fn entry(&self, s: usize, i: usize, j: usize) -> T {
         match self {
             Self::Constant { weight, .. } => {
@@ -95,6 +95,7 @@ impl<T: Real> ResponseMetric<'_, T> {
     }
 
     /// `p_s ← R_s p_s` for every row of p, n × m.
+    #[inline(always)]
     pub fn apply(&self, p: &mut MatMut<'_, T>) {
         for s in 0..p.rows() {
             let row = p.row_mut(s);

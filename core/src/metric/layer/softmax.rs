@@ -148,6 +148,7 @@ impl<'a, T: Real> SoftmaxMetric<'a, T> {
 }
 
 impl<T: Real> LayerMetric<T> for SoftmaxMetric<'_, T> {
+    #[inline(always)]
     fn input(&self) -> MatRef<'_, T> {
         self.x
     }
@@ -160,10 +161,12 @@ impl<T: Real> LayerMetric<T> for SoftmaxMetric<'_, T> {
         Coupling::Joint
     }
 
+    #[inline(always)]
     fn weight(&self, s: usize, i: usize, j: usize) -> T {
         ResponseMetric::Softmax(self.eta).entry(s, i, j)
     }
 
+    #[inline(always)]
     fn respond<B: Backend<T> + ?Sized>(
         &self,
         _backend: &B,
@@ -183,6 +186,7 @@ impl<T: Real> LayerMetric<T> for SoftmaxMetric<'_, T> {
         Ok(ResponseMetric::Softmax(self.eta).energy(p.rb()))
     }
 
+    #[inline(always)]
     fn check_inputs(&self) -> Result<(), Error> {
         check_finite("x", self.x)?;
         ResponseMetric::Softmax(self.eta).check_values()

@@ -5,7 +5,9 @@
 //! is two matrix products (M. R. Hestenes, E. Stiefel, 1952).
 
 use super::super::layer::{Coupling, LayerMetric};
-use super::super::support::{carve, check_finite, check_matrix, check_positive_damping, copy, dot};
+use super::super::support::{
+    carve, check_finite, check_matrix, check_positive_damping, copy, dot, weighted_square,
+};
 use crate::error::take_work;
 use crate::{Backend, Error, MatMut, MatRef, Real};
 
@@ -80,6 +82,7 @@ impl<'w, T: Real> Buffers<'w, T> {
 
     /// Solves all systems, each of `len` unknowns; `multiply(product, direction)` is the undamped
     /// metric. The number of products.
+    #[inline(always)]
     pub(crate) fn iterate(
         &mut self,
         len: usize,
@@ -128,6 +131,7 @@ impl<'w, T: Real> Buffers<'w, T> {
         Ok(iterations)
     }
 
+    #[inline(always)]
     fn start(&mut self, len: usize, damping: T, options: Options<T>) {
         self.solution.fill(T::ZERO);
         match options.preconditioner {
@@ -179,6 +183,7 @@ pub(crate) fn check_options<T: Real>(damping: T, options: Options<T>) -> Result<
 /// Shape, layout, workspace; [`Error::Parameter`] for λ = 0 or a bad option; [`Error::NonFinite`]
 /// naming the argument; [`Error::NoConvergence`] after `max_iterations`;
 /// [`Error::NotPositiveDefinite`] naming the system for which pᵀAp was not positive.
+#[inline(always)]
 pub fn solve<T: Real, B: Backend<T> + ?Sized, M: LayerMetric<T>>(
     backend: &B,
     mut out: MatMut<'_, T>,
@@ -227,6 +232,7 @@ struct System<'a, T> {
 impl<T: Real> System<'_, T> {
     /// One step; ρ ← 0 (and the direction too) once ‖r‖² ≤ target. False when pᵀAp is not a
     /// positive number.
+    #[inline(always)]
     fn advance(self, target: T, damping: T) -> bool {
         let curvature =
             dot(self.direction, self.product) + damping * dot(self.direction, self.direction);
@@ -249,10 +255,7 @@ impl<T: Real> System<'_, T> {
             self.direction.fill(T::ZERO);
             return true;
         }
-        let mut rho = T::ZERO;
-        for (r, w) in self.residual.iter().zip(self.inverse) {
-            rho += *r * (*w * *r);
-        }
+        let rho = weighted_square(self.residual, self.inverse);
         let beta = rho / *self.rho;
         for ((p, r), w) in self.direction.iter_mut().zip(self.residual.iter()).zip(self.inverse) {
             *p = *w * *r + beta * *p;

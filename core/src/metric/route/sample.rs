@@ -19,6 +19,7 @@ use crate::{Backend, Error, MatMut, MatRef, Real, factor};
 /// # Errors
 /// Shape, layout, workspace; [`Error::Parameter`] for λ = 0 or a negative ν; [`Error::NonFinite`]
 /// naming the argument; [`Error::NotPositiveDefinite`] when λ is lost in rounding.
+#[inline(always)]
 pub fn solve<T: Real, B: Backend<T> + ?Sized>(
     backend: &B,
     mut out: MatMut<'_, T>,
