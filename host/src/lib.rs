@@ -1,4 +1,16 @@
-//! Natural gradient with closed-form relative Fisher metrics and Kronecker factors.
+//! Natural gradient with closed-form relative Fisher metrics and Kronecker factors: networks, data,
+//! optimisers and training around the formulas of [`relfisher_core`].
+//!
+//! | module | concept |
+//! | --- | --- |
+//! | [`network`] | the network file, layers, losses, forward and backward passes with hooks for curvature |
+//! | [`optimizer`] | SGD, Adam, relative natural gradient by blocks and in sample space, K-FAC |
+//! | [`executor`] | the only place that knows about threads and SIMD |
+//! | [`dataset`], [`format`](mod@format) | IDX, npy, npz, safetensors; every failure names file, place and remedy |
+//! | [`train`], [`plot`] | experiments, records, checkpoints, tuning; learning curves |
+//! | [`cli`] | the program `relfisher` |
+//!
+//! The same input gives the same bits on any number of threads.
 
 pub mod cli;
 pub mod dataset;

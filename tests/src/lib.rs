@@ -13,3 +13,8 @@ pub mod random;
 pub mod real;
 pub mod routines;
 pub mod tolerance;
+
+/// The README's program, compiled and run as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

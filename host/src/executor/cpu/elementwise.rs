@@ -119,7 +119,7 @@ pub(super) fn softmax<T: Scalar>(
                 }
                 let total = p.iter().fold(T::ZERO, |a, &b| a + b);
                 for p in p {
-                    *p = *p / total;
+                    *p /= total;
                 }
             }
         });
