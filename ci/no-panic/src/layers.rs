@@ -5,6 +5,7 @@ use relfisher_core::metric::layer::{
     LayerMetric, LinearMetric, NonlinearMetric, ResponseMetric, SoftmaxMetric, SolveOptions,
     dense_workspace_len, fold_scale,
 };
+use relfisher_core::metric::normalisation;
 use relfisher_core::metric::route::conjugate_gradient::{Options, Preconditioner};
 use relfisher_core::metric::route::{block, conjugate_gradient, kronecker, sample};
 use relfisher_core::metric::two_layer::{LowerMetric, TwoLayerMetric};
@@ -12,7 +13,7 @@ use relfisher_core::{Error, MatMut, MatRef, Portable, Real};
 
 use crate::{Opaque, probe};
 
-probe! { linear nonlinear softmax responses_of_layers two_layers block_route softmax_block
+probe! { normalised linear nonlinear softmax responses_of_layers two_layers block_route softmax_block
 sample_route gradient_route kronecker_route costs }
 
 fn route(choice: u8) -> Option<Route> {
@@ -229,4 +230,11 @@ fn costs<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let route = route(x.choice).unwrap_or(cost::choose(&problem));
     x.result = T::from_f64(cost::cost(&problem, route).time() + share);
     if how == Construction::PerNeuron { Ok(()) } else { Err(Error::Parameter { what: "pairs" }) }
+}
+
+fn normalised<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
+    let s = x.scalars;
+    let [a, nu, ..] = &x.inputs;
+    normalisation::blocks(x.out.view_mut()?, a.view()?, nu.view()?, s[0])?;
+    normalisation::solve(x.out.view_mut()?, a.view()?, s[1])
 }
