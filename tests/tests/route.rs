@@ -418,7 +418,7 @@ fn residuals<T: Real>() {
     for (n, m, d, route) in small.into_iter().chain(square) {
         let mut b = batch::<T>(n, m, d);
         for x in &mut b.x {
-            *x = *x * T::from_f64(0.5);
+            *x *= T::from_f64(0.5);
         }
         let out = b.solve(LayerKind::Nonlinear, T::from_f64(0.1), Some(route)).unwrap();
         check_residual(&b.nonlinear(), &out, &b.g, &format!("{route:?} {n} {m} {d}"));

@@ -1,7 +1,7 @@
 //! Factorisations and solves of symmetric positive definite matrices, and symmetric eigenvectors.
 //!
 //! Everything works in place on what the caller owns. A triangle is addressed by where its rows
-//! start ([`rows::Rows`]), so one body serves matrices with contiguous rows and packed triangles.
+//! start (`rows::Rows`), so one body serves matrices with contiguous rows and packed triangles.
 //! Damping is added inside: the matrix that is factored is A + λI.
 //!
 //! A pivot must exceed [`pivot_tolerance`] times its own diagonal element A_jj + λ. Below that the

@@ -85,7 +85,7 @@ pub fn mean_log_likelihood<N: Number>(y: f64, mean: N, sigma: f64) -> N {
 }
 
 impl Model {
-    /// ln p(y | u); a class is y = [k].
+    /// ln p(y | u); a class is `y = [k]`.
     pub fn log_likelihood<N: Number>(self, y: &[f64], u: &[N]) -> N {
         match self {
             // (1 + y tanh u)/2 = sigm(2 y u).
