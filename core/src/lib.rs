@@ -8,6 +8,7 @@
 //! | [`metric`] | relative Fisher metrics (Sun & Nielsen 2017) of neurons, layers and two-layer subsystems; the exact damped step by four routes and the cost model that chooses |
 //! | [`kron`] | Kronecker products G ⊗ A: products, damping, inverses, eigenbases, traces, moving averages |
 //! | [`factor`] | Cholesky, triangular solves, symmetric eigendecomposition; packed and batched |
+//! | [`conv`] | sliding windows: patches of an image, their transpose, pooling |
 //! | [`blas`] | the dense products that the rest is made of |
 //! | [`optim`] | step rules that need no allocation |
 //! | [`math`] | exp, tanh, sigm and the rest as polynomials that vectorise |
@@ -40,6 +41,7 @@
 
 pub mod backend;
 pub mod blas;
+pub mod conv;
 mod error;
 pub mod factor;
 pub mod kron;

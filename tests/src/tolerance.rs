@@ -172,6 +172,19 @@ const LINALG: &[Entry] = &[
     ),
 ];
 
+/// Convolutions and curvature (`tests/{conv,curvature}.rs`).
+const CURVATURE: &[Entry] = &[
+    entry("fold", Dense, Both, EpsilonsLinear(2.0), "every pixel is a sum of at most n + 1 terms"),
+    entry(
+        "fold",
+        Identity,
+        Both,
+        EpsilonsLinear(2.0),
+        "the rounding of a pixel's n sums, relative to the sum of all magnitudes",
+    ),
+    entry("average pool", Dense, Both, EpsilonsLinear(2.0), "n sums and a rounded divisor"),
+];
+
 /// Layers, two layers, the routes of the damped solve (`tests/{layer,route}.rs`).
 const METRIC: &[Entry] = &[
     entry(
@@ -374,7 +387,8 @@ const PROOF: &[Entry] = &[
     ),
 ];
 
-const TABLES: &[&[Entry]] = &[MATH, LINALG, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
+const TABLES: &[&[Entry]] =
+    &[MATH, LINALG, CURVATURE, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
 
 /// The entry for a routine, an oracle and a dtype.
 ///

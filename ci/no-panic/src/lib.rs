@@ -6,6 +6,7 @@
 #![no_std]
 
 mod algebra;
+mod convolutions;
 mod elements;
 mod kronecker;
 mod layers;
@@ -40,6 +41,7 @@ pub struct Opaque<T: 'static> {
     inputs: [Matrix<T>; 5],
     work: &'static mut [T],
     slices: [&'static mut [T]; 4],
+    places: &'static mut [u32],
     counts: [usize; 8],
     scalars: [T; 8],
     choice: u8,
