@@ -9,6 +9,7 @@
 //! | [`kron`] | Kronecker products G ⊗ A: products, damping, inverses, eigenbases, traces, moving averages |
 //! | [`factor`] | Cholesky, triangular solves, symmetric eigendecomposition; packed and batched |
 //! | [`blas`] | the dense products that the rest is made of |
+//! | [`stats`] | spectra of matrices known by their products: Lanczos, quadrature of the density |
 //! | [`optim`] | step rules that need no allocation |
 //! | [`math`] | exp, tanh, sigm and the rest as polynomials that vectorise |
 //! | [`backend`] | the seam between formulas and machines |
@@ -47,6 +48,7 @@ pub mod math;
 pub mod metric;
 pub mod optim;
 mod real;
+pub mod stats;
 mod view;
 
 pub use backend::{Backend, Portable};

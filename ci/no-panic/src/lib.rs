@@ -9,6 +9,7 @@ mod algebra;
 mod elements;
 mod kronecker;
 mod layers;
+mod spectra;
 mod steps;
 
 use relfisher_core::{Error, MatMut, MatRef, Real};
