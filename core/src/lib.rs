@@ -10,6 +10,7 @@
 //! | [`factor`] | Cholesky, triangular solves, symmetric eigendecomposition; packed and batched |
 //! | [`conv`] | sliding windows: patches of an image, their transpose, pooling |
 //! | [`blas`] | the dense products that the rest is made of |
+//! | [`stats`] | spectra of matrices known by their products: Lanczos, quadrature of the density |
 //! | [`optim`] | step rules that need no allocation |
 //! | [`math`] | exp, tanh, sigm and the rest as polynomials that vectorise |
 //! | [`backend`] | the seam between formulas and machines |
@@ -49,6 +50,7 @@ pub mod math;
 pub mod metric;
 pub mod optim;
 mod real;
+pub mod stats;
 mod view;
 
 pub use backend::{Backend, Portable};

@@ -10,6 +10,7 @@ mod convolutions;
 mod elements;
 mod kronecker;
 mod layers;
+mod spectra;
 mod steps;
 
 use relfisher_core::{Error, MatMut, MatRef, Real};

@@ -50,6 +50,49 @@ pub fn dot<T: Real>(x: &[T], y: &[T]) -> T {
     if n < 8 { tail } else { tree(&acc) + tail }
 }
 
+/// The elements that [`dot_pairwise`] sums in lanes.
+const BLOCK: usize = 1024;
+
+/// Σᵢ xᵢ yᵢ for long vectors: blocks of 1,024 elements by [`dot`], their sums added as a binary
+/// tree (pairwise summation; N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, §4.2).
+///
+/// The rounding error is at most (40 + log₂(n/1024))·ε·Σ|xᵢ yᵢ|, so that a sum over millions of
+/// `f32` keeps its digits. The order depends on the length only.
+///
+/// ```
+/// let x = vec![0.1_f32; 1 << 22];
+/// let sum = relfisher_core::blas::vector::dot_pairwise(&x, &x);
+/// assert!((f64::from(sum) / (0.1_f64 * 0.1 * f64::from(1 << 22)) - 1.0).abs() < 1e-6);
+/// ```
+#[inline(always)]
+pub fn dot_pairwise<T: Real>(x: &[T], y: &[T]) -> T {
+    let n = x.len().min(y.len());
+    let (x, y) = (x.get(..n).unwrap_or(&[]), y.get(..n).unwrap_or(&[]));
+    // levels[k] holds the sum of 2ᵏ blocks where bit k of the count of blocks is set
+    let mut levels = [T::ZERO; usize::BITS as usize];
+    let mut count = 0_usize;
+    for (x, y) in x.chunks(BLOCK).zip(y.chunks(BLOCK)) {
+        let (mut sum, mut carries) = (dot(x, y), count);
+        for level in &mut levels {
+            if carries & 1 == 0 {
+                *level = sum;
+                break;
+            }
+            sum = *level + sum;
+            carries >>= 1;
+        }
+        count = count.wrapping_add(1);
+    }
+    let mut total = T::ZERO;
+    for level in levels {
+        if count & 1 == 1 {
+            total = level + total;
+        }
+        count >>= 1;
+    }
+    total
+}
+
 /// y ← y + α x.
 ///
 /// ```
@@ -80,6 +123,37 @@ pub fn scale<T: Real>(x: &mut [T], alpha: T) {
 #[inline(always)]
 pub fn nrm2<T: Real>(x: &[T]) -> T {
     dot(x, x).sqrt()
+}
+
+/// ‖x‖₂ with the accuracy of [`dot_pairwise`], without overflow or underflow of the squares; NaN
+/// or infinite when an element is.
+///
+/// ```
+/// assert_eq!(relfisher_core::blas::vector::norm(&[3e-200_f64, 4e-200]), 5e-200);
+/// ```
+#[inline(always)]
+pub fn norm<T: Real>(x: &[T]) -> T {
+    let squared = dot_pairwise(x, x);
+    if squared > T::MIN_POSITIVE / (T::EPSILON * T::EPSILON) && squared < T::MAX {
+        return squared.sqrt();
+    }
+    let largest = x.iter().fold(T::ZERO, |m, x| x.abs().max(m));
+    if squared.is_finite() && largest == T::ZERO {
+        return T::ZERO;
+    }
+    if !largest.is_finite() || squared.partial_cmp(&squared).is_none() {
+        return squared;
+    }
+    let mut scaled = [T::ZERO; BLOCK];
+    let mut total = T::ZERO;
+    for block in x.chunks(BLOCK) {
+        for (s, x) in scaled.iter_mut().zip(block) {
+            *s = *x / largest;
+        }
+        let part = scaled.get(..block.len()).unwrap_or(&[]);
+        total += dot(part, part);
+    }
+    largest * total.sqrt()
 }
 
 /// Whether every element is finite.

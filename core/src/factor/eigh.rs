@@ -69,8 +69,9 @@ pub fn eigh<T: Real>(mut a: MatMut<'_, T>, values: &mut [T], work: &mut [T]) -> 
     }
     tridiagonalise(a.data_mut(), rows, values, off, (heights, direction));
     accumulate(vectors, a.data_mut(), rows, heights);
-    implicit_ql(vectors, values, off)?;
-    sort(vectors, values);
+    shift(off);
+    implicit_ql(vectors, d, values, off)?;
+    sort(vectors, d, values);
     for value in values.iter_mut() {
         *value *= largest;
     }
@@ -190,20 +191,29 @@ fn hypot<T: Real>(x: T, y: T) -> T {
     large * (T::ONE + ratio * ratio).sqrt()
 }
 
-/// Diagonalises the tridiagonal matrix and applies the rotations to the rows of `vectors`.
+/// Makes off[i] couple i and i + 1 where it coupled i − 1 and i.
 #[inline(always)]
-fn implicit_ql<T: Real>(vectors: &mut [T], values: &mut [T], off: &mut [T]) -> Result<(), Error> {
-    let d = values.len();
-    // off[i] couples i and i + 1 from here on
-    for i in 1..d {
+fn shift<T: Real>(off: &mut [T]) {
+    for i in 1..off.len() {
         let x = off.get(i).copied().unwrap_or(T::ZERO);
-        if let Some(y) = off.get_mut(i - 1) {
-            *y = x;
-        }
+        set(off, i - 1, x);
     }
     if let Some(last) = off.last_mut() {
         *last = T::ZERO;
     }
+}
+
+/// Diagonalises the tridiagonal matrix with the diagonal `values` and off[i] between i and i + 1
+/// (the last is 0), and applies the rotations to the rows of `vectors`, `width` elements each. The
+/// matrix should be scaled to elements of about 1.
+#[inline(always)]
+pub(crate) fn implicit_ql<T: Real>(
+    vectors: &mut [T],
+    width: usize,
+    values: &mut [T],
+    off: &mut [T],
+) -> Result<(), Error> {
+    let d = values.len();
     let at = |x: &[T], i: usize| x.get(i).copied().unwrap_or(T::ZERO);
     let tiny = T::MIN_POSITIVE / T::EPSILON;
     for l in 0..d {
@@ -250,7 +260,7 @@ fn implicit_ql<T: Real>(vectors: &mut [T], values: &mut [T], off: &mut [T]) -> R
                 p = s * q;
                 set(values, i + 1, x + p);
                 g = c * q - b;
-                rotate(vectors, d, i, c, s);
+                rotate(vectors, width, i, c, s);
             }
             if !split {
                 let x = at(values, l) - p;
@@ -270,7 +280,7 @@ fn set<T: Real>(x: &mut [T], i: usize, value: T) {
     }
 }
 
-/// Rows i and i + 1 of a d×d matrix.
+/// Rows i and k > i, `d` elements each.
 #[inline(always)]
 fn two_rows<T>(a: &mut [T], d: usize, i: usize, k: usize) -> Option<(&mut [T], &mut [T])> {
     let (head, tail) = a.split_at_mut_checked(k.checked_mul(d)?)?;
@@ -288,9 +298,9 @@ fn rotate<T: Real>(a: &mut [T], d: usize, i: usize, c: T, s: T) {
     }
 }
 
-/// Sorts the values ascending and their rows of `vectors` with them.
+/// Sorts the values ascending and their rows of `vectors` (`width` elements each) with them.
 #[inline(always)]
-fn sort<T: Real>(vectors: &mut [T], values: &mut [T]) {
+pub(crate) fn sort<T: Real>(vectors: &mut [T], width: usize, values: &mut [T]) {
     let d = values.len();
     for i in 0..d {
         let Some((_, rest)) = values.split_at_mut_checked(i) else { return };
@@ -304,7 +314,7 @@ fn sort<T: Real>(vectors: &mut [T], values: &mut [T]) {
         if k > 0 {
             set(rest, k, first);
             set(rest, 0, smallest);
-            if let Some((x, y)) = two_rows(vectors, d, i, i + k) {
+            if let Some((x, y)) = two_rows(vectors, width, i, i + k) {
                 x.iter_mut().zip(y).for_each(|(x, y)| core::mem::swap(x, y));
             }
         }

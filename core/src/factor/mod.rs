@@ -12,7 +12,7 @@
 
 pub mod batch;
 mod cholesky;
-mod eigh;
+pub(crate) mod eigh;
 mod inverse;
 mod packed;
 mod panel;

@@ -6,6 +6,7 @@ mod factorisations;
 mod kronecker;
 mod metrics;
 mod products;
+mod spectra;
 
 use crate::random::Random;
 use relfisher_core::{Error, Real};
@@ -184,5 +185,6 @@ pub fn all<T: Real>() -> Vec<Routine<T>> {
     all.extend(factorisations::all());
     all.extend(kronecker::all());
     all.extend(metrics::all());
+    all.extend(spectra::all());
     all
 }
