@@ -43,6 +43,7 @@
 pub mod backend;
 pub mod blas;
 pub mod conv;
+pub mod curvature;
 mod error;
 pub mod factor;
 pub mod kron;

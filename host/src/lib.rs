@@ -13,6 +13,7 @@
 //! The same input gives the same bits on any number of threads.
 
 pub mod cli;
+pub mod curvature;
 pub mod dataset;
 pub mod error;
 pub mod executor;
@@ -22,6 +23,8 @@ pub mod optimizer;
 pub mod plot;
 pub mod random;
 mod scalar;
+mod scratch;
+pub mod spectrum;
 pub mod train;
 
 pub use error::Error;

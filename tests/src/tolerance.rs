@@ -437,10 +437,7 @@ const PROOF: &[Entry] = &[
 ];
 
 const TABLES: &[&[Entry]] =
-<<<<<<< HEAD
-    &[MATH, LINALG, CURVATURE, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
-=======
-    &[MATH, LINALG, SPECTRA, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
+    &[MATH, LINALG, CURVATURE, SPECTRA, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
 
 /// The entry for a routine, an oracle and a dtype.
 ///

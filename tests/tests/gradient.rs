@@ -120,7 +120,7 @@ fn architecture(layers: &str, loss: Loss) -> Architecture {
         width = width.or(numbers.first().copied());
         match (word.as_bytes()[0], &numbers[..]) {
             (kind, &[inputs, outputs]) => {
-                Layer::Linear { inputs, outputs, bias: kind == b'L', param }
+                Layer::Linear { inputs, outputs, bias: kind == b'L', param, tensors: None }
             }
             (b'B', &[features]) => Layer::BatchNorm { features, eps: 1e-3, momentum: 0.1, param },
             _ => match word {

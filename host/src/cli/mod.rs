@@ -1,6 +1,8 @@
 //! The command line: one file for each subcommand.
 
+mod curvature;
 mod info;
+mod problem;
 mod train;
 
 use std::io::Write;
@@ -19,6 +21,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::TrainArgs),
+    Curvature(curvature::CurvatureArgs),
     Info(info::InfoArgs),
 }
 
@@ -29,6 +32,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Curvature(args) => curvature::run(&args),
         Command::Info(args) => info::run(&args),
     };
     match result {

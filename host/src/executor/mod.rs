@@ -83,7 +83,25 @@ pub trait Executor<T: Scalar>: Backend<T> + Send + Sync {
         inputs: &[&[T]],
         body: &ChunkBody<'_, T>,
     ) -> Result<(), Error>;
+
+    /// Calls `body(i, part, scratch)` for every part of `parts` (equal lengths `part_len`; a last one
+    /// may be shorter), each with scratch of `scratch_len` elements that hold anything. Parts may run
+    /// in parallel, in any order, so what a part computes must depend on its number alone. The body
+    /// may call the executor.
+    ///
+    /// # Errors
+    /// The error of the first part that failed.
+    fn for_each_part(
+        &self,
+        parts: &mut [T],
+        part_len: usize,
+        scratch_len: usize,
+        body: &PartBody<'_, T>,
+    ) -> Result<(), Error>;
 }
+
+/// The body of [`Executor::for_each_part`]: the number of the part, the part, scratch.
+pub type PartBody<'a, T> = dyn Fn(usize, &mut [T], &mut [T]) -> Result<(), Error> + Sync + 'a;
 
 /// The largest number of outputs, and of inputs, of [`Executor::for_each_chunk`].
 pub const MAX_CHUNK_SLICES: usize = 4;

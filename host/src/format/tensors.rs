@@ -50,11 +50,30 @@ impl<T: Scalar> TensorFile<T> {
         Self::parse(&bytes).map_err(|e| e.in_file(path.display()))
     }
 
+    /// [`TensorFile::load`] of the tensors whose names `wanted` accepts; the others may be of any
+    /// type.
+    ///
+    /// # Errors
+    /// As [`TensorFile::load`].
+    pub fn load_some(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Self, Error> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;
+        Self::parse_some(&bytes, wanted).map_err(|e| e.in_file(path.display()))
+    }
+
+    /// The bytes of all elements.
+    pub fn bytes(&self) -> usize {
+        self.tensors.values().map(|tensor| tensor.data.len() * T::BYTES).sum()
+    }
+
     /// [`TensorFile::load`] for bytes that are at hand.
     ///
     /// # Errors
     /// As [`TensorFile::load`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        Self::parse_some(bytes, |_| true)
+    }
+
+    fn parse_some(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Self, Error> {
         let damaged = |e: safetensors::SafeTensorError| {
             Error::input(
                 "",
@@ -67,7 +86,7 @@ impl<T: Scalar> TensorFile<T> {
         let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let note = metadata.metadata().as_ref().and_then(|m| m.get(NOTE)).cloned();
         let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
+        for (name, view) in file.iter().filter(|(name, _)| wanted(name)) {
             tensors.insert(name.to_owned(), decode(name, &view)?);
         }
         Ok(Self { tensors, note })

@@ -1,4 +1,5 @@
-//! The parameters of a network as safetensors: `<param>.weight` (m, d), `<param>.bias` (m); for a
+//! The parameters of a network as safetensors: `<param>.weight` (m, d), of a convolution
+//! (m, c/groups, kh, kw), `<param>.bias` (m), or the names under `tensors` of the network file; for a
 //! batch normalisation `<param>.weight` (γ), `.bias` (β), `.running_mean`, `.running_var` (c).
 
 use std::path::Path;
@@ -41,11 +42,11 @@ pub fn save_parameters<T: Scalar>(
             values.chunks_exact(block.cols).flat_map(|row| &row[from..to]).copied().collect()
         };
         match block.kind {
-            BlockKind::Linear => {
-                let d = block.inputs;
-                file.insert(format!("{name}.weight"), &[m, d], column(0, d));
-                if block.cols > d {
-                    file.insert(format!("{name}.bias"), &[m], column(d, d + 1));
+            BlockKind::Linear | BlockKind::Convolution(_) => {
+                let (d, (weight, bias)) = (block.inputs, tensor_names(network, name));
+                file.insert(weight, &weight_shape(block), column(0, d));
+                if block.has_bias() {
+                    file.insert(bias, &[m], column(d, d + 1));
                 }
             }
             BlockKind::BatchNorm => {
@@ -72,11 +73,11 @@ fn parameters<T: Scalar>(
         let (name, m) = (&block.name, block.rows);
         let mut columns: Vec<(Vec<T>, usize)> = Vec::new();
         match block.kind {
-            BlockKind::Linear => {
-                let d = block.inputs;
-                columns.push((file.take(&format!("{name}.weight"), &[m, d])?, d));
-                if block.cols > d {
-                    columns.push((file.take(&format!("{name}.bias"), &[m])?, 1));
+            BlockKind::Linear | BlockKind::Convolution(_) => {
+                let (d, (weight, bias)) = (block.inputs, tensor_names(network, name));
+                columns.push((file.take(&weight, &weight_shape(block))?, d));
+                if block.has_bias() {
+                    columns.push((file.take(&bias, &[m])?, 1));
                 }
             }
             BlockKind::BatchNorm => {
@@ -104,6 +105,28 @@ fn parameters<T: Scalar>(
             "remove it, or give the file that belongs to this network",
         )),
     }
+}
+
+/// The shape of the weights in files.
+fn weight_shape(block: &Block) -> Vec<usize> {
+    match block.kind {
+        BlockKind::Convolution(conv) => {
+            let [h, w] = conv.window.kernel;
+            vec![block.rows, conv.window.channels / conv.groups, h, w]
+        }
+        _ => vec![block.rows, block.inputs],
+    }
+}
+
+/// The names of the weights and of the biases of a layer.
+fn tensor_names<T: Scalar>(network: &Network<T>, param: &str) -> (String, String) {
+    let layers = &network.architecture().layers;
+    let names = layers.iter().find(|l| l.param() == Some(param)).and_then(|l| l.tensors());
+    let bias = names.and_then(|n| n.bias.clone());
+    (
+        names.map_or_else(|| format!("{param}.weight"), |n| n.weight.clone()),
+        bias.unwrap_or_else(|| format!("{param}.bias")),
+    )
 }
 
 fn variance<T: Scalar>(file: &mut TensorFile<T>, block: &Block) -> Result<Vec<T>, Error> {

@@ -1,13 +1,14 @@
 //! The backward pass.
 
-use relfisher_core::{MatMut, MatRef, Real};
+use relfisher_core::MatRef;
 
-use super::block::{Block, Network};
+use super::compile::{Network, Node, Op};
+use super::convolution::{Bias, Patches};
+use super::cotangents::Cotangents;
+use super::normalisation::norm_backward;
 use super::parameters::Parameters;
-use super::tape::{Mode, NormTape, Tape};
-use crate::error::Context;
+use super::tape::Tape;
 use crate::executor::Executor;
-use crate::vectorised;
 use crate::{Error, Scalar};
 
 impl<T: Scalar> Network<T> {
@@ -23,10 +24,41 @@ impl<T: Scalar> Network<T> {
         exec: &E,
         parameters: &Parameters<T>,
         tape: &mut Tape<T>,
+        gradient: Option<&mut [T]>,
+    ) -> Result<(), Error> {
+        let mut deltas = std::mem::take(&mut tape.deltas);
+        let outcome = self.pull_back(exec, parameters, tape, &mut deltas, gradient);
+        tape.deltas = deltas;
+        outcome
+    }
+
+    /// Takes output derivatives ([`Cotangents::output_mut`]) back to every block, per sample and
+    /// column. With `gradient` (one column only) the mean gradient (1/n) Δᵀ X̃ of every block is
+    /// written there.
+    ///
+    /// # Errors
+    /// Parameters, a tape, cotangents or a gradient of another network; a gradient of several
+    /// columns.
+    pub fn pull_back<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        parameters: &Parameters<T>,
+        tape: &Tape<T>,
+        cotangents: &mut Cotangents<T>,
         mut gradient: Option<&mut [T]>,
     ) -> Result<(), Error> {
         parameters.check(self)?;
         self.check_tape(tape)?;
+        if cotangents.buffers.len() != self.slot_count
+            || gradient.is_some() && cotangents.columns() != 1
+        {
+            return Err(Error::input(
+                "",
+                "cotangents",
+                "made for another network, or several columns with a gradient",
+                "make them with Cotangents::new for this network, with one column for a gradient",
+            ));
+        }
         if let Some(found) = gradient.as_ref().map(|g| g.len())
             && found != self.parameter_count
         {
@@ -37,91 +69,101 @@ impl<T: Scalar> Network<T> {
                 "make it as long as the parameter vector",
             ));
         }
-        let (n, mode) = (tape.batch, tape.mode);
-        let mean = T::ONE / T::from_usize(n);
-        for (i, (block, stage)) in self.blocks.iter().zip(&self.stages).enumerate().rev() {
-            let (before, after) = tape.deltas.split_at_mut(i);
-            let mut delta = after[0].values_mut(n);
-            if let Some(f) = stage.activation {
-                let t = tape.values[stage.pre].values(n);
-                exec.activation_backward(delta.rb_mut(), t, f).context(&block.name)?;
+        for node in self.nodes.iter().rev() {
+            self.pull_through(exec, node, (parameters, tape), cotangents, gradient.as_deref_mut())
+                .map_err(|e| self.at_node(node, e))?;
+        }
+        Ok(())
+    }
+
+    fn pull_through<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        node: &Node<T>,
+        (parameters, tape): (&Parameters<T>, &Tape<T>),
+        cotangents: &mut Cotangents<T>,
+        gradient: Option<&mut [T]>,
+    ) -> Result<(), Error> {
+        let (n, columns) = (tape.batch, cotangents.columns());
+        let (from, to) = (self.places[node.input], self.places[node.output]);
+        let Some(slot) = to.slot else { return Ok(()) };
+        let count = columns * n;
+        let (before, after) = cotangents.buffers.split_at_mut(slot);
+        let delta = &mut after[0].data[..count * to.len()];
+        if let Op::Activation(f) = node.op {
+            return self.pull_activation(exec, (tape, node.input), f, delta);
+        }
+        let previous = from.slot.map(|slot| &mut before[slot].data[..count * from.len()]);
+        let scratch = &mut cotangents.scratch;
+        if let Op::Norm { block, .. } = node.op
+            && let Some(norm) = &tape.norms[block]
+        {
+            // Sums over the batch belong to the gradient and to the way back.
+            let share = T::from_usize(to.positions);
+            let mut gradient = gradient.map(|g| &mut g[self.blocks[block].range()]);
+            let mut previous = previous;
+            for c in 0..columns {
+                let rows = n * to.positions;
+                let part = c * rows * to.cols..(c + 1) * rows * to.cols;
+                let delta = MatRef::new(&delta[part.clone()], rows, to.cols)?;
+                let previous = match previous.as_deref_mut() {
+                    Some(p) => Some(relfisher_core::MatMut::new(&mut p[part], rows, to.cols)?),
+                    None => None,
+                };
+                let gradient = gradient.as_deref_mut().map(|g| (g, share));
+                norm_backward(norm, tape.mode, delta, previous, gradient, scratch);
             }
-            let previous = before.last_mut().map(|d| d.values_mut(n));
-            let target = gradient.as_deref_mut();
-            if let Some(norm) = &mut tape.norms[i] {
-                let gradient = target.map(|g| &mut g[block.range()]);
-                norm_backward(norm, mode, delta.rb(), previous, gradient);
-                continue;
-            }
-            if let Some(gradient) = target {
-                let x = tape.values[stage.input].augmented(n);
-                let out = block.matrix_mut(gradient)?;
-                exec.gemm(out, T::ZERO, mean, delta.rb().t(), x).context(&block.name)?;
-            }
-            if let Some(previous) = previous {
-                let weights = weights_without_bias(block, &parameters.values)?;
-                exec.gemm(previous, T::ZERO, T::ONE, delta.rb(), weights).context(&block.name)?;
-            }
+            return Ok(());
+        }
+        if let (Some(block), Some(gradient)) = (node.op.block(), gradient) {
+            let mean = T::ONE / T::from_usize(n);
+            let out = &mut gradient[self.blocks[block].range()];
+            let input = Input { buffer: &tape.values[node.input], bias: Bias::With };
+            self.node_gradient(exec, node, (out, T::ZERO, mean), (delta, n), input, scratch)?;
+        }
+        if let Some(previous) = previous {
+            let weights = node.op.block().map(|b| &parameters.values[self.blocks[b].range()]);
+            self.pull_node(exec, node, tape, (previous, T::ZERO), (delta, n), weights, scratch)?;
         }
         Ok(())
     }
 }
 
-/// W = W̃[:, :d] without moving anything.
-fn weights_without_bias<'a, T: Real>(
-    block: &Block,
-    values: &'a [T],
-) -> Result<MatRef<'a, T>, Error> {
-    Ok(block.matrix(values)?.sub(0, 0, block.rows, block.inputs)?)
+/// What a block multiplies its weights with: values, or a direction in them (whose trailing element
+/// is 0).
+pub(super) struct Input<'a, T> {
+    pub(super) buffer: &'a super::tape::Buffer<T>,
+    pub(super) bias: Bias,
 }
 
-/// The backward pass of a batch normalisation, exact through the batch's mean and variance:
-/// δx = γ/σ (δ − mean(δ) − x̂ mean(δ x̂)); with running averages δx = γ/σ δ.
-fn norm_backward<T: Scalar>(
-    norm: &mut NormTape<T>,
-    mode: Mode,
-    delta: MatRef<'_, T>,
-    previous: Option<MatMut<'_, T>>,
-    gradient: Option<&mut [T]>,
-) {
-    let n = delta.rows();
-    let mean = T::ONE / T::from_usize(n);
-    let normalised = norm.normalised.values(n);
-    let [by_hat, plain] = &mut norm.sums;
-    vectorised!({
-        by_hat.fill(T::ZERO);
-        plain.fill(T::ZERO);
-        for s in 0..n {
-            let rows = delta.row(s).iter().zip(normalised.row(s));
-            for (((&d, &hat), by_hat), plain) in rows.zip(&mut *by_hat).zip(&mut *plain) {
-                *by_hat += d * hat;
-                *plain += d;
+impl<T: Scalar> Network<T> {
+    /// `gradient ← α Σ_s Δ_sᵀ X̃_s + β gradient` for a linear layer or a convolution.
+    pub(super) fn node_gradient<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        node: &Node<T>,
+        (out, beta, alpha): (&mut [T], T, T),
+        (delta, n): (&[T], usize),
+        input: Input<'_, T>,
+        scratch: &mut Vec<T>,
+    ) -> Result<(), Error> {
+        let (from, to) = (self.places[node.input], self.places[node.output]);
+        match node.op {
+            Op::Linear { block } => {
+                let block = &self.blocks[block];
+                let rows = n * to.positions;
+                let delta = MatRef::new(delta, rows, to.cols)?;
+                let out = relfisher_core::MatMut::new(out, block.rows, block.cols)?;
+                exec.gemm(out, beta, alpha, delta.t(), input.buffer.augmented(rows))?;
             }
+            Op::Convolution { block, conv } => {
+                let patches = Patches::new(&self.blocks[block], conv);
+                let bias = if self.blocks[block].has_bias() { input.bias } else { Bias::Without };
+                let images = &input.buffer.data[..n * from.len()];
+                patches.gradient(exec, (out, beta, alpha), delta, (images, bias), scratch)?;
+            }
+            _ => {}
         }
-        for (by_hat, plain) in by_hat.iter_mut().zip(&mut *plain) {
-            *by_hat *= mean;
-            *plain *= mean;
-        }
-    });
-    if let Some(gradient) = gradient {
-        for ((pair, &by_hat), &plain) in gradient.chunks_exact_mut(2).zip(&*by_hat).zip(&*plain) {
-            pair.copy_from_slice(&[by_hat, plain]);
-        }
+        Ok(())
     }
-    let Some(mut previous) = previous else { return };
-    let scale = &norm.scale[..];
-    vectorised!({
-        for s in 0..n {
-            let rows = previous.row_mut(s).iter_mut().zip(delta.row(s)).zip(scale);
-            match mode {
-                Mode::Inference => rows.for_each(|((x, &d), &scale)| *x = scale * d),
-                Mode::Train => {
-                    let sums = normalised.row(s).iter().zip(&*by_hat).zip(&*plain);
-                    for (((x, &d), &scale), ((&hat, &by_hat), &plain)) in rows.zip(sums) {
-                        *x = scale * (d - plain - hat * by_hat);
-                    }
-                }
-            }
-        }
-    });
 }

@@ -1,11 +1,15 @@
 //! The forward pass.
 
-use relfisher_core::{MatMut, MatRef, Real};
+use relfisher_core::conv::{self, PaddingCount, Window};
+use relfisher_core::{MatMut, MatRef};
 
 use super::architecture::Loss;
-use super::block::{BatchNorm, Block, Network};
+use super::block::{BlockKind, cast_activation};
+use super::compile::{Network, Node, Op, Order};
+use super::convolution::{Bias, Patches};
+use super::normalisation::normalise;
 use super::parameters::Parameters;
-use super::tape::{Mode, NormTape, Tape};
+use super::tape::{Mode, Tape};
 use crate::error::Context;
 use crate::executor::Executor;
 use crate::vectorised;
@@ -33,26 +37,8 @@ impl<T: Scalar> Network<T> {
         self.check_tape(tape)?;
         tape.mode = mode;
         let n = tape.batch;
-        for (i, (block, stage)) in self.blocks.iter().zip(&self.stages).enumerate() {
-            // Places are numbered in the order in which they are computed.
-            let (before, after) = tape.values.split_at_mut(stage.pre);
-            let output = after[0].values_mut(n);
-            match (&stage.norm, &mut tape.norms[i]) {
-                (Some(norm), Some(scratch)) => {
-                    let input = before[stage.input].values(n);
-                    normalise(block, norm, parameters, mode, scratch, input, output);
-                }
-                _ => {
-                    let weights = block.matrix(&parameters.values)?;
-                    let input = before[stage.input].augmented(n);
-                    exec.gemm(output, T::ZERO, T::ONE, input, weights.t()).context(&block.name)?;
-                }
-            }
-            if let Some(f) = stage.activation {
-                let (before, after) = tape.values.split_at_mut(stage.post);
-                exec.activate(after[0].values_mut(n), before[stage.pre].values(n), f)
-                    .context(&block.name)?;
-            }
+        for node in &self.nodes {
+            self.run_node(exec, node, parameters, tape).map_err(|e| self.at_node(node, e))?;
         }
         let Some(logits) = tape.values.last().map(|v| v.values(n)) else { return Ok(()) };
         let probabilities = tape.probabilities.values_mut(n);
@@ -80,11 +66,12 @@ impl<T: Scalar> Network<T> {
         if tape.mode != Mode::Train {
             return Ok(());
         }
-        let n = T::from_usize(tape.batch);
-        let unbiased = if tape.batch > 1 { n / (n - T::ONE) } else { T::ONE };
-        for (stage, scratch) in self.stages.iter().zip(&tape.norms) {
-            let (Some(norm), Some(scratch)) = (&stage.norm, scratch) else { continue };
+        for node in &self.nodes {
+            let Op::Norm { block, norm } = &node.op else { continue };
+            let Some(scratch) = &tape.norms[*block] else { continue };
             let c = scratch.mean.len();
+            let rows = T::from_usize(tape.rows(node.output).rows());
+            let unbiased = if rows > T::ONE { rows / (rows - T::ONE) } else { T::ONE };
             let (mean, rest) = parameters.buffers[norm.offset..].split_at_mut(c);
             let (old, new) = (T::ONE - norm.momentum, norm.momentum);
             for (average, &batch) in mean.iter_mut().zip(&scratch.mean) {
@@ -97,15 +84,84 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
+    /// Computes one node's output place.
+    fn run_node<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        node: &Node<T>,
+        parameters: &Parameters<T>,
+        tape: &mut Tape<T>,
+    ) -> Result<(), Error> {
+        let (n, mode) = (tape.batch, tape.mode);
+        let (from, to) = (self.places[node.input], self.places[node.output]);
+        // Places are numbered in the order in which they are computed.
+        let (before, after) = tape.values.split_at_mut(node.output);
+        let (source, target) = (&before[node.input], &mut after[0]);
+        let input = source.values(n * from.positions);
+        let output = target.values_mut(n * to.positions);
+        match &node.op {
+            Op::Linear { block } => {
+                let weights = self.blocks[*block].matrix(&parameters.values)?;
+                let input = source.augmented(n * from.positions);
+                exec.gemm(output, T::ZERO, T::ONE, input, weights.t())?;
+            }
+            Op::Convolution { block, conv } => {
+                let block = &self.blocks[*block];
+                let weights = &parameters.values[block.range()];
+                let bias = if block.has_bias() { Bias::With } else { Bias::Without };
+                let output = &mut target.data[..n * to.len()];
+                Patches::new(block, *conv).forward(
+                    exec,
+                    (output, T::ZERO),
+                    &source.data[..n * from.len()],
+                    (weights, bias),
+                    &mut tape.scratch,
+                )?;
+            }
+            Op::Norm { block, norm } => {
+                if let Some(scratch) = &mut tape.norms[*block] {
+                    normalise(&self.blocks[*block], norm, parameters, mode, scratch, input, output);
+                }
+            }
+            Op::Activation(f) => exec.activate(output, input, cast_activation(*f))?,
+            Op::MaxPool { window, index } => {
+                let maxima = tape.maxima[*index].chunks_exact_mut(to.len());
+                let outputs = target.data[..n * to.len()].chunks_exact_mut(to.len());
+                let images = source.data[..n * from.len()].chunks_exact(from.len());
+                for ((maxima, out), image) in maxima.zip(outputs).zip(images) {
+                    vectorised!(conv::max_pool(out, maxima, image, window))?;
+                }
+            }
+            Op::AvgPool { window, count } => {
+                let images = &source.data[..n * from.len()];
+                let output = &mut target.data[..n * to.len()];
+                average(exec, output, images, window, *count)?;
+            }
+            Op::Reshape { channels, positions, order } => {
+                reshape(output, input, *channels, *positions, *order)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The error with the name of the node's layer.
+    pub(super) fn at_node(&self, node: &Node<T>, e: Error) -> Error {
+        match node.op.block() {
+            Some(block) => e.at(&self.blocks[block].name),
+            None => e,
+        }
+    }
+
     /// An error unless the tape was made for this network.
     pub(super) fn check_tape(&self, tape: &Tape<T>) -> Result<(), Error> {
         let places = self.places.iter().map(|p| (p.cols, p.cols + usize::from(p.augmented)));
         if tape.batch > 0
             && places.eq(tape.values.iter().map(|b| (b.cols, b.stride)))
+            && tape.maxima.len() == self.max_pools
             && self
-                .stages
+                .blocks
                 .iter()
-                .map(|s| s.norm.is_some())
+                .map(|b| b.kind == BlockKind::BatchNorm)
                 .eq(tape.norms.iter().map(Option::is_some))
         {
             return Ok(());
@@ -119,77 +175,56 @@ impl<T: Scalar> Network<T> {
     }
 }
 
-/// y = γ (x − mean)/√(variance + eps) + β, keeping x̂ and the statistics.
-fn normalise<T: Scalar>(
-    block: &Block,
-    norm: &BatchNorm<T>,
-    parameters: &Parameters<T>,
-    mode: Mode,
-    scratch: &mut NormTape<T>,
-    input: MatRef<'_, T>,
-    mut output: MatMut<'_, T>,
-) {
-    let n = input.rows();
-    for ((pair, gamma), beta) in parameters.values[block.range()]
-        .chunks_exact(2)
-        .zip(&mut scratch.gamma)
-        .zip(&mut scratch.beta)
-    {
-        (*gamma, *beta) = (pair[0], pair[1]);
-    }
-    match mode {
-        Mode::Train => vectorised!(batch_statistics(input, scratch)),
-        Mode::Inference => {
-            let c = block.rows;
-            scratch.mean.copy_from_slice(&parameters.buffers[norm.offset..][..c]);
-            scratch.variance.copy_from_slice(&parameters.buffers[norm.offset + c..][..c]);
-        }
-    }
-    for (((&variance, &gamma), inverse), scale) in scratch
-        .variance
-        .iter()
-        .zip(&scratch.gamma)
-        .zip(&mut scratch.inverse_std)
-        .zip(&mut scratch.scale)
-    {
-        *inverse = T::ONE / (variance + norm.eps).sqrt();
-        *scale = gamma * *inverse;
-    }
-    let mut normalised = scratch.normalised.values_mut(n);
-    let (mean, inverse) = (&scratch.mean[..], &scratch.inverse_std[..]);
-    let (gamma, beta) = (&scratch.gamma[..], &scratch.beta[..]);
-    vectorised!({
-        for s in 0..n {
-            let hats = normalised.row_mut(s);
-            for (((hat, &x), &m), &i) in hats.iter_mut().zip(input.row(s)).zip(mean).zip(inverse) {
-                *hat = (x - m) * i;
-            }
-            for (((y, &hat), &g), &b) in
-                output.row_mut(s).iter_mut().zip(&*hats).zip(gamma).zip(beta)
-            {
-                *y = g * hat + b;
-            }
-        }
-    });
+/// Averages the windows of every image.
+pub(super) fn average<T: Scalar, E: Executor<T> + ?Sized>(
+    exec: &E,
+    out: &mut [T],
+    images: &[T],
+    window: &Window,
+    count: PaddingCount,
+) -> Result<(), relfisher_core::Error> {
+    let len = window.image_len();
+    exec.for_each_part(out, window.positions() * window.channels, 0, &|s, out, _| {
+        let image = images.get(s * len..).and_then(|i| i.get(..len)).unwrap_or(&[]);
+        vectorised!(conv::avg_pool(out, image, window, count))
+    })
 }
 
-/// Mean and biased variance of every column, in two passes over the rows in order.
-#[inline(always)]
-fn batch_statistics<T: Real>(input: MatRef<'_, T>, scratch: &mut NormTape<T>) {
-    let n = T::from_usize(input.rows());
-    let (mean, variance) = (&mut scratch.mean[..], &mut scratch.variance[..]);
-    mean.fill(T::ZERO);
-    variance.fill(T::ZERO);
-    for s in 0..input.rows() {
-        for (m, &x) in mean.iter_mut().zip(input.row(s)) {
-            *m += x;
+/// Copies every sample into rows of another length or order.
+pub(super) fn reshape<T: Scalar>(
+    mut out: MatMut<'_, T>,
+    from: MatRef<'_, T>,
+    channels: usize,
+    positions: usize,
+    order: Order,
+) -> Result<(), relfisher_core::Error> {
+    let samples = (out.rows() * out.cols()).checked_div(channels * positions).unwrap_or(0);
+    for s in 0..samples {
+        match order {
+            // Neither side has gaps inside a sample where an image changes its order.
+            Order::ChannelsFirst => {
+                let image = from.data().get(s * positions * channels..).unwrap_or(&[]);
+                let image = image.get(..positions * channels).unwrap_or(&[]);
+                conv::to_channels_first(out.row_mut(s), image, channels, positions)?;
+            }
+            Order::ChannelsLast => {
+                let len = positions * channels;
+                let image = out.data_mut().get_mut(s * len..(s + 1) * len).unwrap_or(&mut []);
+                conv::to_channels_last(image, from.row(s), channels, positions)?;
+            }
+            Order::Kept if from.rows() == samples => {
+                for t in 0..positions {
+                    let part = &from.row(s)[t * channels..(t + 1) * channels];
+                    out.row_mut(s * positions + t).copy_from_slice(part);
+                }
+            }
+            Order::Kept => {
+                for t in 0..positions {
+                    let part = from.row(s * positions + t);
+                    out.row_mut(s)[t * channels..(t + 1) * channels].copy_from_slice(part);
+                }
+            }
         }
     }
-    mean.iter_mut().for_each(|m| *m /= n);
-    for s in 0..input.rows() {
-        for ((v, &x), &m) in variance.iter_mut().zip(input.row(s)).zip(&*mean) {
-            *v += (x - m) * (x - m);
-        }
-    }
-    variance.iter_mut().for_each(|v| *v /= n);
+    Ok(())
 }

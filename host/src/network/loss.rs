@@ -3,7 +3,7 @@
 use relfisher_core::{MatRef, Real};
 
 use super::architecture::Loss;
-use super::block::Network;
+use super::compile::Network;
 use super::parameters::Parameters;
 use super::tape::{LossReport, Mode, Tape, Targets};
 use crate::executor::Executor;
@@ -24,54 +24,82 @@ impl<T: Scalar> Network<T> {
         tape: &mut Tape<T>,
         targets: &Targets<'_, T>,
     ) -> Result<LossReport, Error> {
+        let mut total = 0.0;
+        let correct = self.losses(tape, targets, &mut |loss| total += loss)?;
+        Ok(LossReport { mean: total / tape.batch as f64, correct })
+    }
+
+    /// The loss ℓ_s of every sample of the batch, with the effects and errors of [`Network::loss`].
+    ///
+    /// # Errors
+    /// As [`Network::loss`].
+    pub fn sample_losses(
+        &self,
+        tape: &mut Tape<T>,
+        targets: &Targets<'_, T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut losses = Vec::with_capacity(tape.batch);
+        self.losses(tape, targets, &mut |loss| losses.push(T::from_f64(loss)))?;
+        Ok(losses)
+    }
+
+    /// Writes the output deltas, hands the loss of every sample to `each`, and counts the samples
+    /// whose largest output is at their class.
+    fn losses(
+        &self,
+        tape: &mut Tape<T>,
+        targets: &Targets<'_, T>,
+        each: &mut dyn FnMut(f64),
+    ) -> Result<Option<usize>, Error> {
         self.check_tape(tape)?;
         let n = tape.batch;
         self.check_targets(targets, n)?;
-        let (Some(logits), Some(deltas)) = (tape.values.last(), tape.deltas.last_mut()) else {
-            return Ok(LossReport { mean: 0.0, correct: None });
-        };
+        let Some(logits) = tape.values.last() else { return Ok(None) };
         let (logits, probabilities) = (logits.values(n), tape.probabilities.values(n));
-        let mut deltas = deltas.values_mut(n);
-        let (mut total, mut correct) = (0.0, None);
+        let mut deltas = tape.deltas.output_mut(0, n);
         match (self.architecture.loss, targets) {
             (Loss::SoftmaxCrossEntropy, Targets::Classes(classes)) => {
                 let mut right = 0;
                 for (s, &class) in classes.iter().enumerate() {
                     let p = probabilities.row(s);
                     let (loss, best) = cross_entropy(logits.row(s), p, class);
-                    total += loss;
+                    each(loss);
                     right += usize::from(best == Some(class));
                     let delta = deltas.row_mut(s);
                     delta.copy_from_slice(p);
                     delta[class] = p[class] - T::ONE;
                 }
-                correct = Some(right);
+                return Ok(Some(right));
             }
             (Loss::Mse { scale }, Targets::Values(values)) => {
                 let double = T::from_f64(2.0 * scale);
                 for s in 0..n {
                     let rows = logits.row(s).iter().zip(values.row(s));
+                    let mut sum = 0.0;
                     for (delta, (&f, &y)) in deltas.row_mut(s).iter_mut().zip(rows) {
                         let error = f - y;
                         *delta = double * error;
-                        total += scale * error.to_f64() * error.to_f64();
+                        sum += error.to_f64() * error.to_f64();
                     }
+                    each(scale * sum);
                 }
             }
             (Loss::BinaryCrossEntropy, Targets::Values(values)) => {
                 for s in 0..n {
                     let rows = logits.row(s).iter().zip(values.row(s)).zip(probabilities.row(s));
+                    let mut sum = 0.0;
                     for (delta, ((&z, &y), &p)) in deltas.row_mut(s).iter_mut().zip(rows) {
                         *delta = p - y;
                         // ln(1 + eᶻ) − yz without overflow.
                         let loss = z.max(T::ZERO) - z * y + (-z.abs()).exp().ln_1p();
-                        total += if z.is_finite() { loss.to_f64() } else { f64::NAN };
+                        sum += if z.is_finite() { loss.to_f64() } else { f64::NAN };
                     }
+                    each(sum);
                 }
             }
             _ => {} // refused by check_targets
         }
-        Ok(LossReport { mean: total / n as f64, correct })
+        Ok(None)
     }
 
     /// Leaves on the tape the output deltas for labels drawn from the model's own predictive
@@ -89,8 +117,7 @@ impl<T: Scalar> Network<T> {
         self.check_tape(tape)?;
         let n = tape.batch;
         let probabilities = tape.probabilities.values(n);
-        let Some(deltas) = tape.deltas.last_mut() else { return Ok(()) };
-        let mut deltas = deltas.values_mut(n);
+        let mut deltas = tape.deltas.output_mut(0, n);
         for s in 0..n {
             let (delta, p) = (deltas.row_mut(s), probabilities.row(s));
             match self.architecture.loss {
@@ -151,11 +178,7 @@ impl<T: Scalar> Network<T> {
                 input.row_mut(s).copy_from_slice(features.row(start + s));
             }
             self.forward(exec, parameters, Mode::Inference, tape)?;
-            let chunk = match targets {
-                Targets::Classes(classes) => Targets::Classes(&classes[start..start + n]),
-                Targets::Values(v) => Targets::Values(v.sub(start, 0, n, v.cols())?),
-            };
-            let report = self.loss(exec, tape, &chunk)?;
+            let report = self.loss(exec, tape, &targets.rows(start, n)?)?;
             total += report.mean * n as f64;
             correct = report.correct.map(|c| c + correct.unwrap_or(0));
             start += n;
@@ -163,7 +186,11 @@ impl<T: Scalar> Network<T> {
         Ok(LossReport { mean: total / samples as f64, correct })
     }
 
-    fn check_targets(&self, targets: &Targets<'_, T>, n: usize) -> Result<(), Error> {
+    /// Checks targets for n samples.
+    ///
+    /// # Errors
+    /// Another kind, number or width; a class or a Bernoulli target out of range.
+    pub fn check_targets(&self, targets: &Targets<'_, T>, n: usize) -> Result<(), Error> {
         let bad = |problem: String, remedy: &str| Err(Error::input("", "targets", problem, remedy));
         let outputs = self.outputs();
         match (self.architecture.loss, targets) {

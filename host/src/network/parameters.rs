@@ -1,6 +1,6 @@
 //! The state of a network: parameters and running averages.
 
-use super::block::Network;
+use super::compile::Network;
 use crate::Error;
 use relfisher_core::Real;
 

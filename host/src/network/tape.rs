@@ -3,7 +3,9 @@
 use relfisher_core::{MatMut, MatRef, Real};
 
 use super::architecture::Loss;
-use super::block::Network;
+use super::block::{Block, BlockKind};
+use super::compile::{Network, Op, Place};
+use super::cotangents::Cotangents;
 use crate::Error;
 
 /// Which statistics a batch normalisation uses.
@@ -24,6 +26,43 @@ pub enum Targets<'a, T> {
     Values(MatRef<'a, T>),
 }
 
+impl<'a, T: Real> Targets<'a, T> {
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Targets::Classes(classes) => classes.len(),
+            Targets::Values(values) => values.rows(),
+        }
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The targets of the samples `start..start + n`.
+    ///
+    /// # Errors
+    /// Fewer samples than that.
+    pub fn rows(&self, start: usize, n: usize) -> Result<Self, Error> {
+        match self {
+            Targets::Classes(classes) => {
+                classes.get(start..start + n).map(Targets::Classes).ok_or_else(|| {
+                    Error::input(
+                        "",
+                        "targets",
+                        format_args!("{} for at least {} samples", classes.len(), start + n),
+                        "give a target for each sample",
+                    )
+                })
+            }
+            Targets::Values(values) => {
+                Ok(Targets::Values(values.sub(start, 0, n, values.cols())?))
+            }
+        }
+    }
+}
+
 /// The loss of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossReport {
@@ -33,7 +72,7 @@ pub struct LossReport {
     pub correct: Option<usize>,
 }
 
-/// An n × `cols` matrix inside a buffer of `capacity` rows.
+/// Rows of `cols` numbers, `stride` apart.
 #[derive(Clone, Debug)]
 pub(super) struct Buffer<T> {
     pub(super) data: Vec<T>,
@@ -42,11 +81,12 @@ pub(super) struct Buffer<T> {
 }
 
 impl<T: Real> Buffer<T> {
-    fn new(capacity: usize, cols: usize, augmented: bool) -> Self {
-        let stride = cols + usize::from(augmented);
-        let mut data = vec![T::ZERO; capacity * stride];
-        if augmented {
-            data.chunks_exact_mut(stride).for_each(|row| row[cols] = T::ONE);
+    /// Room for `rows` rows; with a trailing element of value `augmented` each.
+    pub(super) fn new(rows: usize, cols: usize, augmented: Option<T>) -> Self {
+        let stride = cols + usize::from(augmented.is_some());
+        let mut data = vec![T::ZERO; rows * stride];
+        if let Some(one) = augmented {
+            data.chunks_exact_mut(stride).for_each(|row| row[cols] = one);
         }
         Self { data, cols, stride }
     }
@@ -67,29 +107,29 @@ impl<T: Real> Buffer<T> {
     }
 }
 
-fn view<T: Real>(data: &[T], n: usize, cols: usize, stride: usize) -> MatRef<'_, T> {
+pub(super) fn view<T: Real>(data: &[T], n: usize, cols: usize, stride: usize) -> MatRef<'_, T> {
     // `set_batch` keeps n ≤ capacity, so the view always fits.
     MatRef::with_strides(data, n, cols, stride, 1).unwrap_or_else(|_| empty(cols))
 }
 
-fn empty<'a, T: Real>(cols: usize) -> MatRef<'a, T> {
+pub(super) fn empty<'a, T: Real>(cols: usize) -> MatRef<'a, T> {
     match MatRef::new(&[], 0, cols) {
         Ok(m) => m,
         Err(_) => unreachable!("a matrix without rows fits everywhere"),
     }
 }
 
-fn empty_mut<'a, T: Real>(cols: usize) -> MatMut<'a, T> {
+pub(super) fn empty_mut<'a, T: Real>(cols: usize) -> MatMut<'a, T> {
     match MatMut::new(&mut [], 0, cols) {
         Ok(m) => m,
         Err(_) => unreachable!("a matrix without rows fits everywhere"),
     }
 }
 
-/// The statistics and scratch of one batch normalisation.
+/// The statistics of one batch normalisation.
 #[derive(Clone, Debug)]
 pub(super) struct NormTape<T> {
-    /// x̂, n × c.
+    /// x̂, n·T × c.
     pub(super) normalised: Buffer<T>,
     pub(super) mean: Vec<T>,
     /// The biased variance of the batch.
@@ -100,12 +140,11 @@ pub(super) struct NormTape<T> {
     pub(super) scale: Vec<T>,
     pub(super) gamma: Vec<T>,
     pub(super) beta: Vec<T>,
-    /// Column sums of the backward pass.
-    pub(super) sums: [Vec<T>; 2],
 }
 
 /// The values of one batch: inputs, pre-activations, activations, outputs, and their per-sample
-/// gradients. Rows are samples. Nothing is allocated after [`Tape::new`].
+/// gradients. Rows are samples (positions of samples where layers share weights). Nothing is
+/// allocated after [`Tape::new`] and the first pass.
 ///
 /// The accessors that take a block index panic when there is no such block; they return an empty
 /// matrix for the wrong kind of block.
@@ -114,11 +153,15 @@ pub struct Tape<T> {
     pub(super) capacity: usize,
     pub(super) batch: usize,
     pub(super) values: Vec<Buffer<T>>,
-    /// ∂ℓ_s/∂t of every block.
-    pub(super) deltas: Vec<Buffer<T>>,
+    /// ∂ℓ_s of every place, after the backward pass.
+    pub(super) deltas: Cotangents<T>,
     pub(super) norms: Vec<Option<NormTape<T>>>,
+    /// Where each maximum of each maximum pool stands in its sample's image.
+    pub(super) maxima: Vec<Vec<u32>>,
     pub(super) probabilities: Buffer<T>,
     pub(super) mode: Mode,
+    pub(super) scratch: Vec<T>,
+    positions: Vec<usize>,
     links: Vec<Link>,
 }
 
@@ -127,7 +170,8 @@ pub struct Tape<T> {
 struct Link {
     input: usize,
     response: usize,
-    scale: Option<usize>,
+    norm: Option<usize>,
+    positions: usize,
 }
 
 impl<T: Real> Tape<T> {
@@ -135,43 +179,44 @@ impl<T: Real> Tape<T> {
     pub fn new(network: &Network<T>, capacity: usize) -> Self {
         let outputs = network.outputs();
         let probabilistic = !matches!(network.loss_kind(), Loss::Mse { .. });
+        let place =
+            |p: &Place| Buffer::new(capacity * p.positions, p.cols, p.augmented.then_some(T::ONE));
+        let norm = |block: &Block| {
+            let column = || vec![T::ZERO; block.rows];
+            (block.kind == BlockKind::BatchNorm).then(|| NormTape {
+                normalised: Buffer::new(capacity * block.positions, block.rows, None),
+                mean: column(),
+                variance: column(),
+                inverse_std: column(),
+                scale: column(),
+                gamma: column(),
+                beta: column(),
+            })
+        };
+        let maxima = network.nodes.iter().filter_map(|node| match node.op {
+            Op::MaxPool { .. } => Some(vec![0; capacity * network.places[node.output].len()]),
+            _ => None,
+        });
         Self {
             capacity,
             batch: 0,
-            values: network
-                .places
-                .iter()
-                .map(|p| Buffer::new(capacity, p.cols, p.augmented))
-                .collect(),
-            deltas: network.blocks.iter().map(|b| Buffer::new(capacity, b.rows, false)).collect(),
-            norms: network
-                .stages
+            values: network.places.iter().map(place).collect(),
+            deltas: Cotangents::new(network, capacity, 1),
+            norms: network.blocks.iter().map(norm).collect(),
+            maxima: maxima.collect(),
+            probabilities: Buffer::new(capacity, if probabilistic { outputs } else { 0 }, None),
+            mode: Mode::Inference,
+            scratch: Vec::new(),
+            positions: network.places.iter().map(|p| p.positions).collect(),
+            links: network
+                .sites
                 .iter()
                 .zip(&network.blocks)
-                .map(|(stage, block)| {
-                    let column = || vec![T::ZERO; block.rows];
-                    stage.norm.map(|_| NormTape {
-                        normalised: Buffer::new(capacity, block.rows, false),
-                        mean: column(),
-                        variance: column(),
-                        inverse_std: column(),
-                        scale: column(),
-                        gamma: column(),
-                        beta: column(),
-                        sums: [column(), column()],
-                    })
-                })
-                .collect(),
-            probabilities: Buffer::new(capacity, if probabilistic { outputs } else { 0 }, false),
-            mode: Mode::Inference,
-            links: network
-                .stages
-                .iter()
-                .enumerate()
-                .map(|(i, stage)| Link {
-                    input: stage.input,
-                    response: network.stages[stage.response].pre,
-                    scale: (stage.response != i).then_some(stage.response),
+                .map(|(site, block)| Link {
+                    input: network.nodes[site.node].input,
+                    response: site.response,
+                    norm: site.norm,
+                    positions: block.positions,
                 })
                 .collect(),
         }
@@ -204,10 +249,25 @@ impl<T: Real> Tape<T> {
         Ok(())
     }
 
-    /// The network's input x (n × d), to be filled before a forward pass.
+    /// The network's input x (n × d), to be filled before a forward pass: the elements of a sample
+    /// in the order of the input shape.
     pub fn input_mut(&mut self) -> MatMut<'_, T> {
-        let n = self.batch;
-        self.values[0].values_mut(n)
+        let (n, positions) = (self.batch, self.positions[0]);
+        let input = &mut self.values[0];
+        // An image of one channel is kept as positions of one number: the same memory.
+        let (cols, stride) = (input.cols * positions, input.stride * positions);
+        MatMut::with_strides(&mut input.data, n, cols, stride, 1)
+            .unwrap_or_else(|_| empty_mut(cols))
+    }
+
+    /// A place as the rows of all positions, without trailing ones.
+    pub(super) fn rows(&self, place: usize) -> MatRef<'_, T> {
+        self.values[place].values(self.batch * self.positions[place])
+    }
+
+    /// A place as the rows of all positions, with the trailing ones if there are any.
+    pub(super) fn augmented_rows(&self, place: usize) -> MatRef<'_, T> {
+        self.values[place].augmented(self.batch * self.positions[place])
     }
 
     /// Sets the batch to the rows `indices` of `features` (N × d, contiguous rows) and copies them.
@@ -240,38 +300,43 @@ impl<T: Real> Tape<T> {
         Ok(())
     }
 
-    /// The input x̃ of a block (n × d̃), trailing 1 included; for a batch normalisation the input
-    /// before it is normalised (n × c).
+    /// The input x̃ of a block (n·T × d̃), trailing 1 included; for a batch normalisation the input
+    /// before it is normalised, for a convolution the images (n·h·w × c).
     pub fn layer_input(&self, block: usize) -> MatRef<'_, T> {
-        self.values[self.links[block].input].augmented(self.batch)
+        self.augmented_rows(self.links[block].input)
     }
 
-    /// The input t (n × m) of the activation or the loss that the block feeds; behind a batch
+    /// The input t (n·T × m) of the activation or the loss that the block feeds; behind a batch
     /// normalisation that lies between. Rows are contiguous, maybe with a gap between them.
     pub fn response_input(&self, block: usize) -> MatRef<'_, T> {
-        self.values[self.links[block].response].values(self.batch)
+        self.rows(self.links[block].response)
     }
 
     /// s_c = γ_c/σ_c when a batch normalisation lies between the block and its response:
     /// ∂t_c/∂w_c = s_c x̃ with the batch statistics taken as constants.
     pub fn response_scale(&self, block: usize) -> Option<&[T]> {
-        let norm = self.norms[self.links[block].scale?].as_ref()?;
+        let norm = self.norms[self.links[block].norm?].as_ref()?;
         Some(&norm.scale)
     }
 
-    /// x̂ of a batch normalisation (n × c); no columns for a linear block.
+    /// x̂ of a batch normalisation (n·T × c); no columns for another block.
     pub fn normalised(&self, block: usize) -> MatRef<'_, T> {
         match &self.norms[block] {
-            Some(norm) => norm.normalised.values(self.batch),
+            Some(norm) => norm.normalised.values(self.batch * self.links[block].positions),
             None => empty(0),
         }
     }
 
-    /// ∂ℓ_s/∂(output of the block), per sample (n × m), after a backward pass. Behind a batch
+    /// ∂ℓ_s/∂(output of the block), per sample (n·T × m), after a backward pass. Behind a batch
     /// normalisation in training, whose output mixes the samples, row s holds the derivative of the
     /// sum of all losses.
     pub fn delta(&self, block: usize) -> MatRef<'_, T> {
-        self.deltas[block].values(self.batch)
+        self.deltas.block(block, self.batch)
+    }
+
+    /// ∂ℓ_s/∂(outputs) (n × outputs), from [`Network::loss`] until the backward pass.
+    pub fn output_deltas(&self) -> MatRef<'_, T> {
+        self.deltas.output(self.batch)
     }
 
     /// The network's outputs (n × outputs): logits, or means for the `mse` loss.

@@ -9,16 +9,19 @@
 
 use std::ops::Range;
 
+use relfisher_core::curvature::Sharing;
 use relfisher_core::metric::normalisation;
-use relfisher_core::{MatMut, MatRef, blas, factor, kron, optim};
+use relfisher_core::{MatMut, MatRef, factor, kron, optim};
 
 use super::first_order::{Momentum, decay_weights};
-use super::subsystem::{check_finite, grown, singular};
+use super::subsystem::{check_finite, singular};
 use super::{KfacConfig, Optimizer, State, Step};
 use crate::Scalar;
+use crate::curvature::{FactorScratch, Site};
 use crate::error::{Context, Error};
 use crate::executor::Executor;
 use crate::network::{BlockKind, Network};
+use crate::scratch::grown;
 
 /// The factors of a block.
 enum Factors<T> {
@@ -51,6 +54,7 @@ pub struct Kfac<T: Scalar> {
     momentum: Momentum<T>,
     direction: Vec<T>,
     work: Vec<T>,
+    scratch: FactorScratch<T>,
     steps: u64,
 }
 
@@ -118,7 +122,7 @@ impl<T: Scalar> Kfac<T> {
                 cols: block.cols,
                 range: block.range(),
                 factors: match block.kind {
-                    BlockKind::Linear => {
+                    BlockKind::Linear | BlockKind::Convolution(_) => {
                         Factors::Kronecker { input: square(block.cols), output: square(block.rows) }
                     }
                     BlockKind::BatchNorm => Factors::Channels([
@@ -135,6 +139,7 @@ impl<T: Scalar> Kfac<T> {
             momentum: Momentum::new("kfac.velocity", count, config.momentum),
             direction: vec![T::ZERO; count],
             work: Vec::new(),
+            scratch: FactorScratch::default(),
             steps: 0,
         }
     }
@@ -147,25 +152,22 @@ impl<T: Scalar> Kfac<T> {
         let updates = self.steps / self.config.factor_every;
         let keep = optim::ema_keep(T::from_f64(self.config.decay), updates);
         let tape = &*step.tape;
-        let share = (T::ONE - keep) / T::from_usize(tape.batch());
         for block in &mut self.blocks {
-            let (m, d, n) = (block.rows, block.cols, tape.batch());
+            let m = block.rows;
             let delta = tape.delta(block.index);
             match &mut block.factors {
                 Factors::Kronecker { input: [a, _], output: [g, _] } => {
-                    let x = tape.layer_input(block.index);
-                    let needed = blas::gram_workspace_len(n, d).max(blas::gram_workspace_len(n, m));
-                    let work = grown(&mut self.work, needed);
-                    executor
-                        .gram(MatMut::new(a, d, d)?, keep, share, x, None, work)
-                        .context(&block.name)?;
-                    executor
-                        .gram(MatMut::new(g, m, m)?, keep, share, delta, None, work)
-                        .context(&block.name)?;
+                    let weights = (keep, T::ONE - keep);
+                    let site = Site { network, tape, block: block.index };
+                    site.input_factor(executor, (a, weights), Sharing::Expand, &mut self.scratch)?;
+                    let delta = (delta, tape.batch());
+                    let scratch = &mut self.scratch;
+                    site.output_factor(executor, (g, weights), delta, Sharing::Expand, scratch)?;
                 }
                 Factors::Channels([average, _]) => {
-                    let mut squares = MatMut::new(grown(&mut self.work, n * m), n, m)?;
-                    for s in 0..n {
+                    let rows = delta.rows();
+                    let mut squares = MatMut::new(grown(&mut self.work, rows * m), rows, m)?;
+                    for s in 0..rows {
                         for (q, x) in squares.row_mut(s).iter_mut().zip(delta.row(s)) {
                             *q = *x * *x;
                         }

@@ -28,6 +28,7 @@ pub use kfac::Kfac;
 pub use rngd::Rngd;
 pub use rngd_sample::RngdSample;
 pub use state::State;
+pub(crate) use subsystem::{Form, Subsystem, subsystems_of};
 
 use crate::Scalar;
 use crate::error::Error;
@@ -106,8 +107,8 @@ impl OptimizerConfig {
         Ok(match self {
             Self::Sgd(c) => Box::new(Sgd::new(c, network)),
             Self::Adam(c) => Box::new(Adam::new(c, network)),
-            Self::RngdSample(c) => Box::new(RngdSample::new(c, network)),
-            Self::Rngd(c) => Box::new(Rngd::new(c, network)),
+            Self::RngdSample(c) => Box::new(RngdSample::new(c, network)?),
+            Self::Rngd(c) => Box::new(Rngd::new(c, network)?),
             Self::Kfac(c) => Box::new(Kfac::new(c, network)),
         })
     }

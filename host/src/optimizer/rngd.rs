@@ -16,13 +16,14 @@ use relfisher_core::metric::{normalisation, route};
 use relfisher_core::{MatMut, MatRef, blas, factor};
 
 use super::first_order::{Momentum, decay_weights};
-use super::subsystem::{Form, Subsystem, check_finite, grown, singular, subsystems};
+use super::subsystem::{Form, Subsystem, check_finite, singular, subsystems};
 use super::{MetricBatch, Optimizer, RngdConfig, State, Step};
 use crate::Scalar;
 use crate::error::{Context, Error};
 use crate::executor::Executor;
 use crate::network::{Mode, Network, Parameters, Tape};
 use crate::random::Rng;
+use crate::scratch::grown;
 
 /// Relative natural gradient descent with packed inverse blocks.
 pub struct Rngd<T: Scalar> {
@@ -61,12 +62,15 @@ fn metric_len<T: Scalar>(subsystem: &Subsystem<T>) -> usize {
 
 impl<T: Scalar> Rngd<T> {
     /// An optimiser for `network`.
-    pub fn new(config: &RngdConfig, network: &Network<T>) -> Self {
+    ///
+    /// # Errors
+    /// A network with convolutions or shared layers.
+    pub fn new(config: &RngdConfig, network: &Network<T>) -> Result<Self, Error> {
         let count = network.parameter_count();
-        Self {
+        Ok(Self {
             config: config.clone(),
             damping: T::from_f64(config.damping),
-            subsystems: subsystems(network, config.smoothing),
+            subsystems: subsystems(network, config.smoothing)?,
             inverses: Vec::new(),
             averages: Vec::new(),
             tape: None,
@@ -79,7 +83,7 @@ impl<T: Scalar> Rngd<T> {
             refreshes: 0,
             reference: None,
             current: false,
-        }
+        })
     }
 
     fn averaging(&self) -> bool {

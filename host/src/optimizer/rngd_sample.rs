@@ -17,11 +17,12 @@ use relfisher_core::metric::route::{conjugate_gradient, sample};
 use relfisher_core::{MatMut, MatRef};
 
 use super::first_order::{Momentum, decay_weights};
-use super::subsystem::{Form, Subsystem, check_finite, grown, singular, subsystems};
+use super::subsystem::{Form, Subsystem, check_finite, singular, subsystems};
 use super::{Optimizer, RngdSampleConfig, State, Step};
 use crate::Scalar;
 use crate::error::{Context, Error};
 use crate::network::Network;
+use crate::scratch::grown;
 use crate::vectorised;
 
 /// ‖r‖/‖g‖ at which the conjugate gradients of the soft-max layer stop: √ε/4, 9e-5 in f32 and 4e-9
@@ -44,17 +45,20 @@ pub struct RngdSample<T: Scalar> {
 
 impl<T: Scalar> RngdSample<T> {
     /// An optimiser for `network`.
-    pub fn new(config: &RngdSampleConfig, network: &Network<T>) -> Self {
+    ///
+    /// # Errors
+    /// A network with convolutions or shared layers.
+    pub fn new(config: &RngdSampleConfig, network: &Network<T>) -> Result<Self, Error> {
         let count = network.parameter_count();
-        Self {
+        Ok(Self {
             config: config.clone(),
             damping: T::from_f64(config.damping),
-            subsystems: subsystems(network, config.smoothing),
+            subsystems: subsystems(network, config.smoothing)?,
             momentum: Momentum::new("rngd-sample.velocity", count, config.momentum),
             direction: vec![T::ZERO; count],
             weights: Vec::new(),
             work: Vec::new(),
-        }
+        })
     }
 
     /// `direction ← (ḡ + λI)⁻¹ gradient` with the metric of the batch on the tape.

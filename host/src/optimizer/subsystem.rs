@@ -3,18 +3,19 @@
 
 use std::ops::Range;
 
+use relfisher_core::MatMut;
 use relfisher_core::metric::layer::{ResponseMetric, fold_scale};
 use relfisher_core::metric::neuron::{Activation, Response};
-use relfisher_core::{MatMut, Real};
 
 use crate::Scalar;
 use crate::error::{Context, Error};
 use crate::executor::Executor;
 use crate::network::{Block, BlockKind, Network, ResponseSite, Tape, cast_activation};
+use crate::scratch::grown;
 
 /// Where the weights ν of independent neurons come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Weights<T> {
+pub(crate) enum Weights<T> {
     /// ν(t) of a response model.
     Response(Response<T>),
     /// η_i(1 − η_i): each logit on its own, where a batch normalisation separates the layer from
@@ -24,7 +25,7 @@ pub(super) enum Weights<T> {
 
 /// The form of a block's metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Form<T> {
+pub(crate) enum Form<T> {
     /// m blocks of d̃ × d̃, one for each neuron.
     Neurons(Weights<T>),
     /// One block of C·d̃: the soft-max layer.
@@ -35,23 +36,42 @@ pub(super) enum Form<T> {
 
 /// A block of the network as a learner with its own metric.
 #[derive(Clone, Debug)]
-pub(super) struct Subsystem<T> {
+pub(crate) struct Subsystem<T> {
     /// The block's index in the network and on a tape.
-    pub(super) index: usize,
+    pub(crate) index: usize,
     /// The block's name, for errors and states.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Outputs m.
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
     /// Parameters of an output d̃.
-    pub(super) cols: usize,
+    pub(crate) cols: usize,
     /// Its elements in the flat parameter vector.
-    pub(super) range: Range<usize>,
+    pub(crate) range: Range<usize>,
     /// Its metric.
-    pub(super) form: Form<T>,
+    pub(crate) form: Form<T>,
 }
 
 /// The subsystems of all blocks, in order.
-pub(super) fn subsystems<T: Scalar>(network: &Network<T>, smoothing: f64) -> Vec<Subsystem<T>> {
+///
+/// # Errors
+/// A convolution or a layer that positions share, by name: their metric has no closed form here.
+pub(super) fn subsystems<T: Scalar>(
+    network: &Network<T>,
+    smoothing: f64,
+) -> Result<Vec<Subsystem<T>>, Error> {
+    if let Some(block) = network.blocks().iter().find(|block| block.positions > 1) {
+        return Err(Error::input(
+            "optimiser",
+            &block.name,
+            "relative natural gradient takes layers on vectors, not convolutions or shared layers",
+            "use kfac or ekfac for this network",
+        ));
+    }
+    Ok(subsystems_of(network, smoothing))
+}
+
+/// One subsystem for each block.
+pub(crate) fn subsystems_of<T: Scalar>(network: &Network<T>, smoothing: f64) -> Vec<Subsystem<T>> {
     let blocks = network.blocks();
     let behind_norm =
         |i: usize| blocks.get(i + 1).is_some_and(|next| next.kind == BlockKind::BatchNorm);
@@ -65,9 +85,9 @@ pub(super) fn subsystems<T: Scalar>(network: &Network<T>, smoothing: f64) -> Vec
             cols: block.cols,
             range: block.range(),
             form: match (block.kind, block.response) {
-                (BlockKind::Linear, ResponseSite::Softmax) if !behind_norm(index) => Form::Softmax,
-                (BlockKind::Linear, _) => Form::Neurons(weights(block, smoothing)),
                 (BlockKind::BatchNorm, _) => Form::Channels(weights(block, smoothing)),
+                (_, ResponseSite::Softmax) if !behind_norm(index) => Form::Softmax,
+                _ => Form::Neurons(weights(block, smoothing)),
             },
         })
         .collect()
@@ -94,15 +114,16 @@ fn weights<T: Scalar>(block: &Block, smoothing: f64) -> Weights<T> {
 }
 
 impl<T: Scalar> Subsystem<T> {
-    /// ν (n × m) of the batch on `tape`, the scale of a batch normalisation in between folded in.
-    pub(super) fn fill_weights<'b>(
+    /// ν (n·T × m) of the batch on `tape`, the scale of a batch normalisation in between folded in.
+    pub(crate) fn fill_weights<'b>(
         &self,
         executor: &dyn Executor<T>,
         tape: &Tape<T>,
         weights: Weights<T>,
         buffer: &'b mut Vec<T>,
     ) -> Result<MatMut<'b, T>, Error> {
-        let mut nu = MatMut::new(grown(buffer, tape.batch() * self.rows), tape.batch(), self.rows)?;
+        let rows = tape.response_input(self.index).rows();
+        let mut nu = MatMut::new(grown(buffer, rows * self.rows), rows, self.rows)?;
         match weights {
             Weights::Response(response) => executor
                 .response_nu(nu.rb_mut(), tape.response_input(self.index), response)
@@ -121,14 +142,6 @@ impl<T: Scalar> Subsystem<T> {
         }
         Ok(nu)
     }
-}
-
-/// The first `len` elements of a scratch buffer, which grows the first time it is too short.
-pub(super) fn grown<T: Real>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
-    if buffer.len() < len {
-        buffer.resize(len, T::ZERO);
-    }
-    &mut buffer[..len]
 }
 
 /// A refusal of a factorisation, as an error that names the layer and the remedy.

@@ -17,7 +17,7 @@ pub use arena::Arena;
 use factor::Stacks;
 use pool::Pool;
 
-use super::{ChunkBody, Executor};
+use super::{ChunkBody, Executor, PartBody};
 use crate::Scalar;
 
 /// Evaluates an expression in code compiled for the widest instruction set that this processor has
@@ -272,5 +272,19 @@ impl<T: Scalar> Executor<T> for Cpu {
         body: &ChunkBody<'_, T>,
     ) -> Result<(), Error> {
         elementwise::for_each_chunk(&self.pool, outputs, inputs, body)
+    }
+
+    fn for_each_part(
+        &self,
+        parts: &mut [T],
+        part_len: usize,
+        scratch_len: usize,
+        body: &PartBody<'_, T>,
+    ) -> Result<(), Error> {
+        let len = part_len.max(1);
+        let parts = pool::Parts { data: parts, len };
+        self.pool.for_each(parts, 1, &|i, part: pool::Parts<'_, T>| {
+            T::arena(self).with(scratch_len, T::ZERO, |scratch| body(i, part.data, scratch))
+        })
     }
 }

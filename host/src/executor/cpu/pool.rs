@@ -82,6 +82,23 @@ impl<T: Send> Divide for RowsMut<'_, T> {
     }
 }
 
+/// A slice that is cut between parts of equal length.
+pub(super) struct Parts<'a, T> {
+    pub(super) data: &'a mut [T],
+    /// The length of a part, at least 1.
+    pub(super) len: usize,
+}
+
+impl<T: Send> Divide for Parts<'_, T> {
+    fn extent(&self) -> usize {
+        self.data.len().div_ceil(self.len)
+    }
+    fn divide(self, at: usize) -> (Self, Self) {
+        let (head, tail) = self.data.split_at_mut((at * self.len).min(self.data.len()));
+        (Self { data: head, len: self.len }, Self { data: tail, len: self.len })
+    }
+}
+
 /// The executor's threads.
 pub(super) struct Pool {
     threads: usize,

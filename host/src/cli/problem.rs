@@ -1,0 +1,175 @@
+//! A network with data from the command line, for the commands that measure curvature.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use relfisher_core::MatRef;
+
+use crate::Scalar;
+use crate::curvature::Problem;
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::format::{Array, load_parameters, read_npy};
+use crate::network::{Architecture, Loss, Network, Parameters, Targets};
+
+/// Network, weights and samples.
+#[derive(Debug, Args)]
+pub(super) struct ProblemArgs {
+    /// The network file (JSON).
+    #[arg(long, value_name = "FILE")]
+    pub(super) net: PathBuf,
+    /// The weights (safetensors).
+    #[arg(long, value_name = "FILE")]
+    pub(super) weights: PathBuf,
+    /// The inputs (.npy), one sample for each index of the first dimension.
+    #[arg(long, value_name = "FILE")]
+    pub(super) inputs: PathBuf,
+    /// What the outputs should be (.npy): classes, or a row of numbers for each sample.
+    #[arg(long, value_name = "FILE")]
+    pub(super) targets: Option<PathBuf>,
+    /// The samples of one batch: bounds the memory, changes no result beyond rounding.
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = super::train::at_least_one)]
+    pub(super) batch: usize,
+    /// Threads; all processors by default. The numbers do not depend on it.
+    #[arg(long, value_name = "N", value_parser = super::train::at_least_one)]
+    pub(super) threads: Option<usize>,
+    /// The machine that computes.
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
+    pub(super) device: Device,
+}
+
+/// A machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Device {
+    /// The fastest that this version can use: the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A CUDA device.
+    Cuda,
+}
+
+/// Precision of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Dtype {
+    /// Single precision.
+    F32,
+    /// Double precision.
+    F64,
+}
+
+/// Everything that a [`Problem`] borrows.
+pub(super) struct Loaded<T> {
+    pub(super) network: Network<T>,
+    pub(super) parameters: Parameters<T>,
+    features: Vec<T>,
+    samples: usize,
+    targets: Option<OwnedTargets<T>>,
+    labels: Option<OwnedTargets<T>>,
+    batch: usize,
+}
+
+/// Targets in memory.
+pub(super) enum OwnedTargets<T> {
+    Classes(Vec<usize>),
+    Values(Vec<T>, usize),
+}
+
+impl<T: Scalar> OwnedTargets<T> {
+    fn read(path: &Path, network: &Network<T>, samples: usize) -> Result<Self, Error> {
+        let array = read_npy(path)?;
+        let targets = Self::of(&array, network, samples);
+        targets.map_err(|e| e.in_file(path.display()))
+    }
+
+    fn of(array: &Array, network: &Network<T>, samples: usize) -> Result<Self, Error> {
+        let targets = match network.loss_kind() {
+            Loss::SoftmaxCrossEntropy => OwnedTargets::Classes(array.classes()?),
+            Loss::Mse { .. } | Loss::BinaryCrossEntropy => {
+                let (data, rows, cols) = array.matrix()?;
+                if rows != samples || cols != network.outputs() {
+                    return Err(Error::input(
+                        "",
+                        "header",
+                        format_args!("shape {:?}", array.shape),
+                        format_args!("give shape ({samples}, {})", network.outputs()),
+                    ));
+                }
+                OwnedTargets::Values(data, rows)
+            }
+        };
+        network.check_targets(&targets.view()?, samples)?;
+        Ok(targets)
+    }
+
+    fn view(&self) -> Result<Targets<'_, T>, Error> {
+        Ok(match self {
+            OwnedTargets::Classes(classes) => Targets::Classes(classes),
+            OwnedTargets::Values(data, rows) => {
+                let cols = data.len() / (*rows).max(1);
+                Targets::Values(MatRef::new(data, *rows, cols)?)
+            }
+        })
+    }
+}
+
+impl<T: Scalar> Loaded<T> {
+    /// Reads and checks the files; `labels` are labels drawn from the model.
+    pub(super) fn read(args: &ProblemArgs, labels: Option<&Path>) -> Result<Self, Error> {
+        if args.device == Device::Cuda {
+            return Err(Error::input(
+                "--device",
+                "cuda",
+                "this version has no CUDA executor",
+                "use --device cpu",
+            ));
+        }
+        let architecture = Architecture::load(&args.net)?;
+        let network = Network::from_architecture(&architecture)?;
+        let parameters = load_parameters(&network, &args.weights)?;
+        let array = read_npy(&args.inputs)?;
+        let (features, samples) =
+            inputs(&array, &architecture).map_err(|e| e.in_file(args.inputs.display()))?;
+        let read = |path: &Path| OwnedTargets::read(path, &network, samples);
+        let targets = args.targets.as_deref().map(read).transpose()?;
+        let labels = labels.map(read).transpose()?;
+        Ok(Self { parameters, features, samples, targets, labels, batch: args.batch, network })
+    }
+
+    /// The problem on an executor.
+    pub(super) fn problem<'a>(
+        &'a self,
+        executor: &'a dyn Executor<T>,
+    ) -> Result<Problem<'a, T>, Error> {
+        let view = |t: &'a Option<OwnedTargets<T>>| t.as_ref().map(OwnedTargets::view).transpose();
+        Ok(Problem {
+            executor,
+            network: &self.network,
+            parameters: &self.parameters,
+            features: MatRef::new(&self.features, self.samples, self.network.inputs())?,
+            targets: view(&self.targets)?,
+            labels: view(&self.labels)?,
+            chunk: self.batch,
+        })
+    }
+}
+
+/// The samples of an array: (N, …) with as many numbers a sample as the network takes.
+fn inputs<T: Scalar>(array: &Array, net: &Architecture) -> Result<(Vec<T>, usize), Error> {
+    let (data, rows, cols) = array.matrix()?;
+    if rows == 0 {
+        return Err(Error::input("", "header", "no samples", "give at least one"));
+    }
+    if cols != net.inputs() {
+        return Err(Error::input(
+            "",
+            "header",
+            format_args!(
+                "shape {:?}, but the network takes {:?} for each sample",
+                array.shape, net.input_shape
+            ),
+            "give inputs that fit the network",
+        ));
+    }
+    Ok((data, rows))
+}

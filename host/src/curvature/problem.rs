@@ -1,0 +1,138 @@
+//! A network with the data that its curvature is measured on.
+
+use relfisher_core::MatRef;
+use relfisher_core::curvature::OutputLoss;
+
+use super::factors::Site;
+use super::parameter_rows::square_norms;
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::network::{Loss, Mode, Network, Parameters, Tape, Targets};
+use crate::{CoreError, Scalar};
+
+/// A network, its parameters and samples.
+#[derive(Clone, Copy)]
+pub struct Problem<'a, T: Scalar> {
+    /// Runs the work.
+    pub executor: &'a dyn Executor<T>,
+    /// The network.
+    pub network: &'a Network<T>,
+    /// Its parameters.
+    pub parameters: &'a Parameters<T>,
+    /// The inputs (N × d).
+    pub features: MatRef<'a, T>,
+    /// What the outputs should have been; some quantities need it.
+    pub targets: Option<Targets<'a, T>>,
+    /// Labels drawn from the model, for Monte-Carlo estimates.
+    pub labels: Option<Targets<'a, T>>,
+    /// Samples of a batch.
+    pub chunk: usize,
+}
+
+/// What a forward and a backward pass over the data give.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluation<T> {
+    /// The mean loss.
+    pub loss: f64,
+    /// The loss of each sample.
+    pub losses: Vec<T>,
+    /// The outputs (N × C).
+    pub outputs: Vec<T>,
+    /// The gradient of the mean loss; flat, as the parameters.
+    pub gradient: Vec<T>,
+    /// The squared length of each sample's gradient, for every block.
+    pub square_norms: Vec<Vec<T>>,
+}
+
+/// The loss as the formulas of the core know it.
+pub(crate) fn output_loss<T: Scalar>(loss: Loss) -> OutputLoss<T> {
+    match loss {
+        Loss::SoftmaxCrossEntropy => OutputLoss::SoftmaxCrossEntropy,
+        Loss::Mse { scale } => OutputLoss::Mse { scale: T::from_f64(scale) },
+        Loss::BinaryCrossEntropy => OutputLoss::BinaryCrossEntropy,
+    }
+}
+
+impl<'a, T: Scalar> Problem<'a, T> {
+    /// The number N of samples.
+    pub fn samples(&self) -> usize {
+        self.features.rows()
+    }
+
+    /// A tape for one batch.
+    pub fn tape(&self) -> Tape<T> {
+        Tape::new(self.network, self.chunk.min(self.samples()))
+    }
+
+    /// The targets.
+    ///
+    /// # Errors
+    /// None were given: names the quantity that needs them.
+    pub fn need_targets(&self, quantity: &str) -> Result<Targets<'a, T>, Error> {
+        self.targets.ok_or_else(|| {
+            Error::input("", quantity, "needs the targets of the samples", "give --targets y.npy")
+        })
+    }
+
+    /// Calls `body(tape, start, n)` for every batch after its forward pass.
+    ///
+    /// # Errors
+    /// No samples, features of another width, outputs that are not finite, or an error of `body`.
+    pub fn for_each_batch(
+        &self,
+        tape: &mut Tape<T>,
+        body: &mut dyn FnMut(&mut Tape<T>, usize, usize) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let samples = self.samples();
+        if samples == 0 {
+            return Err(Error::input("", "inputs", "no samples", "give at least one"));
+        }
+        let all: Vec<usize> = (0..samples).collect();
+        for indices in all.chunks(tape.capacity().max(1)) {
+            let start = indices[0];
+            tape.gather(self.features, indices)?;
+            self.network.forward(self.executor, self.parameters, Mode::Inference, tape)?;
+            if let Err(CoreError::NonFinite { index, .. }) = tape.logits().check_finite("outputs") {
+                let sample = start + index / self.network.outputs().max(1);
+                return Err(Error::divergence(
+                    format_args!("sample {sample}"),
+                    "the network's output is not finite",
+                ));
+            }
+            body(tape, start, indices.len())?;
+        }
+        Ok(())
+    }
+
+    /// Loss, outputs and gradient.
+    ///
+    /// # Errors
+    /// No targets, or those of the passes.
+    pub fn evaluate(&self) -> Result<Evaluation<T>, Error> {
+        let targets = self.need_targets("grad")?;
+        let count = self.network.parameter_count();
+        let mut out = Evaluation {
+            gradient: vec![T::ZERO; count],
+            square_norms: vec![Vec::new(); self.network.blocks().len()],
+            ..Evaluation::default()
+        };
+        let (mut tape, mut batch) = (self.tape(), vec![T::ZERO; count]);
+        let (exec, network, total) = (self.executor, self.network, self.samples());
+        self.for_each_batch(&mut tape, &mut |tape, start, n| {
+            let targets = targets.rows(start, n)?;
+            for s in 0..n {
+                out.outputs.extend_from_slice(tape.logits().row(s));
+            }
+            out.losses.extend(network.sample_losses(tape, &targets)?);
+            out.loss += network.loss(exec, tape, &targets)?.mean * n as f64 / total as f64;
+            network.backward(exec, self.parameters, tape, Some(&mut batch))?;
+            let share = T::from_usize(n) / T::from_usize(total);
+            out.gradient.iter_mut().zip(&batch).for_each(|(g, b)| *g += share * *b);
+            for (block, norms) in out.square_norms.iter_mut().enumerate() {
+                square_norms(exec, Site { network, tape, block }, norms)?;
+            }
+            Ok(())
+        })?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,86 @@
+//! Derivatives with respect to the values of a tape, several columns at once.
+
+use relfisher_core::{MatMut, MatRef, Real};
+
+use super::compile::{Network, Op};
+use super::tape::{Buffer, empty};
+
+/// Derivatives δ of one or more scalar functions of every sample with respect to the network's
+/// values: what [`Network::pull_back`] carries from the outputs to the first layer.
+///
+/// A buffer holds `columns` blocks of n·T rows each: the row of column c, sample s and position τ
+/// has index (c·n + s)·T + τ.
+#[derive(Clone, Debug, Default)]
+pub struct Cotangents<T> {
+    columns: usize,
+    pub(super) buffers: Vec<Buffer<T>>,
+    /// The slot and the positions of every block's output, and of the network's output.
+    blocks: Vec<(usize, usize)>,
+    outputs: Option<usize>,
+    pub(super) scratch: Vec<T>,
+}
+
+impl<T: Real> Cotangents<T> {
+    /// Room for `columns` functions of each of up to `capacity` samples.
+    pub fn new(network: &Network<T>, capacity: usize, columns: usize) -> Self {
+        let mut sizes = vec![(0, 0); network.slot_count];
+        for place in &network.places {
+            if let Some(slot) = place.slot {
+                sizes[slot] = (place.positions, place.cols);
+            }
+        }
+        let rows = capacity * columns;
+        let blocks = network.sites.iter().zip(&network.blocks).map(|(site, block)| {
+            let place = network.nodes[site.node].output;
+            (network.places[place].slot.unwrap_or(0), block.positions)
+        });
+        Self {
+            columns,
+            buffers: sizes.iter().map(|&(t, cols)| Buffer::new(rows * t, cols, None)).collect(),
+            blocks: blocks.collect(),
+            outputs: network.places.last().and_then(|p| p.slot),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The elements that [`Cotangents::new`] allocates.
+    pub fn required_len(network: &Network<T>, capacity: usize, columns: usize) -> usize {
+        let activation = |i: usize| matches!(network.nodes[i].op, Op::Activation(_));
+        let places = network.places.iter().enumerate();
+        let own = places.filter(|(i, p)| p.slot.is_some() && *i > 0 && !activation(i - 1));
+        own.map(|(_, p)| p.len()).fold(0_usize, |a, b| {
+            a.saturating_add(b.saturating_mul(capacity).saturating_mul(columns))
+        })
+    }
+
+    /// The number of functions of each sample.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// δ of the output of a block (columns·n·T × m) for a batch of n samples.
+    pub fn block(&self, block: usize, n: usize) -> MatRef<'_, T> {
+        match self.blocks.get(block) {
+            Some(&(slot, positions)) => self.buffers[slot].values(self.columns * n * positions),
+            None => empty(0),
+        }
+    }
+
+    /// δ of the network's outputs (columns·n × outputs).
+    pub fn output(&self, n: usize) -> MatRef<'_, T> {
+        match self.outputs {
+            Some(slot) => self.buffers[slot].values(self.columns * n),
+            None => empty(0),
+        }
+    }
+
+    /// δ of the network's outputs (n × outputs) for column c, to be filled before a pass.
+    pub fn output_mut(&mut self, column: usize, n: usize) -> MatMut<'_, T> {
+        let outputs = self.outputs.map(|slot| &mut self.buffers[slot]);
+        let filled = outputs.and_then(|buffer| {
+            let (cols, start) = (buffer.cols, column * n * buffer.cols);
+            buffer.data.get_mut(start..).and_then(|data| MatMut::new(data, n, cols).ok())
+        });
+        filled.unwrap_or_else(|| super::tape::empty_mut(0))
+    }
+}

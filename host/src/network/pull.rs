@@ -1,0 +1,105 @@
+//! The transposed Jacobian of one node, for any number of columns.
+
+use relfisher_core::conv;
+use relfisher_core::metric::neuron::Activation;
+use relfisher_core::{MatMut, MatRef};
+
+use super::block::cast_activation;
+use super::compile::{Network, Node, Op, Order};
+use super::convolution::Patches;
+use super::forward::reshape;
+use super::tape::Tape;
+use crate::executor::Executor;
+use crate::{Error, Scalar};
+
+impl<T: Scalar> Network<T> {
+    /// `δ ← δ ∘ f′(t)` for every column, t the values of `place` on the tape.
+    pub(super) fn pull_activation<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        (tape, place): (&Tape<T>, usize),
+        f: Activation<f64>,
+        delta: &mut [T],
+    ) -> Result<(), Error> {
+        let t = tape.rows(place);
+        let (rows, cols) = (t.rows(), t.cols());
+        for column in delta.chunks_exact_mut((rows * cols).max(1)) {
+            exec.activation_backward(MatMut::new(column, rows, cols)?, t, cast_activation(f))?;
+        }
+        Ok(())
+    }
+
+    /// `previous ← Jᵀ δ + β previous` through a node that is no activation: `delta` holds one or more
+    /// columns for n samples, without gaps; β is 0 or 1, and 1 for linear layers and convolutions
+    /// only. The statistics of a batch normalisation count as constants.
+    #[expect(clippy::too_many_arguments, reason = "a node, its two ends and what it depends on")]
+    pub(super) fn pull_node<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        node: &Node<T>,
+        tape: &Tape<T>,
+        (previous, beta): (&mut [T], T),
+        (delta, n): (&[T], usize),
+        weights: Option<&[T]>,
+        scratch: &mut Vec<T>,
+    ) -> Result<(), Error> {
+        let (from, to) = (self.places[node.input], self.places[node.output]);
+        let weights = weights.unwrap_or(&[]);
+        match &node.op {
+            Op::Linear { block } => {
+                let block = &self.blocks[*block];
+                let rows = delta.len() / to.cols;
+                let w = MatRef::new(weights, block.rows, block.cols)?;
+                let w = w.sub(0, 0, block.rows, block.inputs)?;
+                let out = MatMut::new(previous, rows, from.cols)?;
+                exec.gemm(out, beta, T::ONE, MatRef::new(delta, rows, to.cols)?, w)?;
+            }
+            Op::Convolution { block, conv } => {
+                let patches = Patches::new(&self.blocks[*block], *conv);
+                patches.backward(exec, (previous, beta), delta, weights, scratch)?;
+            }
+            Op::Norm { block, .. } => {
+                let Some(norm) = &tape.norms[*block] else { return Ok(()) };
+                let rows = previous.chunks_exact_mut(to.cols).zip(delta.chunks_exact(to.cols));
+                for (x, d) in rows {
+                    for ((x, d), s) in x.iter_mut().zip(d).zip(&norm.scale) {
+                        *x = *s * *d;
+                    }
+                }
+            }
+            Op::MaxPool { index, .. } => {
+                previous.fill(T::ZERO);
+                let maxima = &tape.maxima[*index];
+                let samples =
+                    previous.chunks_exact_mut(from.len()).zip(delta.chunks_exact(to.len()));
+                for (i, (image, delta)) in samples.enumerate() {
+                    let s = i % n;
+                    let places = &maxima[s * to.len()..(s + 1) * to.len()];
+                    for (&place, &d) in places.iter().zip(delta) {
+                        image[place as usize] += d;
+                    }
+                }
+            }
+            Op::AvgPool { window, count } => {
+                exec.for_each_part(previous, from.len(), 0, &|i, image, _| {
+                    image.fill(T::ZERO);
+                    let delta = &delta[i * to.len()..(i + 1) * to.len()];
+                    conv::avg_pool_backward_add(image, delta, window, *count)
+                })?;
+            }
+            Op::Reshape { channels, positions, order } => {
+                let back = match order {
+                    Order::Kept => Order::Kept,
+                    Order::ChannelsFirst => Order::ChannelsLast,
+                    Order::ChannelsLast => Order::ChannelsFirst,
+                };
+                let (rows, out) = (delta.len() / to.cols, previous.len() / from.cols);
+                let delta = MatRef::new(delta, rows, to.cols)?;
+                let out = MatMut::new(previous, out, from.cols)?;
+                reshape(out, delta, *channels, *positions, back)?;
+            }
+            Op::Activation(_) => {}
+        }
+        Ok(())
+    }
+}
