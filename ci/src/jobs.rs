@@ -1,7 +1,7 @@
 //! The list of jobs.
 
 use crate::repository::{cargo, command, run};
-use crate::{Outcome, debian, msrv, no_panic, sources};
+use crate::{Options, Outcome, debian, golden_job, msrv, no_panic, sources};
 
 /// One check.
 pub(crate) struct Job {
@@ -10,25 +10,42 @@ pub(crate) struct Job {
     /// What it proves.
     pub(crate) purpose: &'static str,
     /// Runs it.
-    pub(crate) run: fn() -> Outcome,
+    pub(crate) run: fn(&Options) -> Outcome,
 }
 
 /// Every job, in the order of `cargo ci all`: cheap ones first.
 pub(crate) const JOBS: &[Job] = &[
-    Job { name: "fmt", purpose: "the sources are formatted", run: fmt },
-    Job { name: "sources", purpose: "size limits and forbidden constructs", run: sources::check },
-    Job { name: "lint", purpose: "clippy, warnings denied, all targets", run: lint },
-    Job { name: "test", purpose: "all tests and doc examples, optimised", run: test },
-    Job { name: "test-checked", purpose: "core with overflow checks on", run: test_checked },
-    Job { name: "docs", purpose: "documentation builds, warnings denied", run: docs },
-    Job { name: "msrv", purpose: "no dependency or call needs a newer Rust", run: msrv::check },
-    Job { name: "no-panic", purpose: "no panic is reachable in core", run: no_panic::prove },
-    Job { name: "no-std", purpose: "core builds for a target without std", run: debian::no_std },
-    Job { name: "accuracy", purpose: "golden cases and the oracle ladder", run: accuracy },
+    Job { name: "fmt", purpose: "the sources are formatted", run: |_| fmt() },
+    Job {
+        name: "sources",
+        purpose: "size limits and forbidden constructs",
+        run: |_| sources::check(),
+    },
+    Job { name: "lint", purpose: "clippy, warnings denied, all targets", run: |_| lint() },
+    Job { name: "test", purpose: "all tests and doc examples, optimised", run: |_| test() },
+    Job { name: "test-checked", purpose: "core with overflow checks on", run: |_| test_checked() },
+    Job { name: "docs", purpose: "documentation builds, warnings denied", run: |_| docs() },
+    Job {
+        name: "msrv",
+        purpose: "no dependency or call needs a newer Rust",
+        run: |_| msrv::check(),
+    },
+    Job { name: "no-panic", purpose: "no panic is reachable in core", run: |_| no_panic::prove() },
+    Job {
+        name: "no-std",
+        purpose: "core builds for a target without std",
+        run: |_| debian::no_std(),
+    },
+    Job { name: "accuracy", purpose: "golden cases and the oracle ladder", run: |_| accuracy() },
+    Job {
+        name: "golden",
+        purpose: "the program's curvature against the golden cases (--dir)",
+        run: golden_job::check,
+    },
     Job {
         name: "bench-smoke",
         purpose: "every benchmark's answer is checked once",
-        run: bench_smoke,
+        run: |_| bench_smoke(),
     },
 ];
 

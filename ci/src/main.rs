@@ -5,12 +5,14 @@
 //! that says pass or the reason of the failure.
 
 mod debian;
+mod golden_job;
 mod jobs;
 mod msrv;
 mod no_panic;
 mod repository;
 mod sources;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -25,6 +27,19 @@ struct Arguments {
     /// The jobs to run, in this order; `all` for every one of them, `list` to see them.
     #[arg(required = true)]
     jobs: Vec<String>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What a job can be told.
+#[derive(clap::Args)]
+struct Options {
+    /// For `golden`: a folder of cases, or one case [default: tests/golden of the checkout].
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// For `golden`: a program that was built already [default: builds `relfisher`].
+    #[arg(long)]
+    program: Option<PathBuf>,
 }
 
 /// The outcome of a job: nothing, or why it failed.
@@ -56,7 +71,7 @@ fn main() -> ExitCode {
     for job in chosen {
         println!("\n=== {}: {}", job.name, job.purpose);
         let start = Instant::now();
-        let outcome = (job.run)();
+        let outcome = (job.run)(&arguments.options);
         let seconds = start.elapsed().as_secs_f64();
         match outcome {
             Ok(()) => println!("--- {}: pass ({seconds:.0} s)", job.name),
