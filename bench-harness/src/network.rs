@@ -94,12 +94,15 @@ impl Training {
         let first = self.index as usize * self.batch % (data.labels.len() - self.batch);
         let labels = &data.labels[first..first + self.batch];
         network.forward(cpu, parameters, Mode::Train, tape)?;
-        let report = network.loss(cpu, tape, &Targets::Classes(labels))?;
+        let targets = Targets::Classes(labels);
+        let report = network.loss(cpu, tape, &targets)?;
         network.backward(cpu, parameters, tape, Some(gradient))?;
         self.optimizer.step(&mut Step {
             executor: cpu,
             network,
             tape,
+            targets,
+            loss: report.mean,
             parameters,
             gradient,
             learning_rate: 1e-4,

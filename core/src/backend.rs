@@ -83,7 +83,8 @@ pub trait Backend<T: Real> {
         factor::cholesky(a, damping)
     }
 
-    /// `B ← (L Lᵀ)⁻¹ B` with the factor of [`Backend::cholesky`]. Shapes: l d×d, b d×k, contiguous rows.
+    /// `B ← (L Lᵀ)⁻¹ B` with the factor of [`Backend::cholesky`]. Shapes: l d×d with contiguous rows,
+    /// b d×k with contiguous rows or columns (a transposed view: V ← V (L Lᵀ)⁻¹).
     ///
     /// # Errors
     /// Shape or layout.

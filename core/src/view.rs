@@ -185,7 +185,11 @@ impl<'a, T: Real> MatRef<'a, T> {
     /// # Errors
     /// As said.
     pub fn check_finite(&self, what: &'static str) -> Result<(), Error> {
+        let solid = self.rows_contiguous();
         for i in 0..self.rows {
+            if solid && crate::blas::vector::all_finite(self.row(i)) {
+                continue;
+            }
             for j in 0..self.cols {
                 if !self.at(i, j).is_finite() {
                     return Err(Error::NonFinite {

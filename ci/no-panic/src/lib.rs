@@ -10,6 +10,7 @@ mod convolutions;
 mod elements;
 mod kronecker;
 mod layers;
+mod optimisers;
 mod spectra;
 mod steps;
 

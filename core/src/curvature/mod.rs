@@ -6,7 +6,7 @@
 //! | method | block of the layer | from |
 //! | --- | --- | --- |
 //! | exact GGN, exact Hessian | `(1/n) Σ_s 𝓗_s ⊗ x̃_s x̃_sᵀ` | [`hessian_step`], [`exact_block`], [`exact_diagonal`] |
-//! | K-FAC, KFLR | `G ⊗ A`, G = (1/n) Σ δδᵀ, A = (1/n) Σ x̃x̃ᵀ | [`OutputLoss::hessian_root`], [`Backend::gram`](crate::Backend::gram) |
+//! | K-FAC, KFLR | `G ⊗ A`, G = (1/n) Σ δδᵀ, A = (1/n) Σ x̃x̃ᵀ | [`OutputLoss::hessian_root`], [`OutputLoss::triangular_root`], [`Backend::gram`](crate::Backend::gram) |
 //! | KFRA | `G ⊗ A`, G by the averaged recursion | [`kfra_step`] |
 //! | EKFAC | `(U_G ⊗ U_A) diag(S) (U_G ⊗ U_A)ᵀ` | [`ekfac_scale`], [`ekfac_solve`] |
 //! | exact, low rank | `(1/n) JᵀJ`, through JJᵀ in sample space | [`khatri_rao_gram`] |
@@ -41,6 +41,7 @@ mod recursion;
 mod second_moment;
 mod share;
 mod strategy;
+mod triangular_root;
 
 pub use ekfac::{
     KronBasis, ekfac_apply, ekfac_apply_workspace_len, ekfac_scale, ekfac_scale_shared,
@@ -56,7 +57,8 @@ pub use khatri_rao::{
     khatri_rao_gram_workspace_len, khatri_rao_transpose, khatri_rao_transpose_workspace_len,
 };
 pub use normalisation::{
-    normalisation_full, normalisation_full_workspace_len, normalisation_gradients,
+    normalisation_blocks, normalisation_full, normalisation_full_workspace_len,
+    normalisation_gradients,
 };
 pub use output::OutputLoss;
 pub use recursion::{hessian_step, hessian_step_workspace_len};

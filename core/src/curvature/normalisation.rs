@@ -45,6 +45,52 @@ pub fn normalisation_gradients<T: Real>(
     Ok(())
 }
 
+/// `out_c ← β out_c + α Σ_s (γγ, γβ, ββ)` of every channel, the 2 × 2 diagonal blocks of Σ_s u_s u_sᵀ
+/// packed as [`metric::normalisation`](crate::metric::normalisation) packs them, from the rows u_s of
+/// [`normalisation_gradients`]. Shapes: gradients n × 2c, out c × 3, contiguous rows. `beta` = 0 never
+/// reads `out`.
+///
+/// # Errors
+/// [`Error::Shape`], [`Error::Layout`].
+///
+/// ```
+/// use relfisher_core::curvature::normalisation_blocks;
+/// use relfisher_core::{MatMut, MatRef};
+/// let mut out = [f64::NAN; 3];
+/// let gradients = MatRef::new(&[3.0, 2.0, 1.0, 0.0], 2, 2)?; // two samples of one channel
+/// normalisation_blocks(MatMut::new(&mut out, 1, 3)?, 0.0, 0.5, gradients)?;
+/// assert_eq!(out, [5.0, 3.0, 2.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
+pub fn normalisation_blocks<T: Real>(
+    mut out: MatMut<'_, T>,
+    beta: T,
+    alpha: T,
+    gradients: MatRef<'_, T>,
+) -> Result<(), Error> {
+    let channels = out.rows();
+    check_len("normalisation_blocks: columns of out", 3, out.cols())?;
+    let columns = "normalisation_blocks: columns of gradients";
+    check_len(columns, channels.saturating_mul(2), gradients.cols())?;
+    check_rows("normalisation_blocks: out", out.rb())?;
+    check_rows("normalisation_blocks: gradients", gradients)?;
+    for c in 0..channels {
+        for o in out.row_mut(c) {
+            *o = if beta == T::ZERO { T::ZERO } else { beta * *o };
+        }
+    }
+    for s in 0..gradients.rows() {
+        let pairs = gradients.row(s).as_chunks::<2>().0;
+        for (c, [gamma, shift]) in pairs.iter().enumerate() {
+            let terms = [*gamma * *gamma, *gamma * *shift, *shift * *shift];
+            for (o, term) in out.row_mut(c).iter_mut().zip(terms) {
+                *o += alpha * term;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// `out ← β out + α Σ_s u_s u_sᵀ`, u_s = [δ_s1 x̂_s1, δ_s1, δ_s2 x̂_s2, …]: the block of all (γ_c, β_c)
 /// with the covariances between channels. Its 2 × 2 diagonal blocks are those of
 /// [`metric::normalisation`](crate::metric::normalisation) with ν = δ².

@@ -53,7 +53,12 @@ impl<T: Real> OutputLoss<T> {
     }
 
     /// Parameters, and finite probabilities ≥ 0 (and ≤ 1 for Bernoulli outputs) for an n × m output.
-    fn check(&self, probabilities: MatRef<'_, T>, n: usize, m: usize) -> Result<(), Error> {
+    pub(super) fn check(
+        &self,
+        probabilities: MatRef<'_, T>,
+        n: usize,
+        m: usize,
+    ) -> Result<(), Error> {
         let metric = match self {
             Self::Mse { scale } if scale.is_finite() && *scale >= T::ZERO => return Ok(()),
             Self::Mse { .. } => {

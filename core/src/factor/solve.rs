@@ -129,7 +129,8 @@ pub fn triangular_solve_right<T: Real>(
 
 /// `B ← (L Lᵀ)⁻¹ B` with the factor of [`cholesky`](super::cholesky()).
 ///
-/// Shapes: l d×d, b d×k, both with contiguous rows. 2d²k FLOPs.
+/// Shapes: l d×d with contiguous rows, b d×k with contiguous rows or columns: with the columns of a
+/// transposed view this is V ← V (L Lᵀ)⁻¹. 2d²k FLOPs.
 ///
 /// # Errors
 /// As [`triangular_solve_left`].
@@ -144,6 +145,11 @@ pub fn triangular_solve_right<T: Real>(
 /// ```
 #[inline(always)]
 pub fn cholesky_solve<T: Real>(mut b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
+    if !b.rows_contiguous() && b.row_stride() == 1 {
+        let mut rows = b.t();
+        triangular_solve_right(rows.rb_mut(), l, Triangular::LowerTransposed)?;
+        return triangular_solve_right(rows, l, Triangular::Lower);
+    }
     check(&b, b.rows(), &l)?;
     left(&mut b, &l, Triangular::Lower);
     left(&mut b, &l, Triangular::LowerTransposed);

@@ -1,27 +1,22 @@
 //! Kronecker-factored curvature of a data set: K-FAC, KFLR, KFRA and EKFAC, and damped steps.
 
-use relfisher_core::curvature::{
-    KronBasis, Sharing, ekfac_apply, ekfac_apply_workspace_len, ekfac_scale, ekfac_scale_shared,
-    ekfac_scale_shared_workspace_len, ekfac_scale_workspace_len, ekfac_solve,
-    ekfac_solve_workspace_len,
-};
+use relfisher_core::curvature::Sharing;
 use relfisher_core::kron::{
     self, Damping, KronCholesky, KronEigen, kron_cholesky_solve_workspace_len,
     kron_eigen_apply_workspace_len, kron_eigen_factor_workspace_len,
 };
-use relfisher_core::{MatMut, MatRef, factor};
+use relfisher_core::{MatMut, MatRef};
 
 use super::columns::Columns;
+use super::eigenbasis::{Eigenbasis, ScaleScratch};
 use super::factors::{FactorScratch, Site};
 use super::memory::Memory;
 use super::natural::singular;
-use super::parameter_rows::parameter_rows;
-use super::problem::{Problem, output_loss};
+use super::problem::{Problem, mean_loss_hessian};
 use crate::Scalar;
 use crate::error::{Context, Error};
 use crate::executor::Executor;
 use crate::network::{Block, BlockKind, Cotangents, OutputCurvature};
-use crate::scratch::grown;
 
 /// G ⊗ A of one block.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,19 +86,9 @@ pub fn kfra<T: Scalar>(
     let problem = Problem { chunk: problem.samples(), ..*problem };
     let (mut tape, c) = (problem.tape(), network.outputs());
     let (mut state, mut scratch) = (OutputCurvature::default(), FactorScratch::default());
-    problem.for_each_batch(&mut tape, &mut |tape, _, n| {
-        let mut packed = vec![T::ZERO; n * kron::packed_len(c)];
-        let view = MatMut::new(&mut packed, n, kron::packed_len(c))?;
-        output_loss(network.loss_kind()).hessian_packed(view, tape.probabilities())?;
+    problem.for_each_batch(&mut tape, &mut |tape, _, _| {
         let mut root = vec![T::ZERO; c * c];
-        let share = T::ONE / T::from_usize(n);
-        for sample in packed.chunks_exact(kron::packed_len(c)) {
-            for i in 0..c {
-                for j in 0..c {
-                    root[i * c + j] += share * sample[kron::packed_index(i, j)];
-                }
-            }
-        }
+        mean_loss_hessian(network, tape, &mut root, &mut Vec::new())?;
         let tape = &*tape;
         for (b, factors) in factors.iter_mut().enumerate() {
             let Some(factors) = factors else { continue };
@@ -163,140 +148,6 @@ pub fn kronecker_step<T: Scalar>(
     solve().map_err(|e| singular(&block.name, lambda, e))
 }
 
-/// The eigenbases of the factors and the scale in them: EKFAC (T. George et al., *Fast approximate
-/// natural gradient descent in a Kronecker-factored eigenbasis*, NeurIPS 2018).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Eigenbasis<T> {
-    /// U_A, d̃ × d̃, eigenvectors in columns, eigenvalues ascending.
-    pub a: Vec<T>,
-    /// U_G, m × m.
-    pub g: Vec<T>,
-    /// The eigenvalues of A.
-    pub a_values: Vec<T>,
-    /// The eigenvalues of G.
-    pub g_values: Vec<T>,
-    /// S_ij = mean over the samples of Σ_c (U_Gᵀ ∇W̃ U_A)²_ij, m × d̃.
-    pub scale: Vec<T>,
-}
-
-impl<T: Scalar> Eigenbasis<T> {
-    /// The eigenbases of `factors`, with a scale of zeros.
-    ///
-    /// # Errors
-    /// Factors that are not finite, or no convergence: the layer's name.
-    pub fn new(
-        exec: &dyn Executor<T>,
-        block: &Block,
-        factors: &KroneckerFactors<T>,
-    ) -> Result<Self, Error> {
-        let (m, d) = (block.rows, block.cols);
-        let mut out = Self {
-            a: factors.a.clone(),
-            g: factors.g.clone(),
-            a_values: vec![T::ZERO; d],
-            g_values: vec![T::ZERO; m],
-            scale: vec![T::ZERO; m * d],
-        };
-        let mut work = vec![T::ZERO; factor::eigh_workspace_len(m.max(d))];
-        exec.eigh(MatMut::new(&mut out.a, d, d)?, &mut out.a_values, &mut work)
-            .context(&block.name)?;
-        exec.eigh(MatMut::new(&mut out.g, m, m)?, &mut out.g_values, &mut work)
-            .context(&block.name)?;
-        Ok(out)
-    }
-
-    fn basis(&self) -> Result<KronBasis<'_, T>, Error> {
-        let (m, d) = (self.g_values.len(), self.a_values.len());
-        Ok(KronBasis { g: MatRef::new(&self.g, m, m)?, a: MatRef::new(&self.a, d, d)? })
-    }
-
-    /// Adds the derivatives of a batch to the scale, each with weight `share`.
-    ///
-    /// # Errors
-    /// Refusals of the products.
-    pub fn add(
-        &mut self,
-        exec: &dyn Executor<T>,
-        site: Site<'_, T>,
-        delta: MatRef<'_, T>,
-        share: T,
-        scratch: &mut (Vec<T>, Vec<T>),
-    ) -> Result<(), Error> {
-        let block = &site.network.blocks()[site.block];
-        let (n, m, d, t) = (site.tape.batch(), block.rows, block.cols, block.positions);
-        let (design, work) = scratch;
-        let mut scale = std::mem::take(&mut self.scale);
-        let basis = self.basis()?;
-        if block.is_dense() {
-            let x = site.tape.layer_input(site.block);
-            for c in 0..delta.rows() / n {
-                let delta = delta.sub(c * n, 0, n, m)?;
-                let work = grown(work, ekfac_scale_workspace_len(n, m, d));
-                let out = MatMut::new(&mut scale, m, d)?;
-                ekfac_scale(exec, out, T::ONE, share, basis, (delta, x), work)?;
-            }
-        } else if block.groups() == 1 {
-            for s in 0..n {
-                let x = site.design(s, 0, design)?;
-                for row in (s..delta.rows() / t).step_by(n) {
-                    let work = grown(work, ekfac_scale_shared_workspace_len(t, m, d));
-                    let out = MatMut::new(&mut scale, m, d)?;
-                    let pair = (delta.sub(row * t, 0, t, m)?, x);
-                    ekfac_scale_shared(exec, out, share, basis, pair, work)?;
-                }
-            }
-        } else {
-            // Groups have inputs of their own: the gradient itself is turned.
-            let count = delta.rows() / t;
-            let mut rows = vec![T::ZERO; count * m * d];
-            let view = MatMut::new(&mut rows, count, m * d)?;
-            parameter_rows(exec, site, delta, view, design)?;
-            let mut turned = vec![T::ZERO; m * d];
-            for row in rows.chunks_exact(m * d) {
-                let work = grown(work, kron::apply_workspace_len(m, d));
-                let (out, row) = (MatMut::new(&mut turned, m, d)?, MatRef::new(row, m, d)?);
-                kron::apply(exec, out, basis.g.t(), basis.a.t(), row, work)?;
-                scale.iter_mut().zip(&turned).for_each(|(o, &x)| *o += share * x * x);
-            }
-        }
-        self.scale = scale;
-        Ok(())
-    }
-
-    /// U (Uᵀ v ∘ 1/(S + λ)): the damped step.
-    ///
-    /// # Errors
-    /// A zero scale without damping: the layer's name.
-    pub fn step(
-        &self,
-        exec: &dyn Executor<T>,
-        block: &Block,
-        v: &[T],
-        damping: f64,
-    ) -> Result<Vec<T>, Error> {
-        let (m, d) = (block.rows, block.cols);
-        let mut step = v.to_vec();
-        let mut work = vec![T::ZERO; ekfac_solve_workspace_len(m, d)];
-        let (out, scale) = (MatMut::new(&mut step, m, d)?, MatRef::new(&self.scale, m, d)?);
-        ekfac_solve(exec, out, self.basis()?, scale, T::from_f64(damping), &mut work)
-            .map_err(|e| singular(&block.name, damping, e))?;
-        Ok(step)
-    }
-
-    /// U (S ∘ Uᵀ v): the product.
-    ///
-    /// # Errors
-    /// Refusals of the products.
-    pub fn apply(&self, exec: &dyn Executor<T>, block: &Block, v: &[T]) -> Result<Vec<T>, Error> {
-        let (m, d) = (block.rows, block.cols);
-        let mut out = v.to_vec();
-        let mut work = vec![T::ZERO; ekfac_apply_workspace_len(m, d)];
-        let (view, scale) = (MatMut::new(&mut out, m, d)?, MatRef::new(&self.scale, m, d)?);
-        ekfac_apply(exec, view, self.basis()?, scale, T::ZERO, &mut work)?;
-        Ok(out)
-    }
-}
-
 /// EKFAC of every block: the eigenbases of `factors`, and the scale of `columns` in a second pass.
 ///
 /// # Errors
@@ -316,7 +167,7 @@ pub fn ekfac<T: Scalar>(
     }
     let mut tape = problem.tape();
     let mut cotangents = Cotangents::new(network, tape.capacity(), columns.count(network));
-    let mut scratch = (Vec::new(), Vec::new());
+    let mut scratch = ScaleScratch::default();
     let share = T::ONE / T::from_usize(problem.samples());
     problem.for_each_batch(&mut tape, &mut |tape, start, n| {
         columns.fill(exec, network, (tape, start), &mut cotangents)?;
@@ -325,7 +176,7 @@ pub fn ekfac<T: Scalar>(
             let Some(basis) = basis else { continue };
             let site = Site { network, tape, block: b };
             basis
-                .add(exec, site, cotangents.block(b, n), share, &mut scratch)
+                .measure(exec, site, cotangents.block(b, n), (T::ONE, share), &mut scratch)
                 .context(&network.blocks()[b].name)?;
         }
         Ok(())

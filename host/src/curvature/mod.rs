@@ -10,6 +10,7 @@
 //! | `columns.rs` | which output derivatives a matrix is made of: exact, given labels, true labels |
 //! | `factors.rs` | A and G of one block (also for optimisers) |
 //! | `kronecker.rs` | K-FAC, KFLR, KFRA, EKFAC of a data set, and damped steps with them |
+//! | `eigenbasis.rs` | the eigenbases of a block's factors, and the scale in them (also for optimisers) |
 //! | `parameter_rows.rs` | per-sample gradients as rows |
 //! | `exact.rs` | exact blocks and diagonals |
 //! | `natural.rs` | exact damped steps for each block |
@@ -21,6 +22,7 @@
 
 mod collect;
 mod columns;
+mod eigenbasis;
 mod exact;
 mod factors;
 mod kronecker;
@@ -35,14 +37,17 @@ mod summary;
 
 pub use collect::{Collection, Cost, Request, collect};
 pub use columns::Columns;
+pub use eigenbasis::{Eigenbasis, ScaleScratch};
 pub use exact::{Matrix, blocks, diagonals};
 pub use factors::{FactorScratch, Site};
-pub use kronecker::{Eigenbasis, KroneckerFactors, ekfac, kfra, kronecker_factors, kronecker_step};
+pub use kronecker::{KroneckerFactors, ekfac, kfra, kronecker_factors, kronecker_step};
 pub(crate) use memory::human;
 pub use memory::{Memory, available_memory};
 pub use natural::natural_gradients;
 pub use operator::NetworkOperator;
+pub(crate) use parameter_rows::parameter_rows;
 pub use problem::{Evaluation, Problem};
+pub(crate) use problem::{mean_loss_hessian, output_loss};
 pub use quantity::{Family, Quantity, Source};
 pub use rfim::{LayerRfim, rfim};
 pub use summary::{LayerSummary, layer_summary};

@@ -11,7 +11,7 @@ use crate::scratch::grown;
 
 /// `out[c·n + s] ← vec(Σ_τ δ_csτ x̃_sτᵀ)`: the derivatives with respect to the parameters of the
 /// block (columns·n × m·d̃) from those of its output (columns·n·T × m).
-pub(super) fn parameter_rows<T: Scalar, E: Executor<T> + ?Sized>(
+pub(crate) fn parameter_rows<T: Scalar, E: Executor<T> + ?Sized>(
     exec: &E,
     site: Site<'_, T>,
     delta: MatRef<'_, T>,

@@ -1,13 +1,15 @@
 //! A network with the data that its curvature is measured on.
 
-use relfisher_core::MatRef;
 use relfisher_core::curvature::OutputLoss;
+use relfisher_core::kron::{packed_index, packed_len};
+use relfisher_core::{MatMut, MatRef};
 
 use super::factors::Site;
 use super::parameter_rows::square_norms;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::network::{Loss, Mode, Network, Parameters, Tape, Targets};
+use crate::scratch::grown;
 use crate::{CoreError, Scalar};
 
 /// A network, its parameters and samples.
@@ -51,6 +53,33 @@ pub(crate) fn output_loss<T: Scalar>(loss: Loss) -> OutputLoss<T> {
         Loss::Mse { scale } => OutputLoss::Mse { scale: T::from_f64(scale) },
         Loss::BinaryCrossEntropy => OutputLoss::BinaryCrossEntropy,
     }
+}
+
+/// `out ← (1/n) Σ_s Λ_s` (C × C): the mean Hessian of the loss at the outputs of the batch on the tape.
+///
+/// # Errors
+/// Probabilities that are not finite.
+pub(crate) fn mean_loss_hessian<T: Scalar>(
+    network: &Network<T>,
+    tape: &Tape<T>,
+    out: &mut [T],
+    packed: &mut Vec<T>,
+) -> Result<(), Error> {
+    let (n, c) = (tape.batch(), network.outputs());
+    let width = packed_len(c);
+    let packed = grown(packed, n * width);
+    let view = MatMut::new(&mut *packed, n, width)?;
+    output_loss(network.loss_kind()).hessian_packed(view, tape.probabilities())?;
+    let share = T::ONE / T::from_usize(n);
+    for i in 0..c {
+        for j in 0..=i {
+            let at = packed_index(i, j);
+            let terms = packed.chunks_exact(width).map(|sample| sample[at]);
+            let mean = terms.fold(T::ZERO, |sum, x| sum + share * x);
+            (out[i * c + j], out[j * c + i]) = (mean, mean);
+        }
+    }
+    Ok(())
 }
 
 impl<'a, T: Scalar> Problem<'a, T> {

@@ -32,6 +32,11 @@ pub trait Executor<T: Scalar>: Backend<T> + Send + Sync {
     /// the calling thread. Worth doing once around a training loop; never needed for correctness.
     fn install(&self, job: &mut (dyn FnMut() + Send));
 
+    /// Runs both jobs, maybe at once, and returns when both are done: for work of different kinds or
+    /// sizes, such as the factorisations of several matrices. Neither may depend on the other; both
+    /// may call the executor.
+    fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
+
     /// `out ← f(t)`, element-wise. Shapes: out and t alike, contiguous rows.
     ///
     /// # Errors

@@ -4,10 +4,10 @@ use relfisher_core::MatRef;
 
 use super::compile::{Network, Node, Op};
 use super::convolution::{Bias, Patches};
-use super::cotangents::Cotangents;
+use super::cotangents::{Cotangents, Statistics};
 use super::normalisation::norm_backward;
 use super::parameters::Parameters;
-use super::tape::Tape;
+use super::tape::{Mode, Tape};
 use crate::executor::Executor;
 use crate::{Error, Scalar};
 
@@ -100,6 +100,10 @@ impl<T: Scalar> Network<T> {
         {
             // Sums over the batch belong to the gradient and to the way back.
             let share = T::from_usize(to.positions);
+            let mode = match cotangents.statistics {
+                Statistics::Batch => tape.mode,
+                Statistics::Constant => Mode::Inference,
+            };
             let mut gradient = gradient.map(|g| &mut g[self.blocks[block].range()]);
             let mut previous = previous;
             for c in 0..columns {
@@ -111,7 +115,7 @@ impl<T: Scalar> Network<T> {
                     None => None,
                 };
                 let gradient = gradient.as_deref_mut().map(|g| (g, share));
-                norm_backward(norm, tape.mode, delta, previous, gradient, scratch);
+                norm_backward(norm, mode, delta, previous, gradient, scratch);
             }
             return Ok(());
         }

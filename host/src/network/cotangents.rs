@@ -5,6 +5,16 @@ use relfisher_core::{MatMut, MatRef, Real};
 use super::compile::{Network, Op};
 use super::tape::{Buffer, empty};
 
+/// What the statistics of batch normalisations are to a backward pass in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Statistics {
+    /// Functions of the batch: the derivative of a sample reaches all others.
+    #[default]
+    Batch,
+    /// Constants, as in [`Network::push_forward`]: its exact transpose.
+    Constant,
+}
+
 /// Derivatives δ of one or more scalar functions of every sample with respect to the network's
 /// values: what [`Network::pull_back`] carries from the outputs to the first layer.
 ///
@@ -13,6 +23,7 @@ use super::tape::{Buffer, empty};
 #[derive(Clone, Debug, Default)]
 pub struct Cotangents<T> {
     columns: usize,
+    pub(super) statistics: Statistics,
     pub(super) buffers: Vec<Buffer<T>>,
     /// The slot and the positions of every block's output, and of the network's output.
     blocks: Vec<(usize, usize)>,
@@ -36,11 +47,19 @@ impl<T: Real> Cotangents<T> {
         });
         Self {
             columns,
+            statistics: Statistics::Batch,
             buffers: sizes.iter().map(|&(t, cols)| Buffer::new(rows * t, cols, None)).collect(),
             blocks: blocks.collect(),
             outputs: network.places.last().and_then(|p| p.slot),
             scratch: Vec::new(),
         }
+    }
+
+    /// The same, for passes that take the statistics of batch normalisations so.
+    #[must_use]
+    pub fn with_statistics(mut self, statistics: Statistics) -> Self {
+        self.statistics = statistics;
+        self
     }
 
     /// The elements that [`Cotangents::new`] allocates.

@@ -1,6 +1,6 @@
 //! Losses: values, output deltas, labels drawn from the model, evaluation of a data set.
 
-use relfisher_core::{MatRef, Real};
+use relfisher_core::{MatMut, MatRef, Real};
 
 use super::architecture::Loss;
 use super::compile::Network;
@@ -102,9 +102,8 @@ impl<T: Scalar> Network<T> {
         Ok(None)
     }
 
-    /// Leaves on the tape the output deltas for labels drawn from the model's own predictive
-    /// distribution (K-FAC's G is the second moment of the deltas that follow): a class from the
-    /// soft-max, a Gaussian of variance 1/(2 scale) around the mean, or Bernoulli outputs.
+    /// Leaves on the tape the output deltas for labels drawn from the model
+    /// ([`Network::draw_output_deltas`]).
     ///
     /// # Errors
     /// A tape of another network.
@@ -117,8 +116,38 @@ impl<T: Scalar> Network<T> {
         self.check_tape(tape)?;
         let n = tape.batch;
         let probabilities = tape.probabilities.values(n);
-        let mut deltas = tape.deltas.output_mut(0, n);
-        for s in 0..n {
+        self.draw_deltas(probabilities, tape.deltas.output_mut(0, n), rng);
+        Ok(())
+    }
+
+    /// Writes the output deltas (n × outputs) for labels drawn from the model's own predictive
+    /// distribution (K-FAC's G is the second moment of the deltas that follow): a class from the
+    /// soft-max, a Gaussian of variance 1/(2 scale) around the mean, or Bernoulli outputs.
+    ///
+    /// # Errors
+    /// A tape of another network, or deltas of another shape.
+    pub fn draw_output_deltas(
+        &self,
+        tape: &Tape<T>,
+        deltas: MatMut<'_, T>,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        self.check_tape(tape)?;
+        let (n, found) = (tape.batch, (deltas.rows(), deltas.cols()));
+        if found != (n, self.outputs()) || !deltas.rows_contiguous() {
+            return Err(Error::input(
+                "",
+                "deltas",
+                format_args!("{found:?}, but the outputs are {n}×{}", self.outputs()),
+                "give a row of outputs for each sample",
+            ));
+        }
+        self.draw_deltas(tape.probabilities.values(n), deltas, rng);
+        Ok(())
+    }
+
+    fn draw_deltas(&self, probabilities: MatRef<'_, T>, mut deltas: MatMut<'_, T>, rng: &mut Rng) {
+        for s in 0..deltas.rows() {
             let (delta, p) = (deltas.row_mut(s), probabilities.row(s));
             match self.architecture.loss {
                 Loss::SoftmaxCrossEntropy => {
@@ -139,7 +168,6 @@ impl<T: Scalar> Network<T> {
                 }
             }
         }
-        Ok(())
     }
 
     /// The loss over a whole data set in inference mode, in chunks of the tape's capacity.

@@ -41,7 +41,7 @@ pub use architecture::{Architecture, Layer, Loss, Normalisation, Shape, TensorNa
 pub use block::{Block, BlockKind, Convolution, ResponseSite, cast_activation};
 pub use compile::Network;
 pub(crate) use convolution::Patches;
-pub use cotangents::Cotangents;
+pub use cotangents::{Cotangents, Statistics};
 pub use output_curvature::{Curvature, OutputCurvature, OutputVisitor};
 pub use parameters::Parameters;
 pub use tangent::Tangents;

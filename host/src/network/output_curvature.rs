@@ -3,6 +3,7 @@
 //! deep learning*, ICML 2017, eq. 6 and 8), generalised to every node: 𝓗 ← Jᵀ𝓗J, J the node's
 //! Jacobian, plus diag(f″(t) ∘ ∂ℓ/∂a) at an activation.
 
+use relfisher_core::blas::gram_workspace_len;
 use relfisher_core::metric::neuron::Activation;
 use relfisher_core::{MatMut, MatRef};
 
@@ -12,7 +13,7 @@ use super::parameters::Parameters;
 use super::tape::Tape;
 use crate::executor::Executor;
 use crate::scratch::grown;
-use crate::{Error, Scalar};
+use crate::{Error, Scalar, vectorised};
 
 /// Which second derivatives of the activations count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub struct OutputCurvature<T> {
     hessians: Vec<T>,
     deltas: Vec<T>,
     other: Vec<T>,
+    half: Vec<T>,
     scratch: Vec<T>,
 }
 
@@ -174,7 +176,7 @@ impl<T: Scalar> Network<T> {
         }
         let (n, p, q) = (tape.batch, from.len(), to.len());
         let w = node.op.block().map(|b| &parameters.values[self.blocks[b].range()]);
-        let OutputCurvature { hessians, deltas, other, scratch } = state;
+        let OutputCurvature { hessians, deltas, other, scratch, .. } = state;
         let half = grown(other, n * p * q);
         let rows = (&hessians[..n * q * q], n);
         self.pull_node(exec, node, tape, (&mut *half, T::ZERO), rows, w, scratch)?;
@@ -244,23 +246,35 @@ impl<T: Scalar> Network<T> {
             return Ok(());
         }
         let (n, p, q) = (tape.batch, from.len(), to.len());
-        let OutputCurvature { hessians, other, scratch, .. } = state;
-        if let Op::Activation(f) = node.op {
-            let slopes = grown(other, n * q);
-            slopes.fill(T::ONE);
-            self.pull_activation(exec, (tape, node.input), f, slopes)?;
-            let moments = grown(scratch, q * q);
-            let (b, mean) = (MatRef::new(slopes, n, q)?, T::ONE / T::from_usize(n));
-            exec.gemm(MatMut::new(moments, q, q)?, T::ZERO, mean, b.t(), b)?;
-            hessians.iter_mut().zip(&*moments).take(q * q).for_each(|(h, m)| *h *= *m);
-            return Ok(());
+        match node.op {
+            Op::Activation(f) => return self.average_bend(exec, (tape, node.input), f, q, state),
+            Op::Linear { block } if to.positions == 1 => {
+                // The same Jacobian for every sample: two products, nothing to transpose.
+                let block = &self.blocks[block];
+                let w = block.matrix(&parameters.values)?.sub(0, 0, q, p)?;
+                let OutputCurvature { hessians, other, half, .. } = state;
+                let (zero, one) = (T::ZERO, T::ONE);
+                let half = grown(half, q * p);
+                let above = MatRef::new(&hessians[..q * q], q, q)?;
+                exec.gemm(MatMut::new(&mut *half, q, p)?, zero, one, above, w)?;
+                let out = MatMut::new(grown(other, p * p), p, p)?;
+                exec.gemm(out, zero, one, w.t(), MatRef::new(half, q, p)?)?;
+                std::mem::swap(hessians, other);
+                return Ok(());
+            }
+            _ => {}
         }
+        let OutputCurvature { hessians, other, half, deltas, scratch } = state;
         let w = node.op.block().map(|b| &parameters.values[self.blocks[b].range()]);
         // Every sample has the same Jacobian, but for a maximum pool.
         let samples = if matches!(node.op, Op::MaxPool { .. }) { n } else { 1 };
-        let mut total = vec![T::ZERO; p * p];
         let share = T::ONE / T::from_usize(samples);
-        let (mut half, mut turned) = (vec![T::ZERO; p * q], vec![T::ZERO; p * q]);
+        // Nothing else uses `deltas` in this recursion.
+        let total = grown(deltas, p * p);
+        total.fill(T::ZERO);
+        let buffer = grown(half, 2 * p * q + p * p);
+        let (half, buffer) = buffer.split_at_mut(p * q);
+        let (turned, out) = buffer.split_at_mut(p * q);
         for s in 0..samples {
             let pull = |out: &mut [T], rows: &[T], scratch: &mut Vec<T>| match node.op {
                 Op::MaxPool { index, .. } => {
@@ -269,15 +283,42 @@ impl<T: Scalar> Network<T> {
                 }
                 _ => self.pull_node(exec, node, tape, (out, T::ZERO), (rows, 1), w, scratch),
             };
-            pull(&mut half, &hessians[..q * q], scratch)?;
+            pull(half, &hessians[..q * q], scratch)?;
             for (j, row) in turned.chunks_exact_mut(q).enumerate() {
                 row.iter_mut().enumerate().for_each(|(i, x)| *x = half[i * p + j]);
             }
-            let out = grown(other, p * p);
-            pull(&mut *out, &turned, scratch)?;
+            pull(out, turned, scratch)?;
             total.iter_mut().zip(&*out).for_each(|(t, x)| *t += share * *x);
         }
-        *hessians = total;
+        grown(other, p * p).copy_from_slice(total);
+        std::mem::swap(hessians, other);
+        Ok(())
+    }
+
+    /// H̄ ← H̄ ∘ E[b bᵀ].
+    fn average_bend<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        (tape, place): (&Tape<T>, usize),
+        f: Activation<f64>,
+        q: usize,
+        state: &mut OutputCurvature<T>,
+    ) -> Result<(), Error> {
+        let n = tape.batch;
+        let OutputCurvature { hessians, other, half, scratch, .. } = state;
+        let slopes = grown(other, n * q);
+        slopes.fill(T::ONE);
+        self.pull_activation(exec, (tape, place), f, slopes)?;
+        let moments = grown(half, q * q);
+        let (b, mean) = (MatRef::new(slopes, n, q)?, T::ONE / T::from_usize(n));
+        let work = grown(scratch, gram_workspace_len(n, q));
+        exec.gram(MatMut::new(&mut *moments, q, q)?, T::ZERO, mean, b, None, work)?;
+        let hessians = &mut hessians[..q * q];
+        exec.for_each_chunk(&mut [hessians], &[moments], &|outputs, inputs| {
+            if let ([h], [moments]) = (outputs, inputs) {
+                vectorised!(h.iter_mut().zip(*moments).for_each(|(h, m)| *h *= *m));
+            }
+        })?;
         Ok(())
     }
 

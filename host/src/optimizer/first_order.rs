@@ -12,26 +12,51 @@ use crate::vectorised;
 
 /// A velocity v, its coefficient μ, and its name in a state.
 pub(super) struct Momentum<T> {
-    key: &'static str,
+    key: String,
     velocity: Vec<T>,
     momentum: T,
 }
 
 impl<T: Scalar> Momentum<T> {
     /// A velocity of zeros, saved under `key`.
-    pub(super) fn new(key: &'static str, count: usize, momentum: f64) -> Self {
-        Self { key, velocity: vec![T::ZERO; count], momentum: T::from_f64(momentum) }
+    pub(super) fn new(key: impl Into<String>, count: usize, momentum: f64) -> Self {
+        Self { key: key.into(), velocity: vec![T::ZERO; count], momentum: T::from_f64(momentum) }
     }
 
-    /// Moves the parameters against `direction`, by the heavy ball.
-    pub(super) fn apply(&mut self, step: &mut Step<'_, T>, direction: &[T]) -> Result<(), Error> {
+    /// Moves the parameters against `direction`, which becomes `scale·direction`, by the heavy ball.
+    pub(super) fn apply(
+        &mut self,
+        step: &mut Step<'_, T>,
+        direction: &mut [T],
+        scale: T,
+    ) -> Result<(), Error> {
         let rule = optim::Sgd {
             learning_rate: step.learning_rate,
             momentum: self.momentum,
             form: optim::Momentum::HeavyBall,
             weight_decay: T::ZERO,
         };
-        self.descend(step.executor, rule, &mut step.parameters.values, direction)
+        if scale == T::ONE {
+            return self.descend(step.executor, rule, &mut step.parameters.values, direction);
+        }
+        let outputs = &mut [&mut step.parameters.values[..], &mut self.velocity, direction];
+        step.executor
+            .for_each_chunk(outputs, &[], &|outputs, _| {
+                if let [theta, velocity, d] = outputs {
+                    // The pieces have one length, so the rule cannot refuse them.
+                    let _ = vectorised!({
+                        d.iter_mut().for_each(|d| *d = scale * *d);
+                        rule.step(theta, velocity, d)
+                    });
+                }
+            })
+            .context(&self.key)
+    }
+
+    /// `planned ← −rate (μ v + scale·direction)`: what [`Momentum::apply`] would add to the parameters.
+    pub(super) fn planned(&self, planned: &mut [T], direction: &[T], scale: T, rate: T) {
+        let elements = planned.iter_mut().zip(&self.velocity).zip(direction);
+        elements.for_each(|((p, v), d)| *p = -rate * (self.momentum * *v + scale * *d));
     }
 
     fn descend(
@@ -48,15 +73,15 @@ impl<T: Scalar> Momentum<T> {
                     let _ = vectorised!(rule.step(theta, velocity, d));
                 }
             })
-            .context(self.key)
+            .context(&self.key)
     }
 
     pub(super) fn save(&self, state: &mut State<T>) {
-        state.put(self.key, &self.velocity);
+        state.put(self.key.clone(), &self.velocity);
     }
 
     pub(super) fn load(&mut self, state: &State<T>) -> Result<(), Error> {
-        state.read(self.key, &mut self.velocity)
+        state.read(&self.key, &mut self.velocity)
     }
 }
 

@@ -7,24 +7,49 @@
 //! samples into a tape of its own ([`MetricBatch`], RNGD's block route). The formulas are the
 //! core's; this module keeps the buffers, the moving averages and the refresh counters.
 //!
+//! | file | what |
+//! | --- | --- |
+//! | `config/` | settings, their domains |
+//! | `preconditioner.rs` | curvature as a component: `update(batch)`, `precondition(gradient) → step` |
+//! | `kfac/` | K-FAC, KFLR, KFRA, EKFAC |
+//! | `exact/` | Gauss–Newton blocks; the whole Gauss–Newton matrix in sample space |
+//! | `preconditioned.rs`, `adaptation.rs` | the optimiser around a preconditioner; its damping |
+//! | `hessian_free/` | conjugate gradients on Gauss–Newton products |
+//! | `rngd.rs`, `rngd_sample.rs`, `subsystem.rs` | relative natural gradient descent |
+//! | `first_order.rs` | SGD, Adam, momentum |
+//! | `columns.rs`, `product.rs`, `vectors.rs` | derivatives sent back, products, sums |
+//!
 //! Every optimiser adds L2 weight decay to the gradient before it preconditions, is deterministic
 //! (same bits for any number of threads), allocates nothing in a step once the buffers exist, and
 //! saves its memory to a [`State`] so that a resumed run continues to the same bits.
 
+mod adaptation;
+mod columns;
 mod config;
+mod exact;
 mod first_order;
+mod hessian_free;
 mod kfac;
+mod preconditioned;
+mod preconditioner;
+mod product;
 mod rngd;
 mod rngd_sample;
 mod state;
 mod subsystem;
+mod vectors;
 
 pub use config::{
-    AdamConfig, KfacConfig, MomentumKind, OptimizerConfig, RngdConfig, RngdSampleConfig,
-    ScheduleConfig, SgdConfig,
+    AdamConfig, AdaptationConfig, CgPreconditioner, DampingKind, GgnBlockConfig, GgnSampleConfig,
+    HessianFreeConfig, KfacConfig, KroneckerKind, LabelsConfig, LineSearch, MomentumKind,
+    OptimizerConfig, RngdConfig, RngdSampleConfig, ScheduleConfig, SgdConfig, SharingConfig,
 };
+pub use exact::{GgnBlock, GgnSample};
 pub use first_order::{Adam, Sgd};
+pub use hessian_free::HessianFree;
 pub use kfac::Kfac;
+pub use preconditioned::{Descent, Preconditioned};
+pub use preconditioner::{Batch, Preconditioner};
 pub use rngd::Rngd;
 pub use rngd_sample::RngdSample;
 pub use state::State;
@@ -33,7 +58,7 @@ pub(crate) use subsystem::{Form, Subsystem, subsystems_of};
 use crate::Scalar;
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::network::{Network, Parameters, Tape};
+use crate::network::{Network, Parameters, Tape, Targets};
 use crate::random::Rng;
 
 /// An optimiser: keeps its own memory and turns gradients into parameter updates.
@@ -66,8 +91,13 @@ pub struct Step<'a, T: Scalar> {
     pub executor: &'a dyn Executor<T>,
     /// The network.
     pub network: &'a Network<T>,
-    /// The mini-batch after its forward pass, loss and backward pass.
+    /// The mini-batch after its forward pass, loss and backward pass. Its values are unspecified
+    /// after the step: an optimiser that judges its step runs the batch again.
     pub tape: &'a mut Tape<T>,
+    /// What the outputs of the mini-batch should have been.
+    pub targets: Targets<'a, T>,
+    /// The mean loss of the mini-batch, as [`Network::loss`] reported it.
+    pub loss: f64,
     /// The parameters (and running averages), to be updated.
     pub parameters: &'a mut Parameters<T>,
     /// The mean gradient of the mini-batch, without weight decay; flat, as the parameters. May be
@@ -101,15 +131,19 @@ impl OptimizerConfig {
     /// The optimiser for `network`, with an empty memory.
     ///
     /// # Errors
-    /// Those of [`OptimizerConfig::validate`].
+    /// Those of [`OptimizerConfig::validate`]; layers that the optimiser cannot take.
     pub fn build<T: Scalar>(&self, network: &Network<T>) -> Result<Box<dyn Optimizer<T>>, Error> {
         self.validate()?;
-        Ok(match self {
-            Self::Sgd(c) => Box::new(Sgd::new(c, network)),
-            Self::Adam(c) => Box::new(Adam::new(c, network)),
-            Self::RngdSample(c) => Box::new(RngdSample::new(c, network)?),
-            Self::Rngd(c) => Box::new(Rngd::new(c, network)?),
-            Self::Kfac(c) => Box::new(Kfac::new(c, network)),
-        })
+        let descent = match self {
+            Self::Sgd(c) => return Ok(Box::new(Sgd::new(c, network))),
+            Self::Adam(c) => return Ok(Box::new(Adam::new(c, network))),
+            Self::RngdSample(c) => return Ok(Box::new(RngdSample::new(c, network)?)),
+            Self::Rngd(c) => return Ok(Box::new(Rngd::new(c, network)?)),
+            Self::HessianFree(c) => return Ok(Box::new(HessianFree::new(c, network))),
+            Self::Kfac(c) | Self::Kflr(c) | Self::Kfra(c) | Self::Ekfac(c) => c.descent(),
+            Self::GgnBlock(c) => c.descent(),
+            Self::GgnSample(c) => c.descent(),
+        };
+        Ok(Box::new(Preconditioned::new(self.preconditioner(network)?, descent, network)))
     }
 }

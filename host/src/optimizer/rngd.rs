@@ -253,7 +253,7 @@ impl<T: Scalar> Optimizer<T> for Rngd<T> {
         }
         decay_weights(step, self.config.weight_decay)?;
         self.precondition(step.executor, step.gradient)?;
-        self.momentum.apply(step, &self.direction)?;
+        self.momentum.apply(step, &mut self.direction, T::ONE)?;
         self.steps += 1;
         Ok(())
     }

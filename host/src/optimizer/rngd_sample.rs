@@ -128,7 +128,7 @@ impl<T: Scalar> Optimizer<T> for RngdSample<T> {
         check_finite(step.network, "gradient", step.gradient)?;
         decay_weights(step, self.config.weight_decay)?;
         self.precondition(step)?;
-        self.momentum.apply(step, &self.direction)
+        self.momentum.apply(step, &mut self.direction, T::ONE)
     }
 
     fn save(&self, state: &mut State<T>) {

@@ -227,7 +227,8 @@ impl<'a, T: Scalar> Run<'a, T> {
         let executor = self.executor;
         self.network.forward(executor, &self.parameters, Mode::Train, &mut self.tape)?;
         self.network.update_running_averages(&self.tape, &mut self.parameters)?;
-        let loss = self.network.loss(executor, &mut self.tape, &Targets::Classes(&self.labels))?;
+        let targets = Targets::Classes(&self.labels);
+        let loss = self.network.loss(executor, &mut self.tape, &targets)?;
         if !loss.mean.is_finite() {
             return Err(Error::divergence("", format_args!("the loss is {}", loss.mean)));
         }
@@ -240,6 +241,8 @@ impl<'a, T: Scalar> Run<'a, T> {
             executor,
             network: &self.network,
             tape: &mut self.tape,
+            targets,
+            loss: loss.mean,
             parameters: &mut self.parameters,
             gradient: &mut self.gradient,
             learning_rate: T::from_f64(config.learning_rate() * factor),

@@ -1,15 +1,14 @@
 //! Factorisations and solves of single matrices with `faer`.
 
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
-use faer::linalg::{cholesky::llt, evd, triangular_solve};
-use faer::prelude::ReborrowMut;
+use faer::linalg::{cholesky::llt, evd};
 use faer::{Par, Spec};
+use relfisher_core::blas::vector::all_finite;
 use relfisher_core::{Error, MatMut, MatRef, Real, factor};
 
-use super::Cpu;
-use super::pool::Pool;
-use super::product::{Axis, Tile, each_lower, mirror, tiles};
+use super::product::{each_lower, mirror};
 use super::views::{check_layout, check_len, dense, dense_mut};
+use super::{Cpu, triangular};
 use crate::{Scalar, vectorised};
 
 /// Below this order the core's own factorisation is faster than a call of `faer`.
@@ -73,7 +72,9 @@ fn check_square<T: Real>(what: &'static str, a: &MatMut<'_, T>) -> Result<(), Er
 fn check_lower<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error> {
     let d = a.rows();
     for i in 0..d {
-        if let Some(j) = a.row(i)[..=i].iter().position(|x| !x.is_finite()) {
+        let row = &a.row(i)[..=i];
+        if !vectorised!(all_finite(row)) {
+            let j = row.iter().position(|x| !x.is_finite()).unwrap_or(0);
             return Err(Error::NonFinite { what, index: i * d + j });
         }
     }
@@ -119,18 +120,16 @@ pub(super) fn cholesky<T: Scalar>(
 }
 
 pub(super) fn cholesky_solve<T: Scalar>(
-    pool: &Pool,
+    cpu: &Cpu,
     mut b: MatMut<'_, T>,
     l: MatRef<'_, T>,
 ) -> Result<(), Error> {
-    let (d, k) = (l.rows(), b.cols());
+    let (d, what) = (l.rows(), "triangular solve: b");
     if d < SMALL {
         return vectorised!(factor::cholesky_solve(b, l));
     }
-    let what = "triangular solve: b";
     check_len("triangular solve: l", d, l.cols())?;
     check_len(what, d, b.rows())?;
-    check_layout(what, b.rows_contiguous())?;
     check_layout("triangular solve: l", l.rows_contiguous())?;
     b.rb().check_finite(what)?;
     for i in 0..d {
@@ -142,14 +141,7 @@ pub(super) fn cholesky_solve<T: Scalar>(
     check_lower("triangular solve: l", l)?;
     let layout = Error::Layout { what };
     let (Some(l), Some(out)) = (dense(l), dense_mut(&mut b)) else { return Err(layout) };
-    let flops = 2usize.saturating_mul(d).saturating_mul(d).saturating_mul(k);
-    let grain = k.div_ceil(tiles(flops)).next_multiple_of(16);
-    pool.for_each(Tile { out, axis: Axis::Columns }, grain, &|_, tile: Tile<'_, T>| {
-        let mut out = tile.out;
-        triangular_solve::solve_lower_triangular_in_place(l, out.rb_mut(), Par::Seq);
-        triangular_solve::solve_upper_triangular_in_place(l.transpose(), out, Par::Seq);
-        Ok(())
-    })
+    triangular::cholesky_solve(cpu, out, l)
 }
 
 /// The inverse of the matrix whose factor `square` holds, column-major, lower triangle.

@@ -7,6 +7,7 @@ mod factor;
 mod pairs;
 mod pool;
 mod product;
+mod triangular;
 mod views;
 
 use relfisher_core::metric::cost::Construction;
@@ -171,7 +172,7 @@ impl<T: Scalar> Backend<T> for Cpu {
     }
 
     fn cholesky_solve(&self, b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
-        factor::cholesky_solve(&self.pool, b, l)
+        factor::cholesky_solve(self, b, l)
     }
 
     fn spd_inverse(&self, a: MatMut<'_, T>, damping: T, work: &mut [T]) -> Result<(), Error> {
@@ -232,6 +233,10 @@ impl<T: Scalar> Executor<T> for Cpu {
 
     fn install(&self, job: &mut (dyn FnMut() + Send)) {
         self.pool.install(job);
+    }
+
+    fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        self.pool.join(first, second);
     }
 
     fn activate(

@@ -135,6 +135,17 @@ impl Pool {
         }
     }
 
+    /// Runs both jobs, on two threads where there are two.
+    pub(super) fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        match &self.pool {
+            Some(pool) => _ = pool.install(|| rayon::join(first, second)),
+            None => {
+                first();
+                second();
+            }
+        }
+    }
+
     /// Calls `body(offset, leaf)` for the leaves of `whole`: consecutive parts of extent `grain`
     /// (the last may be shorter). Returns the error of the first leaf that failed.
     pub(super) fn for_each<P: Divide>(

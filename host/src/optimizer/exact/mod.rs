@@ -1,0 +1,8 @@
+//! Preconditioners with the exact Gauss–Newton matrix: blocks of layers, or the whole network in
+//! sample space. The statistics of batch normalisations count as constants.
+
+mod block;
+mod sample;
+
+pub use block::GgnBlock;
+pub use sample::GgnSample;
