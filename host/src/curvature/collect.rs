@@ -185,7 +185,8 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
                 let mut traces = Vec::new();
                 for matrix in [Matrix::Ggn, Matrix::Hessian, Matrix::EmpiricalFisher] {
                     let diagonals = diagonals(self.problem, matrix, self.request.memory)?;
-                    traces.push(diagonals.iter().flatten().fold(T::ZERO, |sum, &x| sum + x));
+                    let sum: f64 = diagonals.iter().flatten().map(|x| x.to_f64()).sum();
+                    traces.push(T::from_f64(sum));
                 }
                 self.out.insert("trace.ggn_hess_ef", &[3], traces);
                 Ok(())
@@ -290,10 +291,11 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
             match quantity {
                 Quantity::BlockTraceFrobenius(matrix) => {
                     let data = self.block(matrix, b)?;
-                    let trace = (0..p).fold(T::ZERO, |sum, i| sum + data[i * p + i]);
-                    let square = data.iter().fold(T::ZERO, |sum, &x| sum + x * x);
-                    let norm = relfisher_core::Real::sqrt(square);
-                    self.put(quantity, b, &[2], vec![trace, norm]);
+                    // Sums of up to p² terms: in double precision whatever the type.
+                    let trace: f64 = (0..p).map(|i| data[i * p + i].to_f64()).sum();
+                    let square: f64 = data.iter().map(|x| x.to_f64() * x.to_f64()).sum();
+                    let pair = vec![T::from_f64(trace), T::from_f64(square.sqrt())];
+                    self.put(quantity, b, &[2], pair);
                 }
                 Quantity::BlockProbe(matrix) => {
                     let (probe, k) = self.probe(b)?;
