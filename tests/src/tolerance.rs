@@ -5,6 +5,8 @@
 //! passes (the length of the longest reduction). Look one up with [`tolerance`]; a missing entry
 //! is a panic, so that no test can invent its own number. Each test file has its own table.
 
+mod curvature;
+
 use relfisher_core::Real;
 
 /// What a result is compared with.
@@ -170,19 +172,6 @@ const LINALG: &[Entry] = &[
         EpsilonsLinear(512.0),
         "two factors with condition numbers of at most 10 each",
     ),
-];
-
-/// Convolutions and curvature (`tests/{conv,curvature}.rs`).
-const CURVATURE: &[Entry] = &[
-    entry("fold", Dense, Both, EpsilonsLinear(2.0), "every pixel is a sum of at most n + 1 terms"),
-    entry(
-        "fold",
-        Identity,
-        Both,
-        EpsilonsLinear(2.0),
-        "the rounding of a pixel's n sums, relative to the sum of all magnitudes",
-    ),
-    entry("average pool", Dense, Both, EpsilonsLinear(2.0), "n sums and a rounded divisor"),
 ];
 
 /// Layers, two layers, the routes of the damped solve (`tests/{layer,route}.rs`).
@@ -388,7 +377,7 @@ const PROOF: &[Entry] = &[
 ];
 
 const TABLES: &[&[Entry]] =
-    &[MATH, LINALG, CURVATURE, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
+    &[MATH, LINALG, curvature::TABLE, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
 
 /// The entry for a routine, an oracle and a dtype.
 ///
