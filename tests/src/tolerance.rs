@@ -5,6 +5,8 @@
 //! passes (the length of the longest reduction). Look one up with [`tolerance`]; a missing entry
 //! is a panic, so that no test can invent its own number. Each test file has its own table.
 
+mod curvature;
+
 use relfisher_core::Real;
 
 /// What a result is compared with.
@@ -169,68 +171,6 @@ const LINALG: &[Entry] = &[
         Both,
         EpsilonsLinear(512.0),
         "two factors with condition numbers of at most 10 each",
-    ),
-];
-
-/// Convolutions and curvature (`tests/{conv,curvature}.rs`).
-const CURVATURE: &[Entry] = &[
-    entry("fold", Dense, Both, EpsilonsLinear(2.0), "every pixel is a sum of at most n + 1 terms"),
-    entry(
-        "fold",
-        Identity,
-        Both,
-        EpsilonsLinear(2.0),
-        "the rounding of a pixel's n sums, relative to the sum of all magnitudes",
-    ),
-    entry("average pool", Dense, Both, EpsilonsLinear(2.0), "n sums and a rounded divisor"),
-];
-
-/// Recurrences and spectra (`tests/{stats,spectrum}.rs`).
-const SPECTRA: &[Entry] = &[
-    entry("tridiagonal", Dense, Both, EpsilonsLinear(16.0), "backward stable: n·ε·‖T‖"),
-    entry("tridiagonal", Identity, Both, EpsilonsLinear(16.0), "backward stable: n·ε·‖T‖"),
-    entry(
-        "tridiagonal first",
-        Dense,
-        Both,
-        EpsilonsLinear(512.0),
-        "vectors turn by the backward error over the distance of two eigenvalues, at least 1/32 here",
-    ),
-    entry(
-        "lanczos",
-        Identity,
-        Both,
-        EpsilonsLinear(16.0),
-        "orthogonality and recurrence to a few ε·‖A‖ for each of n coefficients",
-    ),
-    entry("lanczos", Dense, Both, EpsilonsLinear(32.0), "eigenvalues move by at most the residual"),
-    entry(
-        "quadrature",
-        Dense,
-        Both,
-        EpsilonsLinear(16.0),
-        "a backward error of n·ε in T, times the degree, for ‖A‖ ≤ 1",
-    ),
-    entry(
-        "gaussian density",
-        Definition,
-        Both,
-        Epsilons(256.0),
-        "exp of up to −z²/2 with z rounded: ε·z² where the density counts, and the height",
-    ),
-    entry(
-        "long sum",
-        HigherPrecision,
-        Both,
-        Epsilons(64.0),
-        "32 sums in a lane, 7 in the tree of lanes, 12 in the tree of blocks, products",
-    ),
-    entry(
-        "long basis",
-        Identity,
-        Both,
-        Epsilons(16.0),
-        "orthogonality whatever the length of the vectors: sums keep their digits",
     ),
 ];
 
@@ -437,7 +377,7 @@ const PROOF: &[Entry] = &[
 ];
 
 const TABLES: &[&[Entry]] =
-    &[MATH, LINALG, CURVATURE, SPECTRA, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
+    &[MATH, LINALG, curvature::TABLE, METRIC, EXECUTOR, NETWORK, OPTIMIZER, PROGRAM, PROOF];
 
 /// The entry for a routine, an oracle and a dtype.
 ///

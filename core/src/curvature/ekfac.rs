@@ -260,10 +260,8 @@ fn check_scale<T: Real>(scale: MatRef<'_, T>, lambda: T) -> Result<(), Error> {
     for i in 0..scale.rows() {
         largest = scale.row(i).iter().fold(largest, |m, s| m.max(*s));
     }
-    let floor = match lambda > T::ZERO {
-        true => T::ZERO,
-        false => pivot_tolerance::<T>(scale.rows().max(scale.cols())) * largest,
-    };
+    let order = scale.rows().max(scale.cols());
+    let floor = if lambda > T::ZERO { T::ZERO } else { pivot_tolerance::<T>(order) * largest };
     for i in 0..scale.rows() {
         if let Some(pivot) = scale.row(i).iter().position(|s| *s + lambda <= floor) {
             return Err(Error::NotPositiveDefinite { block: i, pivot });
