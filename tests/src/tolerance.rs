@@ -219,6 +219,19 @@ const SPECTRA: &[Entry] = &[
         Epsilons(16.0),
         "orthogonality whatever the length of the vectors: sums keep their digits",
     ),
+    entry("eigenvalue", Definition, F64, Fixed(1e-10), "the default tolerance, of the largest"),
+    entry("eigenvalue", Definition, F32, Epsilons(64.0), "the smallest tolerance in f32"),
+    entry("residual", Definition, F64, Fixed(1e-10), "the default tolerance, of the largest"),
+    entry(
+        "residual",
+        Definition,
+        F32,
+        Epsilons(128.0),
+        "the tolerance, and the product's rounding",
+    ),
+    entry("told residual", Definition, Both, Epsilons(64.0), "the rounding of one product"),
+    entry("trace", MonteCarlo, Both, Fixed(5.0), "five deviations of the estimator"),
+    entry("mass", Identity, Both, Fixed(1e-12), "tails beyond 8 σ, weights that sum to 1"),
 ];
 
 /// Layers, two layers, the routes of the damped solve (`tests/{layer,route}.rs`).
