@@ -24,6 +24,7 @@ pub mod optimizer;
 pub mod plot;
 pub mod random;
 mod scalar;
+mod scratch;
 pub mod spectrum;
 pub mod train;
 

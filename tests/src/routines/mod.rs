@@ -187,5 +187,6 @@ pub fn all<T: Real>() -> Vec<Routine<T>> {
     all.extend(kronecker::all());
     all.extend(metrics::all());
     all.extend(curvature::all());
+    all.extend(spectra::all());
     all
 }

@@ -5,8 +5,7 @@ use super::Dtype::*;
 use super::Oracle::*;
 use super::{Entry, entry};
 
-/// Convolutions and curvature (`tests/{conv,curvature}.rs`).
-pub(super) const TABLE: &[Entry] = &[
+pub(super) const ENTRIES: &[Entry] = &[
     entry("fold", Dense, Both, EpsilonsLinear(2.0), "every pixel is a sum of at most n + 1 terms"),
     entry(
         "fold",
