@@ -119,8 +119,13 @@ fn a_record_holds_both_ends_and_the_density() {
     assert!((mass - 1.0).abs() < 1e-6, "mass {mass}");
 
     let svg = fs::read_to_string(dir.join("spectrum.svg")).unwrap();
-    for part in ["Eigenvalues of the Hessian", "3000 parameters", "largest", "smallest", "density"]
-    {
+    for part in [
+        "Eigenvalues of the Hessian",
+        "3000 parameters, 128 samples; 4 probes of 60 steps, deviation 0.187",
+        "largest",
+        "smallest",
+        "density",
+    ] {
         assert!(svg.contains(part), "{part}");
     }
     assert!(fs::read(dir.join("spectrum.png")).unwrap().starts_with(b"\x89PNG"));

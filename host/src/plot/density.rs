@@ -135,7 +135,7 @@ impl SpectrumPlot<'_> {
         }
         let (y, cell) = (LEGEND / 2 - 4, WIDTH as i32 / entries.len() as i32);
         for (i, (color, label)) in entries.into_iter().enumerate() {
-            let width = 52 + 9 * label.len() as i32;
+            let width = 52 + 8 * label.len() as i32;
             let x = cell * i as i32 + (cell - width).max(0) / 2;
             let line = [(x, y), (x + 40, y)];
             match color {

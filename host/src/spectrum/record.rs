@@ -198,15 +198,19 @@ impl SpectrumRecord {
 
     fn draw(&self, density: &DensityRecord, dir: &Path) -> Result<Vec<PathBuf>, Error> {
         let matrix = match self.operator.as_str() {
-            "ggn" => "Gauss–Newton matrix",
+            "ggn" => "Gauss-Newton matrix",
             "hess" => "Hessian",
             "ef" => "empirical Fisher matrix",
             other => other,
         };
         let title = format!("Eigenvalues of the {matrix}");
         let subtitle = format!(
-            "{} parameters, {} samples; {} probes of {} steps, σ = {:.2e}",
-            self.dimension, self.samples, density.probes, density.steps, density.deviation
+            "{}, {}; {} of {}, deviation {}",
+            count(self.dimension, "parameter"),
+            count(self.samples, "sample"),
+            count(density.probes, "probe"),
+            count(density.steps, "step"),
+            short(density.deviation)
         );
         let values = |end: &'_ Option<EndRecord>| {
             end.as_ref().map_or_else(Vec::new, |end| end.eigenvalues.clone())
@@ -236,6 +240,21 @@ impl DensityRecord {
     }
 }
 
+/// "1 probe", "2 probes".
+fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A number of about three digits.
+fn short(v: f64) -> String {
+    if (1e-3..1e4).contains(&v.abs()) {
+        let digits = (2.0 - v.abs().log10().floor()).clamp(0.0, 5.0) as usize;
+        format!("{v:.digits$}")
+    } else {
+        format!("{v:.2e}")
+    }
+}
+
 fn encoding(file: &Path, e: &dyn std::fmt::Display) -> Error {
-    Error::input(file.display(), "", e, "report this")
+    Error::input(file.display(), "", format_args!("cannot be encoded: {e}"), "report this")
 }

@@ -71,7 +71,7 @@ impl<T: Scalar> LinearOperator<T> for Reflected {
     fn apply(&mut self, out: &mut [T], v: &[T]) -> Result<(), Error> {
         let v = to_f64(v);
         out.copy_from_slice(&cast::<T>(&self.product(&v)));
-        if self.products % self.period == 0 {
+        if self.products.is_multiple_of(self.period) {
             self.starts.push(v);
         }
         self.products += 1;
