@@ -94,9 +94,10 @@ pub fn collect<T: Scalar>(
     }
     for (name, tensor) in &collector.out.tensors {
         if let Some(i) = tensor.data.iter().position(|x| !x.is_finite()) {
-            return Err(Error::divergence(
+            return Err(Error::divergence_with(
                 format_args!("tensor {name}"),
                 format_args!("element {i} is {}", tensor.data[i]),
+                "use --dtype f64, or a larger damping",
             ));
         }
     }

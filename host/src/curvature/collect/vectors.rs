@@ -6,7 +6,8 @@ use super::super::quantity::Quantity;
 use super::Collector;
 use crate::Scalar;
 use crate::error::Error;
-use crate::spectrum::{ExtremalOptions, LinearOperator, Which, extremal};
+use crate::spectrum::{ExtremalOptions, LinearOperator, Outcome, Which, extremal};
+use relfisher_core::Real;
 
 impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
     /// `probe.<layer>` (m·d̃, k) of the vectors.
@@ -92,6 +93,17 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
         let options = ExtremalOptions::default();
         let exec = self.problem.executor;
         let pairs = extremal(&mut operator, exec, which, &options, &mut |_| {})?;
+        // A value is wrong by at most its residual, so a search that was not proved complete may
+        // still be good enough for the type; otherwise nothing is written.
+        let largest = pairs.values.iter().fold(T::ZERO, |a, v| Real::max(a, Real::abs(*v)));
+        let worst = pairs.residuals.iter().fold(T::ZERO, |a, r| Real::max(a, *r));
+        if pairs.outcome != Outcome::Complete && worst > Real::sqrt(T::EPSILON) * largest {
+            return Err(Error::divergence_with(
+                quantity,
+                format_args!("not converged after {} products (residual {worst})", pairs.products),
+                "use --dtype f64, or relfisher spectrum with more --products",
+            ));
+        }
         let values = pairs.values;
         self.out.insert(quantity.to_string(), &[values.len()], values);
         Ok(())
