@@ -1,4 +1,4 @@
-//! Tolerances of convolutions and curvature.
+//! Tolerances of convolutions and curvature, and of the products-only inverse roots.
 
 use super::Bound::*;
 use super::Dtype::*;
@@ -65,4 +65,18 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("ekfac", Dense, Both, EpsilonsLinear(16.0), "four products, n = m + d; condition ≤ 4"),
     entry("khatri rao", Dense, Both, EpsilonsLinear(4.0), "two products of n terms, multiplied"),
     entry("reduce", Dense, Both, EpsilonsLinear(2.0), "n sums, and a product or a division"),
+    entry(
+        "newton schulz",
+        Dense,
+        Both,
+        EpsilonsLinear(8.0),
+        "backward error d·ε times the condition number, n = d·κ",
+    ),
+    entry(
+        "newton schulz",
+        Sibling,
+        Both,
+        EpsilonsLinear(8.0),
+        "two inverses with a backward error of d·ε each, n = d·κ",
+    ),
 ];
