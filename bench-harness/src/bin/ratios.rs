@@ -76,7 +76,7 @@ fn main() {
     }
 }
 
-/// Packed metrics by both constructions, as shares of `faer`'s rate on a large product.
+/// Packed metrics by all constructions, as shares of `faer`'s rate on a large product.
 fn metric(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     let order = sizes.ceiling.order;
     let mut random = Random::new(6);
@@ -84,31 +84,41 @@ fn metric(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
         (random.uniforms(order * order, -1.0, 1.0), random.uniforms(order * order, -1.0, 1.0));
     let mut c = vec![0.0_f32; order * order];
     for &size in &sizes.metric {
-        let [mut pairs, mut neurons] = [(); 2].map(|()| MetricCase::new(size));
+        let mut cases = Construction::ALL.map(|how| (how, Case::new(size)));
         // results and ceiling are resident by now: what grows is scratch
         faer_product(&mut c, &a, &b, order);
         let before = resident();
+        let [first, second, third] = &mut cases;
         let times = interleave(
-            5,
+            rounds(size.flops()),
             &mut [
                 &mut || faer_product(&mut c, &a, &b, order),
-                &mut || pairs.build(cpu, Some(Construction::PairProducts)),
-                &mut || neurons.build(cpu, Some(Construction::PerNeuron)),
+                &mut || first.1.build(cpu, Some(first.0)),
+                &mut || second.1.build(cpu, Some(second.0)),
+                &mut || third.1.build(cpu, Some(third.0)),
             ],
         );
         let extra = (resident() - before).max(0.0) / 1_048_576.0;
-        pairs.check("pair products");
-        neurons.check("per neuron");
         let ceiling = 2.0 * (order as f64).powi(3) / times[0] / 1e9;
-        let rate = |k: usize| size.flops() as f64 / times[k] / 1e9;
-        let label = size.label();
-        table.note(&format!("{label}: pair products"), rate(1) / ceiling, &gflops(rate(1)));
-        table.note(&format!("{label}: per neuron"), rate(2) / ceiling, &gflops(rate(2)));
+        let (label, mut share) = (size.label(), 0.0);
         let chosen = choose_construction(size.neurons, size.inputs, size.samples);
-        let k = if chosen == Construction::PairProducts { 1 } else { 2 };
+        for ((how, case), seconds) in cases.iter().zip(&times[1..]) {
+            let name = format!("{label}: {how:?}");
+            case.check(&name);
+            let rate = size.flops() as f64 / seconds / 1e9;
+            table.note(&name, rate / ceiling, &gflops(rate));
+            if *how == chosen {
+                share = rate / ceiling;
+            }
+        }
         let detail = format!("{chosen:?}; ceiling {}; extra {extra:.1} MiB", gflops(ceiling));
-        table.at_least(&format!("{label}: chosen"), rate(k) / ceiling, size.share, &detail);
+        table.at_least(&format!("{label}: chosen"), share, size.share, &detail);
     }
+}
+
+/// Rounds of a measurement: a call of a few milliseconds meets a quiet moment only now and then.
+fn rounds(flops: u64) -> usize {
+    (10_000_000_000 / flops.max(1)).clamp(5, 40) as usize
 }
 
 fn gflops(rate: f64) -> String {
