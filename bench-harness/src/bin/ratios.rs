@@ -84,7 +84,7 @@ fn metric(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
         (random.uniforms(order * order, -1.0, 1.0), random.uniforms(order * order, -1.0, 1.0));
     let mut c = vec![0.0_f32; order * order];
     for &size in &sizes.metric {
-        let mut cases = Construction::ALL.map(|how| (how, Case::new(size)));
+        let mut cases = Construction::ALL.map(|how| (how, MetricCase::new(size)));
         // results and ceiling are resident by now: what grows is scratch
         faer_product(&mut c, &a, &b, order);
         let before = resident();
