@@ -95,6 +95,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         "undamped solves: the same with the condition of the metric, up to 10³",
     ),
     entry(
+        "kfac invariance",
+        Identity,
+        F64,
+        EpsilonsLinear(64.0),
+        "undamped solves: ε times the condition n of G ⊗ A for each of up to three layers, and sums of \
+         up to 60 samples",
+    ),
+    entry(
         "singular direction",
         Identity,
         Both,
