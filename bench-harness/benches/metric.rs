@@ -1,4 +1,4 @@
-//! Packed metrics by both constructions, ν, and the two exact routes.
+//! Packed metrics by all constructions, ν, and the two exact routes.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -26,13 +26,10 @@ fn packed(c: &mut Criterion) {
     for &size in &sizes.metric {
         let mut case = Case::new(size);
         group.throughput(Throughput::Elements(size.flops()));
-        for (name, how) in [
-            ("pair products", Some(Construction::PairProducts)),
-            ("per neuron", Some(Construction::PerNeuron)),
-            ("chosen", None),
-        ] {
+        let all = Construction::ALL.map(|how| (format!("{how:?}"), Some(how)));
+        for (name, how) in all.into_iter().chain([("chosen".to_owned(), None)]) {
             case.build(&cpu, how);
-            case.check(name);
+            case.check(&name);
             group.bench_function(format!("{}/{name}", size.label()), |bench| {
                 bench.iter(|| case.build(&cpu, black_box(how)));
             });

@@ -85,6 +85,28 @@ pub struct Step {
     pub sample_over_sgd: f64,
 }
 
+/// A Kronecker-factored step of a perceptron.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Curvature {
+    /// Layer widths, input first.
+    pub widths: Vec<usize>,
+    /// Samples of a batch.
+    pub batch: usize,
+    /// The rate in GFLOP/s of the large product that the times below belong to.
+    pub rate: f64,
+    /// The most milliseconds of the factors, their Cholesky factors and the step.
+    pub factors: f64,
+    /// The same with the forward and the backward passes.
+    pub kfac: f64,
+    /// With every column of the loss Hessian's root.
+    pub type2: f64,
+    /// With the averaged recursion.
+    pub kfra: f64,
+    /// EKFAC's factors and scale.
+    pub ekfac: f64,
+}
+
 /// Single factorisations.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,6 +131,8 @@ pub struct Sizes {
     pub response: Response,
     /// Training steps.
     pub step: Step,
+    /// Kronecker-factored steps.
+    pub curvature: Curvature,
     /// Factorisations.
     pub factor: Factor,
 }

@@ -90,7 +90,7 @@ fn accuracy() -> Outcome {
 /// Criterion's test mode runs every benchmark body once: their answer checks run, nothing is timed.
 fn bench_smoke() -> Outcome {
     let mut arguments = vec!["bench", "-p", "relfisher-bench"];
-    for bench in ["metric", "step", "factor", "kron"] {
+    for bench in ["metric", "step", "factor", "kron", "curvature"] {
         arguments.extend(["--bench", bench]);
     }
     arguments.extend(["--", "--test"]);

@@ -33,8 +33,8 @@ fn changed(case: &Case, name: &str, change: impl FnOnce(&mut Tensor)) -> Tensors
 fn the_expected_tensors_agree_with_themselves() {
     let report = check(&cases(), |case, _| Ok(case.expected.clone())).expect("cases");
     assert_eq!(report.failures(), [""; 0], "{report}");
-    // Seven cases with some 130 to 250 tensors each, in two dtypes.
-    assert!(report.comparisons() > 2000, "{}", report.comparisons());
+    // 21 cases with some 50 to 310 tensors each, in two dtypes.
+    assert!(report.comparisons() > 6000, "{}", report.comparisons());
     assert!(report.worst(Dtype::F64) < 1e-2, "{report}");
 }
 
@@ -173,6 +173,9 @@ fn requests_name_what_the_program_can_be_asked_for() {
     for name in ["probe", "kfac", "kfac_reduce", "backpack_kflr", "natgrad_ef_damp1e-1"] {
         assert!(!quantities.iter().any(|q| q == name), "{name}");
     }
+    let asked = request(&case("xk_neurons_ce"), Dtype::F64).expect("a request");
+    assert!(asked.quantities.iter().any(|q| q == "rfim"));
+    assert!(!asked.quantities.iter().any(|q| q.starts_with("kfac_reduce")));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`metric`] | relative Fisher metrics (Sun & Nielsen 2017) of neurons, layers and two-layer subsystems; the exact damped step by four routes and the cost model that chooses |
 //! | [`kron`] | Kronecker products G ⊗ A: products, damping, inverses, eigenbases, traces, moving averages |
+//! | [`curvature`] | what K-FAC, KFLR, KFRA, EKFAC, exact and low-rank blocks of a layer are made of |
 //! | [`factor`] | Cholesky, triangular solves, symmetric eigendecomposition; packed and batched |
 //! | [`conv`] | sliding windows: patches of an image, their transpose, pooling |
 //! | [`blas`] | the dense products that the rest is made of |

@@ -85,11 +85,20 @@ impl Error {
 
     /// A run that left the finite numbers at `place` (an epoch, a step).
     pub fn divergence(place: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self::divergence_with(place, problem, "use a smaller learning rate or a larger damping")
+    }
+
+    /// A computation that left the finite numbers, or did not converge, with its own remedy.
+    pub fn divergence_with(
+        place: impl fmt::Display,
+        problem: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Self {
         Error::Divergence(Report {
             file: String::new(),
             place: place.to_string(),
             problem: problem.to_string(),
-            remedy: "use a smaller learning rate or a larger damping".to_owned(),
+            remedy: remedy.to_string(),
         })
     }
 

@@ -7,6 +7,7 @@
 //! | [`optimizer`] | SGD, Adam, relative natural gradient by blocks and in sample space, K-FAC |
 //! | [`executor`] | the only place that knows about threads and SIMD |
 //! | [`dataset`], [`format`](mod@format) | IDX, npy, npz, safetensors; every failure names file, place and remedy |
+//! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
 //! | [`train`], [`plot`] | experiments, records, checkpoints, tuning; learning curves |
 //! | [`cli`] | the program `relfisher` |
 //!

@@ -55,7 +55,7 @@ pub fn ulp_error<T: Real>(got: T, want: f64) -> f64 {
     if e.is_nan() { f64::INFINITY } else { e }
 }
 
-/// Asserts that `got` is near `want` (relative max-norm) by the entry of `tolerance.rs` for this
+/// Asserts that `got` is near `want` (relative max-norm) by the entry of `tolerance` for this
 /// routine, oracle, dtype and dimension `n`.
 ///
 /// # Panics

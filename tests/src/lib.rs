@@ -2,13 +2,14 @@
 //!
 //! - [`tolerance`]: the only home of tolerances, with a reason for each.
 //! - [`oracle`]: slow, obvious computations that share no formula with what they check.
-//! - [`compare`]: error measures and assertions; [`random`]: deterministic inputs;
+//! - [`problem`]: networks with data; [`compare`]: error measures and assertions; [`random`]: deterministic inputs;
 //!   [`real`]: NaN-filled buffers and the macro that stamps a test for both dtypes.
 
 pub mod compare;
 pub mod golden;
 pub mod layer;
 pub mod oracle;
+pub mod problem;
 pub mod random;
 pub mod real;
 pub mod routines;

@@ -48,9 +48,13 @@ fn the_cost_model_chooses_the_construction() {
     assert_eq!(choose_construction(512, 513, 1024), Construction::PairProducts);
     assert_eq!(choose_construction(80, 81, 512), Construction::PairProducts);
     assert_eq!(choose_construction(80, 81, 50), Construction::PairProducts);
-    assert_eq!(choose_construction(80, 785, 512), Construction::PairProducts);
+    // Few neurons and wide rows: weighted rows waste less than forming pairs for few.
+    assert_eq!(choose_construction(8, 785, 512), Construction::WeightedRows);
+    assert_eq!(choose_construction(16, 400, 1000), Construction::WeightedRows);
+    assert_ne!(choose_construction(80, 785, 512), Construction::PerNeuron);
     assert_eq!(choose_construction(3, 785, 512), Construction::PerNeuron);
-    for how in [Construction::PairProducts, Construction::PerNeuron] {
+    assert_eq!(choose_construction(1, 81, 512), Construction::PerNeuron);
+    for how in Construction::ALL {
         for (m, d, n) in [(0, 0, 0), (1, 1, 1), (1 << 20, 1 << 20, 1 << 20)] {
             let e = construction_efficiency(how, m, d, n);
             assert!(e > 0.0 && e <= 1.0);

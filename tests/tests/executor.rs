@@ -166,7 +166,7 @@ fn packed_grams<T: Scalar>() {
             let mut want = start.clone();
             let out = mat_mut(&mut want, m, p);
             Portable.packed_grams(out, beta, T::HALF, x, nu, &mut []).expect("shapes");
-            for how in [Construction::PairProducts, Construction::PerNeuron] {
+            for how in Construction::ALL {
                 let got = same(&label, &start, &|cpu, out| {
                     let out = mat_mut(out, m, p);
                     cpu.packed_grams_by(out, (beta, T::HALF), x, nu, Some(how)).expect("shapes");

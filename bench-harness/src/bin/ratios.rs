@@ -1,13 +1,14 @@
 //! Every acceptance ratio, measured within one run: interleaved candidates, fastest of each.
 //!
 //! `cargo run --release -p relfisher-bench --bin ratios` prints a table and exits with 1 when a
-//! ratio misses its target. Name parts (`metric`, `refresh`, `routes`, `response`, `step`) to run
+//! ratio misses its target. Name parts (`metric`, `refresh`, `routes`, `response`, `step`, `curvature`) to run
 //! only those.
 
 use std::hint::black_box;
 
 use relfisher::executor::{Cpu, Executor};
-use relfisher_bench::metric::{Case, Steps};
+use relfisher_bench::curvature::Case;
+use relfisher_bench::metric::{Case as MetricCase, Steps};
 use relfisher_bench::network::{Products, Training};
 use relfisher_bench::sizes::{self, Sizes};
 use relfisher_bench::{Random, THREADS, assert_near, cpu, faer_product, interleave};
@@ -66,13 +67,16 @@ fn main() {
     if wanted("step") {
         step(&mut table, &sizes, &cpu);
     }
+    if wanted("curvature") {
+        curvature(&mut table, &sizes, &cpu);
+    }
     if table.missed > 0 {
         println!("{} missed", table.missed);
         std::process::exit(1);
     }
 }
 
-/// Packed metrics by both constructions, as shares of `faer`'s rate on a large product.
+/// Packed metrics by all constructions, as shares of `faer`'s rate on a large product.
 fn metric(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     let order = sizes.ceiling.order;
     let mut random = Random::new(6);
@@ -80,31 +84,41 @@ fn metric(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
         (random.uniforms(order * order, -1.0, 1.0), random.uniforms(order * order, -1.0, 1.0));
     let mut c = vec![0.0_f32; order * order];
     for &size in &sizes.metric {
-        let [mut pairs, mut neurons] = [(); 2].map(|()| Case::new(size));
+        let mut cases = Construction::ALL.map(|how| (how, MetricCase::new(size)));
         // results and ceiling are resident by now: what grows is scratch
         faer_product(&mut c, &a, &b, order);
         let before = resident();
+        let [first, second, third] = &mut cases;
         let times = interleave(
-            5,
+            rounds(size.flops()),
             &mut [
                 &mut || faer_product(&mut c, &a, &b, order),
-                &mut || pairs.build(cpu, Some(Construction::PairProducts)),
-                &mut || neurons.build(cpu, Some(Construction::PerNeuron)),
+                &mut || first.1.build(cpu, Some(first.0)),
+                &mut || second.1.build(cpu, Some(second.0)),
+                &mut || third.1.build(cpu, Some(third.0)),
             ],
         );
         let extra = (resident() - before).max(0.0) / 1_048_576.0;
-        pairs.check("pair products");
-        neurons.check("per neuron");
         let ceiling = 2.0 * (order as f64).powi(3) / times[0] / 1e9;
-        let rate = |k: usize| size.flops() as f64 / times[k] / 1e9;
-        let label = size.label();
-        table.note(&format!("{label}: pair products"), rate(1) / ceiling, &gflops(rate(1)));
-        table.note(&format!("{label}: per neuron"), rate(2) / ceiling, &gflops(rate(2)));
+        let (label, mut share) = (size.label(), 0.0);
         let chosen = choose_construction(size.neurons, size.inputs, size.samples);
-        let k = if chosen == Construction::PairProducts { 1 } else { 2 };
+        for ((how, case), seconds) in cases.iter().zip(&times[1..]) {
+            let name = format!("{label}: {how:?}");
+            case.check(&name);
+            let rate = size.flops() as f64 / seconds / 1e9;
+            table.note(&name, rate / ceiling, &gflops(rate));
+            if *how == chosen {
+                share = rate / ceiling;
+            }
+        }
         let detail = format!("{chosen:?}; ceiling {}; extra {extra:.1} MiB", gflops(ceiling));
-        table.at_least(&format!("{label}: chosen"), rate(k) / ceiling, size.share, &detail);
+        table.at_least(&format!("{label}: chosen"), share, size.share, &detail);
     }
+}
+
+/// Rounds of a measurement: a call of a few milliseconds meets a quiet moment only now and then.
+fn rounds(flops: u64) -> usize {
+    (10_000_000_000 / flops.max(1)).clamp(5, 40) as usize
 }
 
 fn gflops(rate: f64) -> String {
@@ -120,7 +134,7 @@ fn resident() -> f64 {
 
 /// The refresh of a layer (metric and inverses) and what each step then reads.
 fn refresh(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
-    let mut case = Case::new(sizes.refresh);
+    let mut case = MetricCase::new(sizes.refresh);
     let (m, d) = (case.size.neurons, case.size.inputs);
     let width = d * (d + 1) / 2;
     let metric = interleave(3, &mut [&mut || case.build(cpu, None)])[0];
@@ -280,4 +294,57 @@ fn step(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
         &detail,
     );
     table.note("Adam step over SGD step", times[3] / times[1], &format!("{:.0} us", micro(3)));
+}
+
+/// Kronecker-factored steps, in units of the time that the target allows at this machine's rate.
+fn curvature(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
+    let (size, order) = (&sizes.curvature, sizes.ceiling.order);
+    let mut random = Random::new(6);
+    let [a, b] = [(); 2].map(|()| random.uniforms(order * order, -1.0, 1.0));
+    let mut c = vec![0.0_f32; order * order];
+    let mut case = Case::new(size, cpu);
+    case.precondition(cpu);
+    case.check(cpu);
+    let flops = case.flops() as f64;
+    let case = std::sync::Mutex::new(case);
+    let run = |stages: &[fn(&mut Case, &Cpu)]| {
+        let mut case = case.lock().expect("one thread at a time");
+        stages.iter().for_each(|stage| stage(&mut case, cpu));
+    };
+    let mut times = Vec::new();
+    Executor::<f32>::install(cpu, &mut || {
+        times = interleave(
+            12,
+            &mut [
+                &mut || faer_product(&mut c, &a, &b, order),
+                &mut || run(&[Case::factors_only, Case::precondition]),
+                &mut || run(&[Case::passes, Case::labelled, Case::precondition]),
+                &mut || run(&[Case::passes, Case::type2, Case::precondition]),
+                &mut || run(&[Case::passes, Case::kfra, Case::precondition]),
+                &mut || run(&[Case::labelled, Case::correction]),
+                &mut || run(&[Case::passes]),
+                &mut || run(&[Case::factors_only]),
+                &mut || run(&[Case::precondition]),
+            ],
+        );
+    });
+    let rate = 2.0 * (order as f64).powi(3) / times[0] / 1e9;
+    let scaled = |milliseconds: f64| milliseconds * size.rate / rate;
+    let targets = [
+        ("K-FAC: factors, Cholesky, step", size.factors),
+        ("K-FAC: the whole step", size.kfac),
+        ("type-2: the whole step", size.type2),
+        ("KFRA: the whole step", size.kfra),
+        ("EKFAC: factors and correction", size.ekfac),
+    ];
+    for ((what, target), seconds) in targets.into_iter().zip(&times[1..]) {
+        let detail =
+            format!("{:.1} ms, {:.1} allowed at {}", seconds * 1e3, scaled(target), gflops(rate));
+        table.at_most(what, seconds * 1e3 / scaled(target), 1.0, &detail);
+    }
+    let own = flops / times[1] / 1e9;
+    table.note("K-FAC factors and step, share of ceiling", own / rate, &gflops(own));
+    for (what, k) in [("passes", 6), ("factors", 7), ("Cholesky and step", 8)] {
+        table.note(&format!("of these {what}, ms"), times[k] * 1e3, "");
+    }
 }

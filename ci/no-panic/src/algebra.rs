@@ -1,12 +1,12 @@
 //! Views, products and factorisations.
 
 use relfisher_core::blas::{self, vector};
-use relfisher_core::factor::{self, Triangular};
+use relfisher_core::factor::{self, InverseRoot, NewtonSchulz, Triangular};
 use relfisher_core::{Backend, Error, MatRef, Portable, Real};
 
 use crate::{Opaque, probe};
 
-probe! { view products vectors cholesky_family eigen packed batched }
+probe! { view products vectors cholesky_family eigen inverse_roots packed batched }
 
 fn view<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let n = x.counts;
@@ -90,6 +90,22 @@ fn eigen<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     x.counts[1] = factor::eigh_workspace_len(x.counts[1]);
     Portable.eigh(x.out.view_mut()?, values, x.work)?;
     factor::eigh(x.out.view_mut()?, values, x.work)
+}
+
+fn inverse_roots<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
+    let (n, s) = (x.counts, x.scalars);
+    let root = match x.choice {
+        0 => InverseRoot::First,
+        1 => InverseRoot::Second,
+        _ => InverseRoot::Fourth,
+    };
+    let options = NewtonSchulz { tolerance: s[1], max_iterations: n[1] };
+    let a = x.inputs[0].view()?;
+    let out = x.out.view_mut()?;
+    let done = factor::newton_schulz(&Portable, out, a, s[0], root, options, x.work)?;
+    x.result = done.residual + NewtonSchulz::<T>::default().tolerance;
+    x.counts[0] = factor::newton_schulz_workspace_len(n[0]) ^ root.degree() ^ done.iterations;
+    Ok(())
 }
 
 fn packed<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {

@@ -1,13 +1,14 @@
 //! Kronecker algebra.
 
 use relfisher_core::kron::{
-    self, BiasCorrection, Damping, KronCholesky, KronEigen, moving_average, split_damping,
+    self, BiasCorrection, Damping, KronCholesky, KronEigen, KronSum, Sign, moving_average,
+    split_damping,
 };
 use relfisher_core::{Error, MatMut, MatRef, Portable, Real};
 
 use crate::{Opaque, probe};
 
-probe! { kron_products kron_cholesky kron_eigen kron_average kron_packed }
+probe! { kron_products kron_cholesky kron_eigen kron_sum kron_average kron_packed }
 
 fn kron_products<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let n = x.counts;
@@ -57,6 +58,21 @@ fn kron_eigen<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     x.result = factors.log_determinant(s[0])?;
     x.counts[0] = kron::kron_eigen_factor_workspace_len(n[0], n[1])
         ^ kron::kron_eigen_apply_workspace_len(n[0], n[1]);
+    Ok(())
+}
+
+fn kron_sum<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
+    let (n, sign) = (x.counts, if x.choice == 0 { Sign::Plus } else { Sign::Minus });
+    let damping = kron::FactorDamping { g: x.scalars[0], a: x.scalars[1] };
+    let [h, b, g_values, a_values] = &mut x.slices;
+    let (h, b) = (MatMut::new(h, n[0], n[0])?, MatMut::new(b, n[1], n[1])?);
+    let [g, a, ..] = &mut x.inputs;
+    let left = (g.view_mut()?, h, &mut **g_values);
+    let right = (a.view_mut()?, b, &mut **a_values);
+    let sum = KronSum::factor(&Portable, left, right, damping, sign, x.work)?;
+    sum.solve(&Portable, x.out.view_mut()?, x.work)?;
+    x.counts[0] = kron::kron_sum_factor_workspace_len(n[0], n[1])
+        ^ kron::kron_sum_solve_workspace_len(n[0], n[1]);
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 
 mod algebra;
 mod convolutions;
+mod curvature;
 mod elements;
 mod kronecker;
 mod layers;

@@ -84,7 +84,7 @@ impl<'a> Comparing<'a> {
     }
 
     fn push(&mut self, row: &str, name: &str, error: f64) {
-        match tolerance(row, name, self.dtype) {
+        match tolerance(row, name, &self.case.expected, self.dtype) {
             Ok(allowed) => self.answer.comparisons.push(Comparison {
                 row: row.to_owned(),
                 tensor: name.to_owned(),

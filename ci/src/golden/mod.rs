@@ -12,6 +12,7 @@
 //! - [`Program`]: calls the program.
 
 mod compare;
+mod condition;
 mod eigenbasis;
 mod program;
 mod quantity;

@@ -35,9 +35,11 @@ impl Report {
                 failure: None,
             });
             row.comparisons += 1;
-            // A NaN must not be lost in a maximum.
-            if comparison.error.is_nan() || comparison.error > row.error {
-                row.error = comparison.error;
+            // The bound may differ between layers: the row shows the one that is nearest to its
+            // bound or farthest above it. A NaN must not be lost.
+            let ratio = comparison.error / comparison.tolerance;
+            if ratio.is_nan() || ratio > row.error / row.tolerance {
+                (row.error, row.tolerance) = (comparison.error, comparison.tolerance);
             }
             if !comparison.passes() && row.failure.is_none() {
                 let Comparison { tensor, error, tolerance, note, .. } = &comparison;

@@ -40,35 +40,54 @@ impl Group {
     }
 }
 
-/// Neighbouring taps of one row: all in the padding, or from one pixel on.
+/// Neighbouring taps of one row, from `tap` on: all in the padding, or from one pixel on.
 struct Run {
-    row: usize,
     tap: usize,
     len: usize,
     pixel: Option<usize>,
 }
 
-/// Calls `f` for all taps of rows `first`, …, `first + rows − 1`, in order. With `joined`
-/// neighbouring taps of one line that read neighbouring pixels come as one run.
-#[inline(always)]
-fn runs(window: &Window, (first, rows): (usize, usize), joined: bool, mut f: impl FnMut(Run)) {
-    let ([y, x], out_width) = (window.axes(), window.out_width());
-    let (Some(mut oy), Some(mut ox)) = (first.checked_div(out_width), first.checked_rem(out_width))
-    else {
-        return;
-    };
-    for row in 0..rows {
-        for ky in 0..y.kernel {
-            let line = y.at(oy, ky).map(|iy| iy.wrapping_mul(window.width));
+/// The walk over the taps of one row after the other. With `joined` neighbouring taps of one line
+/// that read neighbouring pixels come as one run.
+struct Walk {
+    y: Axis,
+    x: Axis,
+    width: usize,
+    out_width: usize,
+    joined: bool,
+    at: (usize, usize),
+}
+
+impl Walk {
+    /// A walk that starts at row `first` of a checked window.
+    fn new(window: &Window, first: usize, joined: bool) -> Self {
+        let ([y, x], out_width) = (window.axes(), window.out_width());
+        let oy = first.checked_div(out_width).unwrap_or(0);
+        let ox = first.checked_rem(out_width).unwrap_or(0);
+        Self { y, x, width: window.width, out_width, joined, at: (oy, ox) }
+    }
+
+    /// Calls `f` for all taps of the row, in order, and goes on to the next row.
+    #[inline(always)]
+    fn row(&mut self, mut f: impl FnMut(Run)) {
+        let (x, (oy, ox)) = (self.x, self.at);
+        let (before, inside) = x.span(ox);
+        let after = before.wrapping_add(inside);
+        let first = ox.wrapping_mul(x.stride).wrapping_add(before).saturating_sub(x.padding);
+        for ky in 0..self.y.kernel {
             let tap = ky.wrapping_mul(x.kernel);
             let mut emit = |k: usize, len: usize, pixel: Option<usize>| {
                 if len > 0 {
-                    f(Run { row, tap: tap.wrapping_add(k), len, pixel });
+                    f(Run { tap: tap.wrapping_add(k), len, pixel });
                 }
             };
-            match line {
+            match self.y.at(oy, ky).map(|iy| iy.wrapping_mul(self.width)) {
                 None => emit(0, x.kernel, None),
-                Some(line) if joined => line_runs(&x, ox, line, &mut emit),
+                Some(line) if self.joined => {
+                    emit(0, before, None);
+                    emit(before, inside, Some(line.wrapping_add(first)));
+                    emit(after, x.kernel.wrapping_sub(after), None);
+                }
                 Some(line) => {
                     for k in 0..x.kernel {
                         emit(k, 1, x.at(ox, k).map(|ix| line.wrapping_add(ix)));
@@ -76,22 +95,9 @@ fn runs(window: &Window, (first, rows): (usize, usize), joined: bool, mut f: imp
                 }
             }
         }
-        ox = ox.wrapping_add(1);
-        if ox == out_width {
-            (oy, ox) = (oy.wrapping_add(1), 0);
-        }
+        let ox = ox.wrapping_add(1);
+        self.at = if ox == self.out_width { (oy.wrapping_add(1), 0) } else { (oy, ox) };
     }
-}
-
-/// The runs of one line of taps with dilation 1: padding, pixels, padding.
-#[inline(always)]
-fn line_runs(x: &Axis, ox: usize, line: usize, emit: &mut impl FnMut(usize, usize, Option<usize>)) {
-    let (before, inside) = x.span(ox);
-    let after = before.wrapping_add(inside);
-    let first = ox.wrapping_mul(x.stride).wrapping_add(before).saturating_sub(x.padding);
-    emit(0, before, None);
-    emit(before, inside, Some(line.wrapping_add(first)));
-    emit(after, x.kernel.wrapping_sub(after), None);
 }
 
 /// The group's first channel, its channels and the columns of a patch, after all checks.
@@ -153,38 +159,40 @@ pub fn unfold<T: Real>(
     order: PatchOrder,
 ) -> Result<(), Error> {
     let (start, width, columns) = check(window, group, first, out.rb(), image.len())?;
-    let (channels, taps) = (window.channels, window.taps());
-    let rows = (first, out.rows());
-    runs(window, rows, joined(window, group, order), |run| {
-        let row = out.row_mut(run.row);
-        match (order, run.pixel) {
-            (PatchOrder::TapMajor, pixel) => {
+    let order = cheapest(window, order);
+    let (channels, taps) = (window.channels, window.taps().max(1));
+    let mut walk = Walk::new(window, first, joined(window, group, order));
+    for i in 0..out.rows() {
+        let row = out.row_mut(i);
+        match order {
+            PatchOrder::TapMajor => walk.row(|run| {
                 let row = from(row, run.tap.wrapping_mul(width));
                 let len = run.len.wrapping_mul(width);
-                let Some(row) = row.get_mut(..len) else { return };
-                match pixel {
-                    None => row.fill(T::ZERO),
-                    Some(p) => copy(row, image_from(image, p.wrapping_mul(channels), start)),
+                match run.pixel {
+                    None => row.iter_mut().take(len).for_each(|o| *o = T::ZERO),
+                    Some(p) => {
+                        write_run(row, image_from(image, p.wrapping_mul(channels), start), len)
+                    }
                 }
-            }
-            (PatchOrder::ChannelMajor, pixel) => {
-                let Some(row) = row.get_mut(..columns) else { return };
-                for k in 0..run.len {
-                    let column = from(row, run.tap.wrapping_add(k)).iter_mut().step_by(taps.max(1));
-                    match pixel {
-                        None => column.for_each(|o| *o = T::ZERO),
-                        Some(p) => {
-                            let at = p.wrapping_add(k).wrapping_mul(channels);
-                            for (o, x) in column.zip(image_from(image, at, start)) {
-                                *o = *x;
+            }),
+            PatchOrder::ChannelMajor => {
+                let row = row.get_mut(..columns).unwrap_or(&mut []);
+                walk.row(|run| {
+                    for k in 0..run.len {
+                        let column = from(row, run.tap.wrapping_add(k)).iter_mut().step_by(taps);
+                        match run.pixel {
+                            None => column.for_each(|o| *o = T::ZERO),
+                            Some(p) => {
+                                let p = p.wrapping_add(k).wrapping_mul(channels);
+                                for (o, x) in column.zip(image_from(image, p, start)) {
+                                    *o = *x;
+                                }
                             }
                         }
                     }
-                }
+                });
             }
         }
-    });
-    for i in 0..out.rows() {
         if let Some(one) = out.row_mut(i).get_mut(columns) {
             *one = T::ONE;
         }
@@ -221,31 +229,39 @@ pub fn fold_add<T: Real>(
     order: PatchOrder,
 ) -> Result<(), Error> {
     let (start, width, columns) = check(window, group, first, patches, image.len())?;
-    let (channels, taps) = (window.channels, window.taps());
-    let rows = (first, patches.rows());
-    runs(window, rows, joined(window, group, order), |run| {
-        let Some(p) = run.pixel else { return };
-        let row = patches.row(run.row).get(..columns).unwrap_or(&[]);
-        match order {
-            PatchOrder::TapMajor => {
-                let len = run.len.wrapping_mul(width);
-                let row = row.get(run.tap.wrapping_mul(width)..).unwrap_or(&[]);
-                let pixels = from(image, p.wrapping_mul(channels).wrapping_add(start));
-                axpy(pixels, T::ONE, row.get(..len).unwrap_or(&[]));
-            }
-            PatchOrder::ChannelMajor => {
-                for k in 0..run.len {
-                    let column = row.get(run.tap.wrapping_add(k)..).unwrap_or(&[]);
-                    let at = p.wrapping_add(k).wrapping_mul(channels).wrapping_add(start);
-                    for (o, x) in from(image, at).iter_mut().zip(column.iter().step_by(taps.max(1)))
-                    {
-                        *o += *x;
+    let order = cheapest(window, order);
+    let (channels, taps) = (window.channels, window.taps().max(1));
+    let mut walk = Walk::new(window, first, joined(window, group, order));
+    for i in 0..patches.rows() {
+        let row = patches.row(i).get(..columns).unwrap_or(&[]);
+        walk.row(|run| {
+            let Some(p) = run.pixel else { return };
+            match order {
+                PatchOrder::TapMajor => {
+                    let row = row.get(run.tap.wrapping_mul(width)..).unwrap_or(&[]);
+                    let row = row.get(..run.len.wrapping_mul(width)).unwrap_or(&[]);
+                    let pixels = from(image, p.wrapping_mul(channels).wrapping_add(start));
+                    axpy(pixels, T::ONE, row);
+                }
+                PatchOrder::ChannelMajor => {
+                    for k in 0..run.len {
+                        let p = p.wrapping_add(k).wrapping_mul(channels).wrapping_add(start);
+                        let column = row.get(run.tap.wrapping_add(k)..).unwrap_or(&[]);
+                        let column = column.iter().step_by(taps);
+                        for (x, d) in from(image, p).iter_mut().zip(column) {
+                            *x += *d;
+                        }
                     }
                 }
             }
-        }
-    });
+        });
+    }
     Ok(())
+}
+
+/// Tap-major where both orders are the same: one channel, or one tap.
+fn cheapest(window: &Window, order: PatchOrder) -> PatchOrder {
+    if window.channels == 1 || window.taps() == 1 { PatchOrder::TapMajor } else { order }
 }
 
 /// Whether neighbouring taps may come as one run: their pixels are neighbours, and in tap-major
@@ -253,6 +269,22 @@ pub fn fold_add<T: Real>(
 fn joined(window: &Window, group: Group, order: PatchOrder) -> bool {
     let [_, dilation] = window.dilation;
     dilation == 1 && (group.count == 1 || order == PatchOrder::ChannelMajor)
+}
+
+/// The first `len` elements of `row` ← those of `pixels`. A short run is copied as one vector where
+/// there is room: what it writes after the run is written again by the runs that follow.
+#[inline(always)]
+fn write_run<T: Real>(row: &mut [T], pixels: &[T], len: usize) {
+    const SHORT: usize = 8;
+    if len <= SHORT
+        && let (Some(row), Some(pixels)) = (row.first_chunk_mut::<SHORT>(), pixels.first_chunk())
+    {
+        *row = *pixels;
+        return;
+    }
+    if let Some(row) = row.get_mut(..len) {
+        copy(row, pixels);
+    }
 }
 
 /// The elements from `start` on.

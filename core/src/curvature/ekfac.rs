@@ -9,6 +9,7 @@
 use super::share::positions;
 use crate::error::{check_len, take_work};
 use crate::factor::pivot_tolerance;
+use crate::kron::in_basis;
 use crate::metric::support::{carve, check_damping, check_matrix, check_rows};
 use crate::{Backend, Error, MatMut, MatRef, Real};
 
@@ -208,7 +209,7 @@ pub fn ekfac_solve<T: Real, B: Backend<T> + ?Sized>(
     let work = check(&v, basis, scale, lambda, work)?;
     v.rb().check_finite("ekfac_solve: v")?;
     check_scale(scale, lambda)?;
-    in_basis(backend, v, basis, work, |i, row| {
+    in_basis(backend, v, (basis.g, basis.a), work, |i, row| {
         for (x, s) in row.iter_mut().zip(scale.row(i)) {
             *x /= *s + lambda;
         }
@@ -230,7 +231,7 @@ pub fn ekfac_apply<T: Real, B: Backend<T> + ?Sized>(
     work: &mut [T],
 ) -> Result<(), Error> {
     let work = check(&v, basis, scale, lambda, work)?;
-    in_basis(backend, v, basis, work, |i, row| {
+    in_basis(backend, v, (basis.g, basis.a), work, |i, row| {
         for (x, s) in row.iter_mut().zip(scale.row(i)) {
             *x *= *s + lambda;
         }
@@ -260,36 +261,14 @@ fn check_scale<T: Real>(scale: MatRef<'_, T>, lambda: T) -> Result<(), Error> {
     for i in 0..scale.rows() {
         largest = scale.row(i).iter().fold(largest, |m, s| m.max(*s));
     }
-    let floor = match lambda > T::ZERO {
-        true => T::ZERO,
-        false => pivot_tolerance::<T>(scale.rows().max(scale.cols())) * largest,
-    };
+    let order = scale.rows().max(scale.cols());
+    let floor = if lambda > T::ZERO { T::ZERO } else { pivot_tolerance::<T>(order) * largest };
     for i in 0..scale.rows() {
         if let Some(pivot) = scale.row(i).iter().position(|s| *s + lambda <= floor) {
             return Err(Error::NotPositiveDefinite { block: i, pivot });
         }
     }
     Ok(())
-}
-
-/// Rotates v into the basis, changes every row, rotates it back.
-fn in_basis<T: Real, B: Backend<T> + ?Sized>(
-    backend: &B,
-    mut v: MatMut<'_, T>,
-    basis: KronBasis<'_, T>,
-    mut work: &mut [T],
-    mut change: impl FnMut(usize, &mut [T]),
-) -> Result<(), Error> {
-    let (m, d) = (v.rows(), v.cols());
-    let (zero, one) = (T::ZERO, T::ONE);
-    let half = carve(&mut work, m.saturating_mul(d))?;
-    backend.gemm(MatMut::new(&mut *half, m, d)?, zero, one, basis.g.t(), v.rb())?;
-    backend.gemm(v.rb_mut(), zero, one, MatRef::new(&*half, m, d)?, basis.a)?;
-    for i in 0..m {
-        change(i, v.row_mut(i));
-    }
-    backend.gemm(MatMut::new(&mut *half, m, d)?, zero, one, basis.g, v.rb())?;
-    backend.gemm(v, zero, one, MatRef::new(&*half, m, d)?, basis.a.t())
 }
 
 /// The workspace of [`ekfac_solve`] in elements: m·d̃.

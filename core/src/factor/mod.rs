@@ -14,6 +14,7 @@ pub mod batch;
 mod cholesky;
 pub(crate) mod eigh;
 mod inverse;
+mod newton_schulz;
 mod packed;
 mod panel;
 pub(crate) mod rows;
@@ -23,6 +24,9 @@ pub use batch::{scaled_gram_solve, scaled_gram_solve_columns, scaled_gram_solve_
 pub use cholesky::{cholesky, log_determinant};
 pub use eigh::{eigh, eigh_workspace_len};
 pub use inverse::{spd_inverse, spd_inverse_workspace_len};
+pub use newton_schulz::{
+    Convergence, InverseRoot, NewtonSchulz, newton_schulz, newton_schulz_workspace_len,
+};
 pub use packed::{
     packed_cholesky, packed_cholesky_solve, packed_inverse, packed_inverse_workspace_len,
     packed_log_determinant,

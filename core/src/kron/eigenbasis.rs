@@ -88,7 +88,7 @@ impl<'a, T: Real> KronEigen<'a, T> {
     pub fn power<B: Backend<T> + ?Sized>(
         &self,
         backend: &B,
-        mut v: MatMut<'_, T>,
+        v: MatMut<'_, T>,
         p: T,
         lambda: T,
         work: &mut [T],
@@ -101,20 +101,15 @@ impl<'a, T: Real> KronEigen<'a, T> {
         if !(p >= T::ZERO && p <= T::ONE) {
             return Err(Error::Parameter { what: "power must be between 0 and 1" });
         }
-        let (x, y) = take_work(work, kron_eigen_apply_workspace_len(m, d))?
-            .split_at_mut_checked(m.saturating_mul(d))
-            .ok_or(Error::Layout { what: "KronEigen: work" })?;
+        let work = take_work(work, kron_eigen_apply_workspace_len(m, d))?;
         v.rb().check_finite("KronEigen: v")?;
         check_spectrum(self.g_values, 0, lambda, p)?;
         check_spectrum(self.a_values, 1, lambda, p)?;
         let (one, zero) = (T::ONE, T::ZERO);
-        backend.gemm(MatMut::new(&mut *x, m, d)?, zero, one, self.g_vectors.t(), v.rb())?;
-        let rotated = MatRef::new(&*x, m, d)?;
-        backend.gemm(MatMut::new(&mut *y, m, d)?, zero, one, rotated, self.a_vectors)?;
-        let mut scaled = MatMut::new(y, m, d)?;
-        for (i, sg) in self.g_values.iter().enumerate() {
-            for (x, sa) in scaled.row_mut(i).iter_mut().zip(self.a_values) {
-                let value = sg.max(zero) * sa.max(zero) + lambda;
+        in_basis(backend, v, (self.g_vectors, self.a_vectors), work, |i, row| {
+            let sg = self.g_values.get(i).copied().unwrap_or(zero).max(zero);
+            for (x, sa) in row.iter_mut().zip(self.a_values) {
+                let value = sg * sa.max(zero) + lambda;
                 *x = if p == one {
                     *x / value
                 } else if p == zero {
@@ -123,9 +118,7 @@ impl<'a, T: Real> KronEigen<'a, T> {
                     *x / value.powf(p)
                 };
             }
-        }
-        backend.gemm(MatMut::new(&mut *x, m, d)?, zero, one, self.g_vectors, scaled.rb())?;
-        backend.gemm(v.rb_mut(), zero, one, MatRef::new(x, m, d)?, self.a_vectors.t())
+        })
     }
 
     /// `ln det(G ⊗ A + λI) = Σ_ij ln(s_Gi s_Aj + λ)`, negative eigenvalues counted as 0.
@@ -172,8 +165,28 @@ pub const fn kron_eigen_factor_workspace_len(m: usize, d: usize) -> usize {
     eigh_workspace_len(if m > d { m } else { d })
 }
 
-/// The workspace of [`KronEigen::solve`] and [`KronEigen::power`] in elements: 2·m·d.
+/// `V ← K_G change(K_Gᵀ V K_A) K_Aᵀ` with square K_G and K_A: into a basis, a change of each row
+/// there, and back. v needs contiguous rows; `work` m·d, may hold NaN.
+pub(crate) fn in_basis<T: Real, B: Backend<T> + ?Sized>(
+    backend: &B,
+    mut v: MatMut<'_, T>,
+    (g, a): (MatRef<'_, T>, MatRef<'_, T>),
+    work: &mut [T],
+    mut change: impl FnMut(usize, &mut [T]),
+) -> Result<(), Error> {
+    let (m, d) = (v.rows(), v.cols());
+    let (zero, one) = (T::ZERO, T::ONE);
+    backend.gemm(MatMut::new(&mut *work, m, d)?, zero, one, g.t(), v.rb())?;
+    backend.gemm(v.rb_mut(), zero, one, MatRef::new(&*work, m, d)?, a)?;
+    for i in 0..m {
+        change(i, v.row_mut(i));
+    }
+    backend.gemm(MatMut::new(&mut *work, m, d)?, zero, one, g, v.rb())?;
+    backend.gemm(v, zero, one, MatRef::new(&*work, m, d)?, a.t())
+}
+
+/// The workspace of [`KronEigen::solve`] and [`KronEigen::power`] in elements: m·d.
 #[inline]
 pub const fn kron_eigen_apply_workspace_len(m: usize, d: usize) -> usize {
-    m.saturating_mul(d).saturating_mul(2)
+    m.saturating_mul(d)
 }

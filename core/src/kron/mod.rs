@@ -15,9 +15,11 @@ mod eigenbasis;
 mod moving_average;
 mod packed;
 mod product;
+mod sum;
 
 pub use cholesky::{KronCholesky, kron_cholesky_solve_workspace_len};
 pub use damping::{Damping, FactorDamping, split_damping};
+pub(crate) use eigenbasis::in_basis;
 pub use eigenbasis::{KronEigen, kron_eigen_apply_workspace_len, kron_eigen_factor_workspace_len};
 pub use moving_average::{BiasCorrection, moving_average};
 pub use packed::{pack, packed_index, packed_len, unpack};
@@ -25,3 +27,4 @@ pub use product::{
     apply, apply_workspace_len, column, diagonal, frobenius_inner, materialise, quadratic_form,
     quadratic_form_workspace_len, row, trace,
 };
+pub use sum::{KronSum, Sign, kron_sum_factor_workspace_len, kron_sum_solve_workspace_len};

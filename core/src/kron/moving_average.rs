@@ -1,6 +1,7 @@
 //! Exponential moving averages of curvature factors.
 
 use crate::error::check_len;
+use crate::optim::{ema_keep, ema_update};
 use crate::{Error, Real};
 
 /// How the first steps of a moving average are treated.
@@ -17,7 +18,8 @@ pub enum BiasCorrection {
     Warm,
 }
 
-/// `average ← (1 − w) average + w·value`, w by decay ρ, step t = 1, 2, … and correction.
+/// `average ← (1 − w) average + w·value`, w by decay ρ, step t = 1, 2, … and correction:
+/// [`ema_update`](crate::optim::ema_update) with `keep` = 1 − w.
 ///
 /// At w = 1 (the first step of both corrections) `average` is not read and may hold NaN.
 ///
@@ -43,19 +45,12 @@ pub fn moving_average<T: Real>(
     if !(decay >= T::ZERO && decay < T::ONE && step >= 1) {
         return Err(Error::Parameter { what: "moving average needs 0 <= decay < 1 and step >= 1" });
     }
-    let weight = match correction {
-        BiasCorrection::None => T::ONE - decay,
-        BiasCorrection::Normalised => (T::ONE - decay) / (T::ONE - power(decay, step)),
-        BiasCorrection::Warm => (T::ONE - decay).max(T::ONE / T::from_f64(step as f64)),
+    let keep = match correction {
+        BiasCorrection::None => decay,
+        BiasCorrection::Normalised => T::ONE - (T::ONE - decay) / (T::ONE - power(decay, step)),
+        BiasCorrection::Warm => ema_keep(decay, step.wrapping_sub(1)),
     };
-    if step == 1 && correction != BiasCorrection::None {
-        crate::blas::vector::copy(average, value);
-        return Ok(());
-    }
-    for (a, v) in average.iter_mut().zip(value) {
-        *a = (T::ONE - weight) * *a + weight * *v;
-    }
-    Ok(())
+    ema_update(average, value, keep)
 }
 
 /// xⁿ by squaring.

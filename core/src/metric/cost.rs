@@ -1,10 +1,10 @@
-//! The cost model: FLOPs and bytes of each route to the relative natural gradient, and of the two
+//! The cost model: FLOPs and bytes of each route to the relative natural gradient, and of the three
 //! constructions of the packed blocks; a pure function of the shapes.
 //!
 //! A count becomes a time by a rate and an efficiency: the share of the rate of a large matrix
 //! product that the dominant operation reaches at this shape. The constants were fitted to
-//! measurements of f32 on two CPU cores (see the table of MATH.md §2 for the constructions); only
-//! their ratios matter.
+//! measurements of f32 on CPU cores with AVX-512 (docs/performance-notes.md); only their ratios
+//! matter.
 
 /// A way to the step `(Ḡ + λI)⁻¹ G`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,8 +39,16 @@ pub enum LayerKind {
 pub enum Construction {
     /// One product of ν with the pairwise products x̃_a x̃_b (a ≥ b), formed in chunks.
     PairProducts,
+    /// For each row a of all triangles, one product of the weights ν_i x̃_a with x̃.
+    WeightedRows,
     /// One triangular product for each neuron.
     PerNeuron,
+}
+
+impl Construction {
+    /// All constructions; of equally good ones the first is chosen.
+    pub const ALL: [Construction; 3] =
+        [Construction::PairProducts, Construction::WeightedRows, Construction::PerNeuron];
 }
 
 /// What is to be solved, how often.
@@ -144,10 +152,14 @@ impl Cost {
     }
 }
 
-/// The share of the rate of a large product that a construction reaches: pair products
-/// (m/8⌈m/8⌉)/(1 + 24/d̃ + 20/n) (groups of eight neurons; rows of the triangle that end inside a
-/// vector; short sums), per neuron 1/(1.3 + 5,000/d̃² + 60/n) (a call for each neuron, a triangle
-/// that is cut into tiles and copied).
+/// The share of the rate of a large product that a construction reaches, with p = d̃(d̃+1)/2:
+/// - pair products (m/8⌈m/8⌉)(p/48⌈p/48⌉)/(1 + 5(1 + 16/d̃)/8⌈m/8⌉ + 5/n): groups of eight neurons,
+///   panels of 48 pairs; the pairs are formed once for all neurons, in vectors that end with the
+///   rows of the triangle; short sums;
+/// - weighted rows (m/8⌈m/8⌉)/(1 + 40/d̃ + 10/n): rows that end inside a vector of a tile and
+///   weights formed for each row; short sums;
+/// - per neuron 1/(1.2 + 70/d̃ + 20/n): a triangle that is cut into tiles and copied, a call for
+///   each neuron.
 ///
 /// ```
 /// use relfisher_core::metric::cost::{Construction, construction_efficiency};
@@ -155,44 +167,60 @@ impl Cost {
 /// ```
 pub fn construction_efficiency(how: Construction, m: usize, d: usize, n: usize) -> f64 {
     let groups = at_least_one(m.div_ceil(NEURON_GROUP)) * NEURON_GROUP as f64;
+    let pairs = d.saturating_mul(d.saturating_add(1)) / 2;
+    let panels = at_least_one(pairs.div_ceil(PAIR_PANEL)) * PAIR_PANEL as f64;
     let (m, d, n) = (at_least_one(m), at_least_one(d), at_least_one(n));
     match how {
-        Construction::PairProducts => m / groups / (1.0 + PAIR_ROW / d + PAIR_PANEL / n),
-        Construction::PerNeuron => 1.0 / (NEURON_TILES + NEURON_CALL / (d * d) + NEURON_PANEL / n),
+        Construction::PairProducts => {
+            let forming = PAIR_FORMING * (1.0 + PAIR_ROW / d) / groups;
+            m / groups * (at_least_one(pairs) / panels) / (1.0 + forming + PAIR_SUMS / n)
+        }
+        Construction::WeightedRows => m / groups / (1.0 + ROW_ENDS / d + ROW_SUMS / n),
+        Construction::PerNeuron => 1.0 / (NEURON_TILES + NEURON_ROW / d + NEURON_SUMS / n),
     }
 }
 
-/// Neurons that pair products are formed for at once.
+/// Neurons of a register tile of pair products and weighted rows.
 pub const NEURON_GROUP: usize = 8;
-/// d̃ at which the ends of the rows of the triangle cost as much as the rest.
-pub const PAIR_ROW: f64 = 24.0;
-/// Samples at which storing the sums costs as much as forming them.
-pub const PAIR_PANEL: f64 = 20.0;
+/// Pairs that pair products are formed for at once: three vectors of sixteen.
+pub const PAIR_PANEL: usize = 48;
+/// Neurons for which using a pair product costs as much as forming it.
+pub const PAIR_FORMING: f64 = 5.0;
+/// d̃ at which the ends of the rows of the triangle double the cost of forming.
+pub const PAIR_ROW: f64 = 16.0;
+/// Samples at which storing the sums of pair products costs as much as adding them.
+pub const PAIR_SUMS: f64 = 5.0;
+/// d̃ at which the ends of weighted rows, and their weights, cost as much as the rest.
+pub const ROW_ENDS: f64 = 40.0;
+/// Samples at which storing the sums of weighted rows costs as much as adding them.
+pub const ROW_SUMS: f64 = 10.0;
 /// The time of a large triangular product in tiles, in units of its share of a square one.
-pub const NEURON_TILES: f64 = 1.3;
-/// d̃² at which the overhead of a call for each neuron costs as much as its product.
-pub const NEURON_CALL: f64 = 5_000.0;
+pub const NEURON_TILES: f64 = 1.2;
+/// d̃ at which the tiles of a triangle, its copy and its call cost as much as its product.
+pub const NEURON_ROW: f64 = 70.0;
 /// Samples at which a thin panel costs a triangular product as much as its arithmetic.
-pub const NEURON_PANEL: f64 = 60.0;
+pub const NEURON_SUMS: f64 = 20.0;
 
 fn at_least_one(k: usize) -> f64 {
     if k == 0 { 1.0 } else { k as f64 }
 }
 
-/// The construction with the higher efficiency at this shape; both do m·n·d̃(d̃+1) FLOPs.
+/// The construction with the highest efficiency at this shape; all do m·n·d̃(d̃+1) FLOPs.
 ///
 /// ```
 /// use relfisher_core::metric::cost::{Construction, choose_construction};
+/// assert_eq!(choose_construction(80, 81, 512), Construction::PairProducts);
+/// assert_eq!(choose_construction(8, 785, 512), Construction::WeightedRows);
 /// assert_eq!(choose_construction(3, 785, 512), Construction::PerNeuron);
-/// assert_eq!(choose_construction(80, 785, 512), Construction::PairProducts);
 /// ```
 pub fn choose_construction(m: usize, d: usize, n: usize) -> Construction {
-    let pairs = construction_efficiency(Construction::PairProducts, m, d, n);
-    if pairs >= construction_efficiency(Construction::PerNeuron, m, d, n) {
-        Construction::PairProducts
-    } else {
-        Construction::PerNeuron
+    let [mut best, others @ ..] = Construction::ALL;
+    for how in others {
+        if construction_efficiency(how, m, d, n) > construction_efficiency(best, m, d, n) {
+            best = how;
+        }
     }
+    best
 }
 
 /// The cost of one step by a route.

@@ -3,6 +3,7 @@
 mod curvature;
 mod info;
 mod problem;
+mod spectrum;
 mod train;
 
 use std::io::Write;
@@ -22,6 +23,7 @@ struct Cli {
 enum Command {
     Train(train::TrainArgs),
     Curvature(curvature::CurvatureArgs),
+    Spectrum(spectrum::SpectrumArgs),
     Info(info::InfoArgs),
 }
 
@@ -33,6 +35,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Curvature(args) => curvature::run(&args),
+        Command::Spectrum(args) => spectrum::run(&args),
         Command::Info(args) => info::run(&args),
     };
     match result {

@@ -7,9 +7,10 @@ use relfisher_core::MatRef;
 
 use crate::Scalar;
 use crate::curvature::Problem;
+use crate::dataset::Idx;
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::format::{Array, load_parameters, read_npy};
+use crate::format::{Array, load_parameters};
 use crate::network::{Architecture, Loss, Network, Parameters, Targets};
 
 /// Network, weights and samples.
@@ -21,12 +22,20 @@ pub(super) struct ProblemArgs {
     /// The weights (safetensors).
     #[arg(long, value_name = "FILE")]
     pub(super) weights: PathBuf,
-    /// The inputs (.npy), one sample for each index of the first dimension.
+    /// The inputs, one sample for each index of the first dimension: .npy, or an IDX file of images
+    /// (plain or .gz), whose pixels become x/255.
     #[arg(long, value_name = "FILE")]
     pub(super) inputs: PathBuf,
-    /// What the outputs should be (.npy): classes, or a row of numbers for each sample.
+    /// What the outputs should be, .npy or an IDX file of labels: classes, or a row of numbers for
+    /// each sample.
     #[arg(long, value_name = "FILE")]
     pub(super) targets: Option<PathBuf>,
+    /// Inputs become (x − MEAN)/DEVIATION before the network sees them.
+    #[arg(long, value_name = "MEAN,DEVIATION", value_delimiter = ',', num_args = 2)]
+    pub(super) normalise: Option<Vec<f64>>,
+    /// The first N samples only; all by default.
+    #[arg(long, value_name = "N", value_parser = super::train::at_least_one)]
+    pub(super) samples: Option<usize>,
     /// The samples of one batch: bounds the memory, changes no result beyond rounding.
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = super::train::at_least_one)]
     pub(super) batch: usize,
@@ -76,8 +85,16 @@ pub(super) enum OwnedTargets<T> {
 }
 
 impl<T: Scalar> OwnedTargets<T> {
-    fn read(path: &Path, network: &Network<T>, samples: usize) -> Result<Self, Error> {
-        let array = read_npy(path)?;
+    /// Reads the targets of `samples` samples; of a longer file the first ones when `cut`.
+    fn read(
+        path: &Path,
+        network: &Network<T>,
+        (samples, cut): (usize, bool),
+    ) -> Result<Self, Error> {
+        let mut array = read(path, Kind::Targets)?;
+        if cut {
+            array = first(array, samples);
+        }
         let targets = Self::of(&array, network, samples);
         targets.map_err(|e| e.in_file(path.display()))
     }
@@ -127,12 +144,24 @@ impl<T: Scalar> Loaded<T> {
         let architecture = Architecture::load(&args.net)?;
         let network = Network::from_architecture(&architecture)?;
         let parameters = load_parameters(&network, &args.weights)?;
-        let array = read_npy(&args.inputs)?;
+        let mut array = read(&args.inputs, Kind::Inputs)?;
+        if let Some(samples) = args.samples {
+            array = first(array, samples);
+        }
+        if let Some(&[mean, deviation]) = args.normalise.as_deref() {
+            if !(mean.is_finite() && deviation.is_finite() && deviation > 0.0) {
+                let remedy = "give a finite mean and a deviation above 0, such as 0.1307,0.3081";
+                let given = format!("{mean},{deviation}");
+                return Err(Error::input("--normalise", given, "cannot normalise", remedy));
+            }
+            array.data.iter_mut().for_each(|x| *x = (*x - mean) / deviation);
+        }
         let (features, samples) =
             inputs(&array, &architecture).map_err(|e| e.in_file(args.inputs.display()))?;
-        let read = |path: &Path| OwnedTargets::read(path, &network, samples);
-        let targets = args.targets.as_deref().map(read).transpose()?;
-        let labels = labels.map(read).transpose()?;
+        let target =
+            |path: &Path| OwnedTargets::read(path, &network, (samples, args.samples.is_some()));
+        let targets = args.targets.as_deref().map(target).transpose()?;
+        let labels = labels.map(target).transpose()?;
         Ok(Self { parameters, features, samples, targets, labels, batch: args.batch, network })
     }
 
@@ -152,6 +181,43 @@ impl<T: Scalar> Loaded<T> {
             chunk: self.batch,
         })
     }
+}
+
+/// What a file is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Inputs,
+    Targets,
+}
+
+/// A file of numbers: .npy, or IDX by its first bytes.
+fn read(path: &Path, kind: Kind) -> Result<Array, Error> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;
+    // IDX files begin with two zero bytes, gzip with its own mark.
+    let array = if bytes.starts_with(&[0, 0]) || bytes.starts_with(&[0x1f, 0x8b]) {
+        let (idx, unit) = match kind {
+            Kind::Inputs => (Idx::images(&bytes), 255.0),
+            Kind::Targets => (Idx::labels(&bytes), 1.0),
+        };
+        idx.map(|idx| Array {
+            data: idx.data.iter().map(|&byte| f64::from(byte) / unit).collect(),
+            shape: idx.shape,
+        })
+    } else {
+        Array::parse(&bytes)
+    };
+    array.map_err(|e| e.in_file(path.display()))
+}
+
+/// The first `samples` samples of an array; all of a shorter one.
+fn first(mut array: Array, samples: usize) -> Array {
+    let Some((rows, rest)) = array.shape.split_first_mut() else { return array };
+    if *rows > samples {
+        *rows = samples;
+        let each: usize = rest.iter().product();
+        array.data.truncate(samples * each);
+    }
+    array
 }
 
 /// The samples of an array: (N, …) with as many numbers a sample as the network takes.

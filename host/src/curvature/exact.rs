@@ -128,6 +128,8 @@ fn accumulate<T: Scalar>(
     };
     let columns = match matrix {
         Matrix::Ggn => Columns::Type2,
+        // D = 0: every layer's block of the Hessian is that of the Gauss–Newton matrix (S1).
+        Matrix::Hessian if network.is_piecewise_linear() => Columns::Type2,
         Matrix::EmpiricalFisher => Columns::Labels(problem.need_targets("ef")?),
         Matrix::Hessian => {
             sums.hessian(memory)?;

@@ -17,7 +17,7 @@
 //! | `operator.rs` | products with whole-network matrices |
 //! | `rfim.rs` | relative Fisher metrics of layers |
 //! | `summary.rs` | condition and effective rank |
-//! | `quantity.rs`, `collect.rs` | everything by name, each piece computed once |
+//! | `quantity.rs`, `collect/` | everything by name, each piece computed once |
 //! | `memory.rs` | what a request needs, before it is begun |
 
 mod collect;

@@ -5,7 +5,7 @@ use relfisher_core::curvature::{
     khatri_rao_apply, khatri_rao_apply_workspace_len, khatri_rao_gram,
     khatri_rao_gram_workspace_len, khatri_rao_transpose, khatri_rao_transpose_workspace_len,
 };
-use relfisher_core::{Error as CoreError, MatMut, MatRef};
+use relfisher_core::{Error as CoreError, MatMut, MatRef, Real};
 
 use super::columns::Columns;
 use super::exact::{Matrix, blocks};
@@ -15,7 +15,7 @@ use super::parameter_rows::parameter_rows;
 use super::problem::Problem;
 use crate::Scalar;
 use crate::error::{Context, Error};
-use crate::network::{Cotangents, Tape};
+use crate::network::{Cotangents, Loss, Tape};
 use crate::scratch::grown;
 
 /// A step that could not be computed because the matrix is singular to working precision.
@@ -83,6 +83,7 @@ pub fn natural_gradients<T: Scalar>(
     let mut tape = problem.tape();
     let mut cotangents = Cotangents::new(network, tape.capacity(), columns.count(network));
     problem.for_each_batch(&mut tape, &mut |tape, start, n| {
+        let coefficients = coefficients(&problem, columns, tape)?;
         columns.fill(problem.executor, network, (tape, start), &mut cotangents)?;
         network.pull_back(problem.executor, problem.parameters, tape, &mut cotangents, None)?;
         for b in all.clone().filter(|b| !dense(b)) {
@@ -94,12 +95,54 @@ pub fn natural_gradients<T: Scalar>(
             let site = Site { network, tape, block: b };
             let rows = SampleRows::new(&problem, site, cotangents.block(b, n))?;
             for (steps, &damping) in steps.iter_mut().zip(dampings) {
-                steps[b] = rows.solve(&gradient[block.range()], damping).context(&block.name)?;
+                let g = &gradient[block.range()];
+                steps[b] = match &coefficients {
+                    Some(a) => rows.solve_combination(a, damping),
+                    None => rows.solve(g, damping),
+                }
+                .context(&block.name)?;
             }
         }
         Ok(())
     })?;
     Ok(steps)
+}
+
+/// a (columns·N) with g = Uᵀa/N for the gradient g of the mean loss: the output deltas in terms of the
+/// columns, δ_s = Σ_c a_cs S_cs. `None` where a probability underflowed and they are not.
+fn coefficients<T: Scalar>(
+    problem: &Problem<'_, T>,
+    columns: Columns<'_, T>,
+    tape: &mut Tape<T>,
+) -> Result<Option<Vec<T>>, Error> {
+    let (n, c) = (tape.batch(), problem.network.outputs());
+    if matches!(columns, Columns::Labels(_)) {
+        return Ok(Some(vec![T::ONE; n]));
+    }
+    let targets = problem.need_targets("natgrad_ggn")?;
+    problem.network.loss(problem.executor, tape, &targets)?;
+    let (deltas, probabilities) = (tape.output_deltas(), tape.probabilities());
+    let root = |s: usize, k: usize| {
+        let square = match problem.network.loss_kind() {
+            // S a = Σ_k a_k √η_k (e_k − η) = δ for a_k = δ_k/√η_k, since Σ δ_k = 0.
+            Loss::SoftmaxCrossEntropy => probabilities.at(s, k),
+            Loss::Mse { scale } => T::from_f64(2.0 * scale),
+            Loss::BinaryCrossEntropy => {
+                let p = probabilities.at(s, k);
+                p * (T::ONE - p)
+            }
+        };
+        Real::sqrt(square)
+    };
+    let mut out = vec![T::ZERO; c * n];
+    for (i, a) in out.iter_mut().enumerate() {
+        let (k, s) = (i / n, i % n);
+        let delta = deltas.at(s, k);
+        if delta != T::ZERO {
+            *a = delta / root(s, k);
+        }
+    }
+    Ok(out.iter().all(|a| a.is_finite()).then_some(out))
 }
 
 /// (B + λI)⁻¹ g through Cholesky.
@@ -199,15 +242,32 @@ impl<'p, 'a, T: Scalar> SampleRows<'p, 'a, T> {
         Ok(out)
     }
 
+    /// Uᵀ(NλI + UUᵀ)⁻¹a: the step for the gradient Uᵀa/N.
+    fn solve_combination(&self, a: &[T], damping: f64) -> Result<Vec<T>, CoreError> {
+        let factor = self.factor(damping)?;
+        let mut z = a.to_vec();
+        let view = MatRef::new(&factor, self.count, self.count)?;
+        self.problem.executor.cholesky_solve(MatMut::new(&mut z, self.count, 1)?, view)?;
+        self.transpose(&z)
+    }
+
+    /// The Cholesky factor of NλI + UUᵀ.
+    fn factor(&self, damping: f64) -> Result<Vec<T>, CoreError> {
+        let damping = T::from_usize(self.problem.samples()) * T::from_f64(damping);
+        let mut gram = self.gram.clone();
+        let view = MatMut::new(&mut gram, self.count, self.count)?;
+        self.problem.executor.cholesky(view, damping)?;
+        Ok(gram)
+    }
+
     /// (g − Uᵀ(NλI + UUᵀ)⁻¹Ug)/λ, with one step of iterative refinement: the subtraction loses what
     /// the largest eigenvalue of the block has over λ.
     fn solve(&self, g: &[T], damping: f64) -> Result<Vec<T>, CoreError> {
         let exec = self.problem.executor;
         let lambda = T::from_f64(damping);
         let samples = T::from_usize(self.problem.samples());
-        let mut gram = self.gram.clone();
-        exec.cholesky(MatMut::new(&mut gram, self.count, self.count)?, samples * lambda)?;
-        let factor = MatRef::new(&gram, self.count, self.count)?;
+        let factor = self.factor(damping)?;
+        let factor = MatRef::new(&factor, self.count, self.count)?;
         let once = |g: &[T]| -> Result<Vec<T>, CoreError> {
             let mut z = self.apply(g)?;
             exec.cholesky_solve(MatMut::new(&mut z, self.count, 1)?, factor)?;

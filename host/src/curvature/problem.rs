@@ -123,9 +123,10 @@ impl<'a, T: Scalar> Problem<'a, T> {
             self.network.forward(self.executor, self.parameters, Mode::Inference, tape)?;
             if let Err(CoreError::NonFinite { index, .. }) = tape.logits().check_finite("outputs") {
                 let sample = start + index / self.network.outputs().max(1);
-                return Err(Error::divergence(
+                return Err(Error::divergence_with(
                     format_args!("sample {sample}"),
                     "the network's output is not finite",
+                    "check the weights and the inputs, or use --dtype f64",
                 ));
             }
             body(tape, start, indices.len())?;

@@ -339,6 +339,17 @@ impl<T: Real> Network<T> {
         self.places.last().map_or(0, Place::len)
     }
 
+    /// Whether every activation is piecewise linear (relu, leaky relu): f″ = 0, and the Hessian of a
+    /// layer's parameters equals their Gauss–Newton matrix.
+    pub fn is_piecewise_linear(&self) -> bool {
+        self.nodes.iter().all(|node| {
+            !matches!(
+                node.op,
+                Op::Activation(Activation::Tanh | Activation::Sigm | Activation::Elu { .. })
+            )
+        })
+    }
+
     /// Fresh parameters: weights normal with variance 2/((1 + ι²) d) before relu (leak ι) and 2/d
     /// before elu (He et al. 2015), uniform in ±√(6/(d + m)) elsewhere (Glorot & Bengio 2010);
     /// biases 0, γ = 1, β = 0, running mean 0 and variance 1.

@@ -8,16 +8,14 @@ use plotters::element::{DashedPathElement, PathElement, Polygon};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::style::{CurveStyle, FONT, Marker, register, style_of};
+use super::figure::{self, Draw, Figure, GRID, TEXT};
+use super::style::{CurveStyle, FONT, Marker, style_of};
 use crate::error::Error;
-use crate::format::write_bytes;
 use crate::train::{EpochRecord, Record, RunRecord};
 
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 960;
 const LEGEND: i32 = 56;
-const TEXT: RGBColor = RGBColor(30, 30, 30);
-const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// What the horizontal axis counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,42 +83,18 @@ pub fn learning_curves(
     target: f64,
     dir: &Path,
 ) -> Result<Vec<PathBuf>, Error> {
-    register()?;
-    let figure = Figure { record, axis, target };
-
-    let mut text = String::new();
-    {
-        let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
-        figure.draw(&root).map_err(failed)?;
-        root.present().map_err(failed)?;
-    }
-    let svg = dir.join(format!("{}.svg", axis.stem()));
-    write_bytes(&svg, text.as_bytes())?;
-
-    let png = dir.join(format!("{}.png", axis.stem()));
-    let partial = dir.join(format!(".{}.partial.png", axis.stem()));
-    {
-        let root = BitMapBackend::new(&partial, (WIDTH, HEIGHT)).into_drawing_area();
-        figure.draw(&root).map_err(failed)?;
-        root.present().map_err(failed)?;
-    }
-    std::fs::rename(&partial, &png).map_err(|e| Error::io(&png, "write", &e))?;
-    Ok(vec![svg, png])
+    figure::write(&Curves { record, axis, target }, dir, axis.stem())
 }
 
-fn failed(e: impl std::fmt::Display) -> Error {
-    Error::input("plot", "", e, "check that the output folder can be written")
-}
-
-struct Figure<'a> {
+struct Curves<'a> {
     record: &'a Record,
     axis: Axis,
     target: f64,
 }
 
-type Draw<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+impl Figure for Curves<'_> {
+    const SIZE: (u32, u32) = (WIDTH, HEIGHT);
 
-impl Figure<'_> {
     fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Draw<DB> {
         root.fill(&WHITE)?;
         let columns: Vec<bool> = [false, true]
@@ -138,7 +112,9 @@ impl Figure<'_> {
         }
         Ok(())
     }
+}
 
+impl Curves<'_> {
     fn panel<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
@@ -254,7 +230,7 @@ struct Limits {
 }
 
 struct Panel<'a> {
-    figure: &'a Figure<'a>,
+    figure: &'a Curves<'a>,
     quantity: Quantity,
     batch_norm: bool,
     limits: Limits,

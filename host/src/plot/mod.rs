@@ -1,6 +1,10 @@
-//! Pictures: learning curves as SVG and PNG, with an embedded font and a colour-blind-safe palette.
+//! Pictures: learning curves and spectra as SVG and PNG, with an embedded font and a
+//! colour-blind-safe palette.
 
 mod curves;
+mod density;
+mod figure;
 mod style;
 
 pub use curves::{Axis, learning_curves};
+pub use density::{SpectrumPlot, spectral_density};

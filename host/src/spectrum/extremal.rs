@@ -11,6 +11,8 @@ use crate::error::{Context, Error};
 use crate::executor::Executor;
 
 const PLACE: &str = "spectrum";
+/// The largest order at which an operator that resists the iteration is written out.
+const DENSE: usize = 2048;
 
 /// Which end of the spectrum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +31,17 @@ pub struct ExtremalOptions {
     pub tolerance: f64,
     /// The most products with the operator.
     pub max_products: usize,
+    /// The vectors of the basis, at least k + 2; `None`: 2k + 32. More memory, fewer products where
+    /// eigenvalues are close.
+    pub basis: Option<usize>,
     /// The seed of the random start vectors.
     pub seed: u64,
 }
 
 impl Default for ExtremalOptions {
-    /// 1e-10, 20,000 products, seed 0.
+    /// 1e-10, 20,000 products, the usual basis, seed 0.
     fn default() -> Self {
-        Self { tolerance: 1e-10, max_products: 20_000, seed: 0 }
+        Self { tolerance: 1e-10, max_products: 20_000, basis: None, seed: 0 }
     }
 }
 
@@ -73,14 +78,16 @@ pub struct Eigenpairs<T> {
 /// from a random vector of its own; the first finds one copy of every distinct eigenvalue, the next
 /// the second copies, and so on, until one finds nothing that belongs to the k largest: its largest
 /// Ritz value must have converged below them, or the bound of Kuczyński and Woźniakowski (1992)
-/// must leave a probability of at most 10⁻⁹ that something was missed. An invariant Krylov space (low rank, few distinct
-/// eigenvalues) is continued with another random vector. Operators of order at most 2k + 32 are
-/// written out and decomposed. At the end the vectors are multiplied once more: a Rayleigh–Ritz
-/// step, and residuals that are measured, not estimated.
+/// must leave a probability of at most 10⁻⁹ that something was missed. An invariant Krylov space
+/// (low rank, few distinct eigenvalues) is continued with another random vector. Operators of no
+/// higher order than the basis are written out and decomposed at once, those of order up to 2,048
+/// after N products without convergence. At the end the vectors are multiplied once more: a
+/// Rayleigh–Ritz step, and residuals that are measured, not estimated.
 ///
-/// Products: those of a round depend on the gaps, of the end and of each further copy. Memory: at
-/// most (5k + 36)·N numbers, the basis of 2k + 33 and up to 3k vectors found. Results depend on the
-/// seed, and not on the number of threads.
+/// Products: each round depends on the gaps at the end of the spectrum, and there is one round more
+/// than the most copies of an eigenvalue. Memory: the basis, up to 3k vectors found and two more,
+/// (5k + 35)·N numbers as a rule; 2N² where the operator is written out. Results depend on the seed
+/// and not on the number of threads.
 ///
 /// # Errors
 /// max_products ≤ k; a tolerance that is not a number ≥ 0; errors of the operator; products that are
@@ -105,10 +112,10 @@ pub fn extremal<T: Scalar>(
     let mut operator = Counted { operator, sign, products: 0 };
     let (vectors, products, complete, size) = if wanted == 0 {
         (Vec::new(), Vec::new(), true, 0.0)
-    } else if n <= goal.capacity() && n <= options.max_products {
+    } else if n <= goal.capacity && n <= options.max_products {
         dense(&mut operator, executor, wanted, progress)?
     } else {
-        iterate(&mut operator, executor, goal, progress)?
+        search(&mut operator, executor, (goal, options.max_products), progress)?
     };
     let mut pairs = rayleigh_ritz(executor, vectors, products, n)?;
     let size = pairs.values.iter().fold(size, |m, v| m.max(v.to_f64().abs()));
@@ -143,6 +150,7 @@ fn goal<T: Scalar>(options: &ExtremalOptions, wanted: usize) -> Result<Goal, Err
     }
     Ok(Goal {
         wanted,
+        capacity: options.basis.unwrap_or(2 * wanted + 32).max(wanted + 2),
         tolerance: options.tolerance.max(64.0 * T::EPSILON.to_f64()),
         // each vector is multiplied once more at the end
         limit: options.max_products - wanted,
@@ -184,25 +192,31 @@ fn dense<T: Scalar>(
     Ok((vectors, products, true, size))
 }
 
-fn iterate<T: Scalar>(
+/// The iteration, and the dense decomposition where it takes too long and that can be had.
+fn search<T: Scalar>(
     operator: &mut Counted<'_, T>,
     executor: &dyn Executor<T>,
-    goal: Goal,
+    (goal, most): (Goal, usize),
     progress: &mut OnProgress<'_>,
 ) -> Result<Space<T>, Error> {
     let n = operator.operator.len();
+    let fallback = n <= DENSE && most >= 2 * n;
+    let limit = if fallback { n } else { goal.limit };
     let mut found = Found::new(n);
     let mut search = Search {
         executor,
         operator: &mut *operator,
         progress: &mut *progress,
-        goal,
+        goal: Goal { limit, ..goal },
         highest: f64::NEG_INFINITY,
         lowest: f64::INFINITY,
         scale: T::ZERO,
     };
     let complete = search.run(&mut found)? != Ending::Spent;
     let size = search.size();
+    if fallback && !complete {
+        return dense(operator, executor, goal.wanted, progress);
+    }
     let vectors = found.into_largest(goal.wanted);
     let mut products = vec![T::ZERO; vectors.len()];
     for (out, v) in products.chunks_mut(n).zip(vectors.chunks(n)) {

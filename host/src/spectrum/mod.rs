@@ -1,7 +1,7 @@
 //! Spectra of symmetric matrices that are only known by their products, as the curvature of a
 //! network is: [`extremal`] eigenpairs by thick-restart Lanczos, and the [`density`] of all
 //! eigenvalues by stochastic Lanczos quadrature. The recurrences are those of
-//! [`relfisher_core::stats`].
+//! [`relfisher_core::stats`]. [`analyse`] computes both, [`SpectrumRecord`] writes and draws them.
 //!
 //! ```
 //! use relfisher::executor::Cpu;
@@ -26,14 +26,18 @@
 //! # Ok::<(), relfisher::Error>(())
 //! ```
 
+mod analysis;
 mod density;
 mod extremal;
 mod operator;
+mod record;
 mod search;
 
+pub use analysis::{Analysis, OnStage, Spectrum, Stage, Timed, analyse};
 pub use density::{Density, DensityOptions, Quadrature, density};
 pub use extremal::{Eigenpairs, ExtremalOptions, Outcome, Which, extremal};
 pub use operator::LinearOperator;
+pub use record::{DensityRecord, EndRecord, Estimate, SpectrumRecord, Subject};
 
 use crate::Scalar;
 use crate::error::{Error, Report};

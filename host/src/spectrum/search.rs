@@ -77,18 +77,13 @@ impl<T: Scalar> Found<T> {
 pub(super) struct Goal {
     /// The number k of largest eigenvalues.
     pub(super) wanted: usize,
+    /// The steps of a cycle: the basis has one vector more.
+    pub(super) capacity: usize,
     /// Residuals to reach, over the largest |eigenvalue|.
     pub(super) tolerance: f64,
     /// The most products.
     pub(super) limit: usize,
     pub(super) seed: u64,
-}
-
-impl Goal {
-    /// The steps of a cycle: the basis has one vector more.
-    pub(super) fn capacity(&self) -> usize {
-        self.wanted.saturating_mul(2).saturating_add(32)
-    }
 }
 
 /// How a search or a round ended.
@@ -135,7 +130,7 @@ impl<T: Scalar> Search<'_, '_, '_, T> {
     /// products are spent, what has not).
     fn round(&mut self, round: u64, found: &mut Found<T>) -> Result<Ending, Error> {
         let (n, rest) = (found.n, found.n - found.len());
-        let capacity = self.goal.capacity().min(rest);
+        let capacity = self.goal.capacity.min(rest);
         if capacity == 0 {
             return Ok(Ending::Converged(0));
         }

@@ -1,5 +1,6 @@
 //! Oracles: slow, obvious, in f64, and independent of the formulas that they check.
 
+pub mod curvature;
 pub mod dense;
 pub mod double_double;
 pub mod dual;

@@ -2,7 +2,7 @@
 
 use super::{DAMPING, NonFinite, Routine, total};
 use crate::real::{mat, mat_mut};
-use relfisher_core::{Real, factor};
+use relfisher_core::{Portable, Real, factor};
 
 pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
     use NonFinite::Refused;
@@ -51,6 +51,17 @@ pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
             let mut work = p.work(factor::spd_inverse_workspace_len(d));
             factor::spd_inverse(mat_mut(&mut a, r, d), T::ZERO, &mut work)?;
             Ok(a)
+        }),
+        routine("newton_schulz", |p| {
+            let d = p.shape[2];
+            let (r, c, a) = (p.dim(d), p.dim(d), p.spd(d));
+            let (mut out, mut work) =
+                (p.output(r * c), p.work(factor::newton_schulz_workspace_len(d)));
+            let (o, a, options) =
+                (mat_mut(&mut out, r, c), mat(&a, d, d), factor::NewtonSchulz::default());
+            let root = factor::InverseRoot::Fourth;
+            factor::newton_schulz(&Portable, o, a, T::ZERO, root, options, &mut work)?;
+            Ok(out)
         }),
         routine("eigh", |p| {
             let d = p.shape[2];

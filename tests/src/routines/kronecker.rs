@@ -3,9 +3,10 @@
 use super::{NonFinite, Routine, total};
 use crate::real::{mat, mat_mut};
 use relfisher_core::kron::{
-    self, BiasCorrection, Damping, KronCholesky, KronEigen, apply_workspace_len,
-    kron_cholesky_solve_workspace_len, kron_eigen_apply_workspace_len,
-    kron_eigen_factor_workspace_len, quadratic_form_workspace_len,
+    self, BiasCorrection, Damping, FactorDamping, KronCholesky, KronEigen, KronSum, Sign,
+    apply_workspace_len, kron_cholesky_solve_workspace_len, kron_eigen_apply_workspace_len,
+    kron_eigen_factor_workspace_len, kron_sum_factor_workspace_len, kron_sum_solve_workspace_len,
+    quadratic_form_workspace_len,
 };
 use relfisher_core::{Portable, Real};
 
@@ -92,6 +93,20 @@ pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
             let mut work = p.work(kron_cholesky_solve_workspace_len(m, d));
             factors.solve(&Portable, mat_mut(&mut v, e, f), &mut work)?;
             v.push(factors.log_determinant()?);
+            Ok(v)
+        }),
+        solve("KronSum", |p| {
+            let [_, m, d, _] = p.shape;
+            let (x, y, e, f) = (p.dim(m), p.dim(d), p.dim(m), p.dim(d));
+            let (mut g, mut h, mut a, mut b) = (p.spd(m), p.spd(m), p.spd(d), p.spd(d));
+            let (mut s, mut t, mut v) = (p.output(x), p.output(y), p.values(e * f));
+            let mut work = p.work(kron_sum_factor_workspace_len(m, d));
+            let left = (mat_mut(&mut g, m, m), mat_mut(&mut h, m, m), &mut s[..]);
+            let right = (mat_mut(&mut a, d, d), mat_mut(&mut b, d, d), &mut t[..]);
+            let none = FactorDamping { g: T::ZERO, a: T::ZERO };
+            let sum = KronSum::factor(&Portable, left, right, none, Sign::Plus, &mut work)?;
+            let mut work = p.work(kron_sum_solve_workspace_len(m, d));
+            sum.solve(&Portable, mat_mut(&mut v, e, f), &mut work)?;
             Ok(v)
         }),
     ]

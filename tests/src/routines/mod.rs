@@ -2,6 +2,7 @@
 //! of all of them: finite answers whatever outputs and workspaces hold, the same bits again, and an
 //! error, never a panic, for every wrong shape and short workspace.
 
+mod curvature;
 mod factorisations;
 mod kronecker;
 mod metrics;
@@ -185,6 +186,7 @@ pub fn all<T: Real>() -> Vec<Routine<T>> {
     all.extend(factorisations::all());
     all.extend(kronecker::all());
     all.extend(metrics::all());
+    all.extend(curvature::all());
     all.extend(spectra::all());
     all
 }

@@ -58,6 +58,7 @@ pub(crate) fn naive_forward(
                 map(&mut x, |t| if t >= 0.0 { t } else { alpha * (t.exp() - 1.0) })
             }
             Layer::Flatten {} => {}
+            other => panic!("these networks have no {other:?}"),
         }
     }
     traces
@@ -122,7 +123,7 @@ pub(crate) fn dense_metric(
         let t = &traces[response].output[s];
         let eta = softmax(t);
         let x = |i: usize| match block.kind {
-            BlockKind::Linear => traces[b].input[s].clone(),
+            BlockKind::Linear | BlockKind::Convolution(_) => traces[b].input[s].clone(),
             BlockKind::BatchNorm => vec![traces[b].input[s][i], 1.0],
         };
         for i in 0..m {
@@ -178,7 +179,7 @@ pub(crate) fn kfac_factors(lab: &Lab<f64>) -> Vec<Vec<Matrix>> {
         .map(|(b, block)| {
             let delta = tape.delta(b);
             match block.kind {
-                BlockKind::Linear => {
+                BlockKind::Linear | BlockKind::Convolution(_) => {
                     let g: Rows = (0..SAMPLES).map(|s| delta.row(s).to_vec()).collect();
                     vec![second_moment(&traces[b].input), second_moment(&g)]
                 }
@@ -210,7 +211,7 @@ pub(crate) fn second_moment(rows: &Rows) -> Matrix {
 pub(crate) fn kfac_direction(block: &Block, factors: &[Matrix], g: &[f64]) -> Vec<f64> {
     let damping: f64 = 0.2;
     match block.kind {
-        BlockKind::Linear => {
+        BlockKind::Linear | BlockKind::Convolution(_) => {
             let (a, b) = (&factors[0], &factors[1]);
             let pi = ((a.trace() / block.cols as f64) / (b.trace() / block.rows as f64)).sqrt();
             let dense = b.damped(damping.sqrt() / pi).kron(&a.damped(pi * damping.sqrt()));

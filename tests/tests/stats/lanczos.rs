@@ -32,14 +32,14 @@ impl<T: Real> Run<T> {
             basis: nans((capacity + 1) * n),
             alpha: nans(capacity),
             beta: nans(capacity),
-            work: nans(lanczos_workspace_len(capacity, if n == 0 { 0 } else { locked.len() / n })),
+            work: nans(lanczos_workspace_len(capacity, locked.len().checked_div(n).unwrap_or(0))),
             locked: locked.to_vec(),
         }
     }
 
     pub(crate) fn lanczos(&mut self) -> Lanczos<'_, T> {
         let n = self.a.rows;
-        let rows = if n == 0 { 0 } else { self.locked.len() / n };
+        let rows = self.locked.len().checked_div(n).unwrap_or(0);
         let basis = mat_mut(&mut self.basis, self.capacity + 1, n);
         let locked = mat(&self.locked, rows, n);
         let (alpha, beta) = (&mut self.alpha, &mut self.beta);
@@ -86,10 +86,10 @@ fn check_relation<T: Real>(label: &str, a: &Matrix, lanczos: &Lanczos<'_, T>) {
     assert_close(label, &cast::<T>(&difference.data), &vec![0.0; k * k], "lanczos", Identity, n);
     // A vᵢ − Σ T_ij v_j has the norm of the last coupling in the last row, 0 in the others
     let rest = v.times(a).plus(-1.0, &t.times(&v));
-    for i in 0..k {
+    for (i, b) in beta.iter().enumerate() {
         let size = dot(rest.row(i), rest.row(i)).sqrt();
         let coupled = i + 1 == k || (i < p && k == p);
-        let want = if coupled { beta[i].abs() } else { 0.0 };
+        let want = if coupled { b.abs() } else { 0.0 };
         let error = [T::from_f64((size - want) / scale)];
         assert_close(&format!("{label}, row {i}"), &error, &[0.0], "lanczos", Identity, n);
     }

@@ -36,7 +36,8 @@ pub(super) fn packed_grams<T: Scalar>(
         return vectorised!(blas::packed_grams(out, beta, alpha, x, nu, &mut []));
     }
     match how.unwrap_or_else(|| choose_construction(m, d, n)) {
-        Construction::PairProducts => pairs::packed_grams(cpu, out, beta, alpha, x, nu),
+        Construction::PairProducts => pairs::by_products(cpu, out, (beta, alpha), x, nu),
+        Construction::WeightedRows => pairs::by_rows(cpu, out, (beta, alpha), x, nu),
         Construction::PerNeuron => per_neuron(cpu, out, beta, alpha, x, nu),
     }
 }

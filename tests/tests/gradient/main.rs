@@ -1,33 +1,25 @@
 //! Gradients of every layer and loss against dual numbers, differences and the golden cases; the
 //! hooks for curvature.
 
+mod shared;
+
 use std::path::PathBuf;
 
 use relfisher::executor::Cpu;
 use relfisher::format::{TensorFile, load_parameters, read_npy};
 use relfisher::network::{
-    Architecture, Block, Layer, Loss, Mode, Network, Normalisation, Parameters, Tape, Targets,
+    Architecture, Block, Loss, Mode, Network, Normalisation, Parameters, Tape, Targets,
 };
 use relfisher::{Scalar, random};
 use relfisher_core::MatRef;
 use relfisher_core::metric::neuron::Activation;
-use relfisher_tests::compare::{assert_bits_equal, assert_close, cast};
-use relfisher_tests::oracle::dual::{self, Number, constants};
+use relfisher_tests::compare::{assert_bits_equal, assert_close};
+use relfisher_tests::oracle::dual::{self, constants};
 use relfisher_tests::oracle::finite_difference;
 use relfisher_tests::oracle::network::{self as naive, Labels, Statistics};
-use relfisher_tests::random::Random;
+use relfisher_tests::problem::{LOSSES, Loaded, Problem, network};
 use relfisher_tests::real::nans;
 use relfisher_tests::tolerance::{Oracle, tolerance};
-
-/// A network, its data and its parameters in f64.
-struct Problem {
-    label: String,
-    architecture: Architecture,
-    inputs: Vec<f64>,
-    samples: usize,
-    labels: Labels,
-    parameters: Parameters<f64>,
-}
 
 /// What the library computed.
 struct Run<T> {
@@ -37,102 +29,21 @@ struct Run<T> {
     tape: Tape<T>,
 }
 
-impl Problem {
-    fn new(label: &str, architecture: Architecture, samples: usize, seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let network = Network::<f64>::from_architecture(&architecture).expect(label);
-        let mut parameters = network.init(&mut random::stream(seed, 0, "init"));
-        // Biases, γ, β and the running averages away from their initial values.
-        parameters.values.iter_mut().for_each(|v| *v += 0.1 * random.normal());
-        parameters.buffers.iter_mut().for_each(|v| *v = random.uniform(0.3, 1.5));
-        let m = architecture.outputs();
-        let labels = match architecture.loss {
-            Loss::SoftmaxCrossEntropy => {
-                Labels::Classes((0..samples).map(|_| random.below(m)).collect())
-            }
-            Loss::Mse { .. } => Labels::Values(random.normals(samples * m)),
-            Loss::BinaryCrossEntropy => {
-                Labels::Values((0..samples * m).map(|_| random.below(2) as f64).collect())
-            }
-        };
-        let inputs = random.normals(samples * architecture.inputs());
-        Self { label: label.to_owned(), architecture, inputs, samples, labels, parameters }
-    }
-
-    fn naive<N: Number>(&self, parameters: &[N], mode: Mode) -> N {
-        let d = self.architecture.inputs();
-        let rows: Vec<Vec<N>> = self.inputs.chunks(d).map(constants).collect();
-        let statistics = match mode {
-            Mode::Train => Statistics::Batch,
-            Mode::Inference => Statistics::Running(&self.parameters.buffers),
-        };
-        let outputs = naive::outputs(&self.architecture, parameters, &rows, statistics);
-        naive::loss(&outputs, self.architecture.loss, &self.labels)
-    }
-
-    fn run<T: Scalar>(&self, mode: Mode, threads: usize) -> Run<T> {
-        let network = Network::<T>::from_architecture(&self.architecture).expect("network");
-        let exec = Cpu::new(Some(threads)).expect("executor");
-        let parameters = Parameters {
-            values: cast::<T>(&self.parameters.values),
-            buffers: cast::<T>(&self.parameters.buffers),
-        };
-        let mut tape = Tape::new(&network, self.samples + 3);
-        tape.set_batch(self.samples).expect("batch");
-        let (inputs, d) = (cast::<T>(&self.inputs), self.architecture.inputs());
-        let mut x = tape.input_mut();
-        for (s, row) in inputs.chunks(d).enumerate() {
-            x.row_mut(s).copy_from_slice(row);
-        }
-        network.forward(&exec, &parameters, mode, &mut tape).expect("forward");
-        let report = match &self.labels {
-            Labels::Classes(c) => network.loss(&exec, &mut tape, &Targets::Classes(c)),
-            Labels::Values(v) => {
-                let (v, m) = (cast::<T>(v), self.architecture.outputs());
-                let v = MatRef::new(&v, self.samples, m).expect("targets");
-                network.loss(&exec, &mut tape, &Targets::Values(v))
-            }
-        };
-        let loss = report.expect("loss").mean;
-        let mut gradient = nans::<T>(network.parameter_count());
-        network.backward(&exec, &parameters, &mut tape, Some(&mut gradient)).expect("backward");
-        Run { loss, gradient, network, tape }
-    }
+fn run<T: Scalar>(p: &Problem, mode: Mode, threads: usize) -> Run<T> {
+    let loaded = p.load::<T>(threads);
+    let mut tape = loaded.forward(mode);
+    let Loaded { network, parameters, exec, .. } = &loaded;
+    let loss = network.loss(exec, &mut tape, &loaded.targets()).expect("loss").mean;
+    let mut gradient = nans::<T>(network.parameter_count());
+    network.backward(exec, parameters, &mut tape, Some(&mut gradient)).expect("backward");
+    Run { loss, gradient, network: loaded.network, tape }
 }
 
 const RELU: Activation<f64> = Activation::Relu { leak: 0.0 };
 
-fn losses() -> [Loss; 4] {
-    [
-        Loss::SoftmaxCrossEntropy,
-        Loss::Mse { scale: 1.0 },
-        Loss::Mse { scale: 0.5 },
-        Loss::BinaryCrossEntropy,
-    ]
-}
-
-/// `L3-4` linear, `l3-4` without bias, `B4` batch normalisation, else an activation.
-fn architecture(layers: &str, loss: Loss) -> Architecture {
-    let mut width = None;
-    let parse = |(i, word): (usize, &str)| {
-        let numbers: Vec<usize> = word[1..].split('-').filter_map(|n| n.parse().ok()).collect();
-        let param = format!("layers.{i}");
-        width = width.or(numbers.first().copied());
-        match (word.as_bytes()[0], &numbers[..]) {
-            (kind, &[inputs, outputs]) => {
-                Layer::Linear { inputs, outputs, bias: kind == b'L', param, tensors: None }
-            }
-            (b'B', &[features]) => Layer::BatchNorm { features, eps: 1e-3, momentum: 0.1, param },
-            _ => match word {
-                "tanh" => Layer::Tanh {},
-                "relu" => Layer::Relu { leak: 0.1 },
-                "sigmoid" => Layer::Sigmoid {},
-                _ => Layer::Elu { alpha: 1.3 },
-            },
-        }
-    };
-    let layers = layers.split(' ').enumerate().map(parse).collect();
-    Architecture { name: None, input_shape: vec![width.expect("a width")], layers, loss }
+/// A network on vectors of `width` numbers.
+fn vectors(width: usize, layers: &str, loss: Loss) -> Architecture {
+    network(&[width], layers, loss)
 }
 
 /// Every activation, plain and with batch normalisation, with every loss; and odd networks.
@@ -149,7 +60,7 @@ fn problems() -> Vec<Problem> {
     let mut problems = Vec::new();
     for f in activations {
         for normalisation in [Normalisation::Plain, Normalisation::Batch] {
-            for loss in losses() {
+            for loss in LOSSES {
                 let label = format!("{f:?} {normalisation:?} {loss:?}");
                 let net = Architecture::mlp(&[4, 5, 3, 4], f, normalisation, loss).expect("mlp");
                 let seed = problems.len() as u64;
@@ -157,17 +68,17 @@ fn problems() -> Vec<Problem> {
             }
         }
     }
-    for (label, samples, layers) in [
-        ("no bias", 4, "L3-4 tanh l4-3"),
-        ("activation at the end", 4, "L3-5 relu L5-2 sigmoid"),
-        ("norm after activation", 5, "L3-4 tanh B4 L4-3"),
-        ("norm at both ends", 5, "B3 L3-4 B4 elu L4-2 B2"),
-        ("one sample", 1, "L3-4 relu L4-3"),
-        ("one layer", 3, "L3-2"),
-        ("single numbers", 2, "L1-1 tanh L1-1"),
+    for (label, samples, width, layers) in [
+        ("no bias", 4, 3, "L4 tanh l3"),
+        ("activation at the end", 4, 3, "L5 leaky L2 sigmoid"),
+        ("norm after activation", 5, 3, "L4 tanh B L3"),
+        ("norm at both ends", 5, 3, "B L4 B elu L2 B"),
+        ("one sample", 1, 3, "L4 leaky L3"),
+        ("one layer", 3, 3, "L2"),
+        ("single numbers", 2, 1, "L1 tanh L1"),
     ] {
-        for loss in losses() {
-            let net = architecture(layers, loss);
+        for loss in LOSSES {
+            let net = vectors(width, layers, loss);
             problems.push(Problem::new(&format!("{label} {loss:?}"), net, samples, 77));
         }
     }
@@ -178,7 +89,7 @@ fn problems() -> Vec<Problem> {
 fn gradients_are_those_of_dual_numbers() {
     for p in problems() {
         for mode in [Mode::Train, Mode::Inference] {
-            let run = p.run::<f64>(mode, 1);
+            let run = run::<f64>(&p, mode, 1);
             let want = dual::gradient(|w| p.naive(w, mode), &p.parameters.values);
             let label = format!("{} {mode:?}", p.label);
             assert_close(&label, &run.gradient, &want, "gradient", Oracle::Dual, 6);
@@ -192,10 +103,10 @@ fn gradients_are_those_of_dual_numbers() {
 fn gradients_are_those_of_differences() {
     for (seed, f) in [Activation::Tanh, Activation::Sigm].into_iter().enumerate() {
         for normalisation in [Normalisation::Plain, Normalisation::Batch] {
-            for loss in losses() {
+            for loss in LOSSES {
                 let net = Architecture::mlp(&[3, 4, 3], f, normalisation, loss).expect("mlp");
                 let p = Problem::new(&format!("{f:?} {loss:?}"), net, 7, 100 + seed as u64);
-                let got = p.run::<f64>(Mode::Train, 1).gradient;
+                let got = run::<f64>(&p, Mode::Train, 1).gradient;
                 let values = &p.parameters.values;
                 let want = finite_difference::gradient(|w| p.naive(w, Mode::Train), values);
                 assert_close(&p.label, &got, &want, "gradient", Oracle::FiniteDifference, 4);
@@ -207,7 +118,7 @@ fn gradients_are_those_of_differences() {
 #[test]
 fn single_precision_follows_double() {
     for p in problems() {
-        let (got, want) = (p.run::<f32>(Mode::Train, 1), p.run::<f64>(Mode::Train, 1));
+        let (got, want) = (run::<f32>(&p, Mode::Train, 1), run::<f64>(&p, Mode::Train, 1));
         let oracle = Oracle::HigherPrecision;
         assert_close(&p.label, &got.gradient, &want.gradient, "gradient", oracle, 6);
         assert_close(&p.label, &[got.loss as f32], &[want.loss], "gradient", oracle, 6);
@@ -219,7 +130,7 @@ fn same_bits_with_any_number_of_threads() {
     let widths = [30, 40, 10];
     let net = Architecture::mlp(&widths, RELU, Normalisation::Batch, Loss::SoftmaxCrossEntropy);
     let p = Problem::new("threads", net.expect("mlp"), 200, 5);
-    let (a, b) = (p.run::<f32>(Mode::Train, 1), p.run::<f32>(Mode::Train, 2));
+    let (a, b) = (run::<f32>(&p, Mode::Train, 1), run::<f32>(&p, Mode::Train, 2));
     assert_bits_equal("gradient", &a.gradient, &b.gradient);
     assert_eq!(a.loss.to_bits(), b.loss.to_bits());
 }
@@ -258,7 +169,7 @@ fn golden_gradients() {
             _ => Labels::Values(targets.data),
         };
         let p = Problem { label: case.into(), architecture, inputs, samples, labels, parameters };
-        let run = p.run::<f64>(Mode::Train, 1);
+        let run = run::<f64>(&p, Mode::Train, 1);
         let expected = TensorFile::<f64>::load(&folder.join("expected.safetensors")).expect(case);
         for (k, block) in run.network.blocks().iter().enumerate() {
             // Some tensors hold the first samples only.
@@ -279,9 +190,9 @@ fn golden_gradients() {
 
 #[test]
 fn hooks_hand_out_what_the_passes_used() {
-    let net = architecture("L3-4 B4 tanh L4-5 relu l5-2", Loss::SoftmaxCrossEntropy);
+    let net = vectors(3, "L4 B tanh L5 leaky l2", Loss::SoftmaxCrossEntropy);
     let p = Problem::new("hooks", net, 4, 9);
-    let Run { network, tape, .. } = p.run::<f64>(Mode::Train, 1);
+    let Run { network, tape, .. } = run::<f64>(&p, Mode::Train, 1);
     let names: Vec<&str> = network.blocks().iter().map(|b| b.name.as_str()).collect();
     assert_eq!(names, ["layers.0", "layers.1", "layers.3", "layers.5"]);
     for (k, columns) in [(0, 4), (1, 4), (2, 5), (3, 5)] {
@@ -308,10 +219,10 @@ fn hooks_hand_out_what_the_passes_used() {
 
 #[test]
 fn response_scale_is_the_derivative_with_fixed_statistics() {
-    let net = architecture("L3-4 B4 tanh L4-2", Loss::SoftmaxCrossEntropy);
+    let net = vectors(3, "L4 B tanh L2", Loss::SoftmaxCrossEntropy);
     let p = Problem::new("scale", net, 4, 9);
     // The statistics of an inference pass are constants.
-    let Run { tape, .. } = p.run::<f64>(Mode::Inference, 1);
+    let Run { tape, .. } = run::<f64>(&p, Mode::Inference, 1);
     let (scale, x) = (tape.response_scale(0).expect("a scale"), tape.layer_input(0));
     let mut first = p.architecture.clone();
     first.layers.truncate(2);
@@ -333,9 +244,9 @@ fn response_scale_is_the_derivative_with_fixed_statistics() {
 
 #[test]
 fn labels_of_the_model_have_the_fisher_as_second_moment() {
-    for loss in losses() {
-        let p = Problem::new("sampling", architecture("L3-4 tanh L4-3", loss), 1, 21);
-        let Run { network, mut tape, .. } = p.run::<f64>(Mode::Train, 1);
+    for loss in LOSSES {
+        let p = Problem::new("sampling", vectors(3, "L4 tanh L3", loss), 1, 21);
+        let Run { network, mut tape, .. } = run::<f64>(&p, Mode::Train, 1);
         let exec = Cpu::new(Some(1)).expect("executor");
         let mut rng = random::stream(3, 0, "labels");
         let draws = 40_000;
@@ -366,9 +277,9 @@ fn labels_of_the_model_have_the_fisher_as_second_moment() {
 
 #[test]
 fn running_averages_follow_the_batch() {
-    let net = architecture("L3-4 B4 tanh L4-3", Loss::SoftmaxCrossEntropy);
+    let net = vectors(3, "L4 B tanh L3", Loss::SoftmaxCrossEntropy);
     let mut p = Problem::new("running", net, 11, 31);
-    let Run { network, tape, .. } = p.run::<f64>(Mode::Train, 1);
+    let Run { network, tape, .. } = run::<f64>(&p, Mode::Train, 1);
     let mut want = p.parameters.buffers.clone();
     network.update_running_averages(&tape, &mut p.parameters).expect("averages");
     for c in 0..4 {
@@ -382,14 +293,14 @@ fn running_averages_follow_the_batch() {
     }
     assert_close("running", &p.parameters.buffers, &want, "gradient", Oracle::Dual, 11);
     let after = p.parameters.buffers.clone();
-    let Run { tape, .. } = p.run::<f64>(Mode::Inference, 1);
+    let Run { tape, .. } = run::<f64>(&p, Mode::Inference, 1);
     network.update_running_averages(&tape, &mut p.parameters).expect("averages");
     assert_eq!(p.parameters.buffers, after);
 }
 
 #[test]
 fn evaluation_does_not_depend_on_the_chunks() {
-    let net = architecture("L3-4 B4 tanh L4-3", Loss::SoftmaxCrossEntropy);
+    let net = vectors(3, "L4 B tanh L3", Loss::SoftmaxCrossEntropy);
     let p = Problem::new("evaluate", net, 11, 31);
     let network = Network::<f64>::from_architecture(&p.architecture).expect("network");
     let exec = Cpu::new(Some(1)).expect("executor");
@@ -413,8 +324,8 @@ fn evaluation_does_not_depend_on_the_chunks() {
 #[test]
 fn extreme_outputs_have_finite_losses_and_divergence_is_reported() {
     let exec = Cpu::new(Some(1)).expect("executor");
-    for loss in losses() {
-        let network = Network::<f32>::from_architecture(&architecture("L1-2", loss));
+    for loss in LOSSES {
+        let network = Network::<f32>::from_architecture(&vectors(1, "L2", loss));
         let network = network.expect("network");
         let mut tape = Tape::new(&network, 1);
         let parameters = Parameters { values: vec![1.0, 0.0, -1.0, 0.0], buffers: vec![] };
@@ -436,7 +347,7 @@ fn extreme_outputs_have_finite_losses_and_divergence_is_reported() {
 #[test]
 fn tiny_losses_keep_their_digits() {
     // −log η_y for a logit far above the other: ln(1 + e⁻ᶻ) ≈ e⁻ᶻ, far below ε.
-    let net = architecture("L1-2", Loss::SoftmaxCrossEntropy);
+    let net = vectors(1, "L2", Loss::SoftmaxCrossEntropy);
     let network = Network::<f64>::from_architecture(&net).expect("network");
     let exec = Cpu::new(Some(1)).expect("executor");
     let parameters = Parameters { values: vec![1.0, 0.0, 0.0, 0.0], buffers: vec![] };
@@ -450,9 +361,9 @@ fn tiny_losses_keep_their_digits() {
 
 #[test]
 fn wrong_shapes_are_errors() {
-    let p = Problem::new("shapes", architecture("L3-4 tanh L4-3", Loss::SoftmaxCrossEntropy), 2, 1);
-    let Run { network, mut tape, .. } = p.run::<f64>(Mode::Train, 1);
-    let other = architecture("L3-2", Loss::Mse { scale: 0.5 });
+    let p = Problem::new("shapes", vectors(3, "L4 tanh L3", Loss::SoftmaxCrossEntropy), 2, 1);
+    let Run { network, mut tape, .. } = run::<f64>(&p, Mode::Train, 1);
+    let other = vectors(3, "L2", Loss::Mse { scale: 0.5 });
     let other = Network::<f64>::from_architecture(&other).expect("network");
     let (exec, parameters) = (Cpu::new(Some(1)).expect("executor"), &p.parameters);
     let says = |e: Result<(), relfisher::Error>, words: &str| {

@@ -1,0 +1,56 @@
+//! A picture on any backend, and its files.
+
+use std::path::{Path, PathBuf};
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::style::register;
+use crate::error::Error;
+use crate::format::write_bytes;
+
+/// Text and axes.
+pub(super) const TEXT: RGBColor = RGBColor(30, 30, 30);
+/// Lines behind the curves.
+pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
+
+/// What drawing on a backend returns.
+pub(super) type Draw<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+
+/// Something that can be drawn on every backend.
+pub(super) trait Figure {
+    /// Width and height in pixels.
+    const SIZE: (u32, u32);
+
+    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Draw<DB>;
+}
+
+/// Writes `stem.svg` and `stem.png` into `dir`, each file whole or not at all. The paths.
+///
+/// # Errors
+/// The folder cannot be written, or the plotting library fails.
+pub(super) fn write<F: Figure>(figure: &F, dir: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> {
+    register()?;
+    let mut text = String::new();
+    {
+        let root = SVGBackend::with_string(&mut text, F::SIZE).into_drawing_area();
+        figure.draw(&root).map_err(failed)?;
+        root.present().map_err(failed)?;
+    }
+    let svg = dir.join(format!("{stem}.svg"));
+    write_bytes(&svg, text.as_bytes())?;
+
+    let png = dir.join(format!("{stem}.png"));
+    let partial = dir.join(format!(".{stem}.partial.png"));
+    {
+        let root = BitMapBackend::new(&partial, F::SIZE).into_drawing_area();
+        figure.draw(&root).map_err(failed)?;
+        root.present().map_err(failed)?;
+    }
+    std::fs::rename(&partial, &png).map_err(|e| Error::io(&png, "write", &e))?;
+    Ok(vec![svg, png])
+}
+
+fn failed(e: impl std::fmt::Display) -> Error {
+    Error::input("plot", "", e, "check that the output folder can be written")
+}
