@@ -1,6 +1,8 @@
 //! Curvature of a perceptron on one batch: the stages of a Kronecker-factored step.
 
-use relfisher::curvature::{Columns, Eigenbasis, FactorScratch, KroneckerFactors, Site};
+use relfisher::curvature::{
+    Columns, Eigenbasis, FactorScratch, KroneckerFactors, ScaleScratch, Site,
+};
 use relfisher::executor::Cpu;
 use relfisher::network::{
     Cotangents, Loss, Mode, Network, Normalisation, OutputCurvature, Parameters, Tape, Targets,
@@ -34,7 +36,7 @@ pub struct Case {
     step: Vec<f32>,
     work: Vec<f32>,
     scratch: FactorScratch<f32>,
-    turns: (Vec<f32>, Vec<f32>),
+    turns: ScaleScratch<f32>,
     state: OutputCurvature<f32>,
 }
 
@@ -75,7 +77,7 @@ impl Case {
             step: vec![f32::NAN; count],
             work: Vec::new(),
             scratch: FactorScratch::default(),
-            turns: (Vec::new(), Vec::new()),
+            turns: ScaleScratch::default(),
             state: OutputCurvature::default(),
             network,
             parameters,
@@ -205,9 +207,9 @@ impl Case {
         let Self { network, tape, one, bases, turns, .. } = self;
         let n = tape.batch();
         for (block, basis) in bases.iter_mut().enumerate() {
-            basis.scale.fill(0.0);
             let site = Site { network, tape, block };
-            basis.add(cpu, site, one.block(block, n), 1.0 / n as f32, turns).expect("scale");
+            let weights = (0.0, 1.0 / n as f32);
+            basis.measure(cpu, site, one.block(block, n), weights, turns).expect("scale");
         }
     }
 

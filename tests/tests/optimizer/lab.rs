@@ -30,6 +30,33 @@ pub(crate) struct Lab<T: Scalar> {
     pub(crate) wanted: Wanted<T>,
     pub(crate) index: u64,
     pub(crate) rate: f64,
+    /// The batch of the last evaluation: its samples and its loss.
+    batch: (Vec<usize>, f64),
+}
+
+/// What the samples `indices` should give.
+fn wanted_of<T: Scalar>(
+    wanted: &Wanted<T>,
+    indices: &[usize],
+    width: usize,
+) -> (Vec<usize>, Vec<T>) {
+    match wanted {
+        Wanted::Classes(all) => (indices.iter().map(|&i| all[i]).collect(), vec![]),
+        Wanted::Values(all) => {
+            let rows = indices.iter().flat_map(|&i| &all[i * width..(i + 1) * width]);
+            (vec![], rows.copied().collect())
+        }
+    }
+}
+
+fn targets<'a, T: Scalar>(
+    (classes, values): &'a (Vec<usize>, Vec<T>),
+    width: usize,
+) -> Result<Targets<'a, T>, Error> {
+    if values.is_empty() {
+        return Ok(Targets::Classes(classes));
+    }
+    Ok(Targets::Values(MatRef::new(values, values.len() / width, width)?))
 }
 
 /// A training set whose fresh samples are a random rotation of it: all of it when all is asked for.
@@ -83,6 +110,7 @@ impl<T: Scalar> Lab<T> {
             parameters,
             source,
             wanted,
+            batch: (vec![], 0.0),
         }
     }
 
@@ -93,27 +121,19 @@ impl<T: Scalar> Lab<T> {
         let (cpu, network, tape) = (&self.cpu, &self.network, &mut self.tape);
         network.forward(cpu, &self.parameters, Mode::Train, tape)?;
         network.update_running_averages(tape, &mut self.parameters)?;
-        let report = match &self.wanted {
-            Wanted::Classes(all) => {
-                let classes: Vec<usize> = indices.iter().map(|&i| all[i]).collect();
-                network.loss(cpu, tape, &Targets::Classes(&classes))?
-            }
-            Wanted::Values(all) => {
-                let width = network.outputs();
-                let values: Vec<T> = indices
-                    .iter()
-                    .flat_map(|&i| all[i * width..(i + 1) * width].iter().copied())
-                    .collect();
-                let view = MatRef::new(&values, indices.len(), width)?;
-                network.loss(cpu, tape, &Targets::Values(view))?
-            }
-        };
+        let wanted = wanted_of(&self.wanted, indices, network.outputs());
+        let report = network.loss(cpu, tape, &targets(&wanted, network.outputs())?)?;
         network.backward(cpu, &self.parameters, tape, Some(&mut self.gradient))?;
+        self.batch = (indices.to_vec(), report.mean);
         Ok(report.mean)
     }
 
     pub(crate) fn update(&mut self) -> Result<(), Error> {
+        let width = self.network.outputs();
+        let wanted = wanted_of(&self.wanted, &self.batch.0, width);
         self.optimizer.step(&mut Step {
+            targets: targets(&wanted, width)?,
+            loss: self.batch.1,
             executor: &self.cpu,
             network: &self.network,
             tape: &mut self.tape,

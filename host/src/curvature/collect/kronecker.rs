@@ -4,9 +4,8 @@ use relfisher_core::curvature::Sharing;
 use relfisher_core::kron::Damping;
 
 use super::super::columns::Columns;
-use super::super::kronecker::{
-    Eigenbasis, KroneckerFactors, ekfac, kfra, kronecker_factors, kronecker_step,
-};
+use super::super::eigenbasis::Eigenbasis;
+use super::super::kronecker::{KroneckerFactors, ekfac, kfra, kronecker_factors, kronecker_step};
 use super::super::quantity::{Family, Quantity, Source};
 use super::{Collector, Factors, damp};
 use crate::Scalar;

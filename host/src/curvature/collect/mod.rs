@@ -6,8 +6,9 @@ mod vectors;
 
 use std::time::Instant;
 
+use super::eigenbasis::Eigenbasis;
 use super::exact::Matrix;
-use super::kronecker::{Eigenbasis, KroneckerFactors};
+use super::kronecker::KroneckerFactors;
 use super::memory::Memory;
 use super::problem::{Evaluation, Problem};
 use super::quantity::{Family, Quantity, Source};

@@ -93,7 +93,7 @@ fn solve<T: Scalar>(mut out: MatMut<'_, T>, l: MatRef<'_, T>, inverses: &[T], sc
 }
 
 /// `rows ← matrix · rows`.
-fn turn<T: Scalar>(mut rows: MatMut<'_, T>, matrix: MatRef<'_, T>, scratch: &mut [T]) {
+fn turn<T: Scalar>(rows: MatMut<'_, T>, matrix: MatRef<'_, T>, scratch: &mut [T]) {
     let (order, cols) = (rows.nrows(), rows.ncols());
     let scratch = &mut scratch[..order * cols];
     let mut copy = if rows.row_stride() == 1 {

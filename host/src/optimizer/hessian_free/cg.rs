@@ -1,7 +1,5 @@
 //! Preconditioned conjugate gradients on a product that is only given as a function.
 
-use relfisher_core::Real;
-
 use crate::error::{Context, Error};
 use crate::executor::Executor;
 use crate::optimizer::vectors::dot;
