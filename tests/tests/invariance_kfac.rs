@@ -90,7 +90,9 @@ fn same_function(label: &str, a: &Written, b: &Written, steps: &[Step]) {
     let (want, got) = (a.change(Step::Gradient).0, b.change(Step::Gradient).0);
     let size = want.iter().fold(0.0f64, |m, x| m.max(x.abs()));
     let gap = want.iter().zip(&got).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
-    assert!(gap > 0.05 * size, "{label}: gradient steps differ by {gap} of {size}");
+    // The control: a plain gradient step tells the two apart by at least a hundredth of itself, ten
+    // orders of magnitude more than the steps above.
+    assert!(gap > 0.01 * size, "{label}: gradient steps differ by {gap} of {size}");
 }
 
 const VECTORS: &[Step] =

@@ -133,6 +133,7 @@ fn accumulate<T: Scalar>(
         Matrix::EmpiricalFisher => Columns::Labels(problem.need_targets("ef")?),
         Matrix::Hessian => {
             sums.hessian(memory)?;
+            sums.symmetrise();
             return Ok(sums.sums);
         }
     };
@@ -167,6 +168,22 @@ impl<T: Scalar> Sums<'_, '_, T> {
             }
         });
         rows.max().unwrap_or(0)
+    }
+
+    /// Makes the two triangles of every block equal: rounding leaves them a few ulp apart.
+    fn symmetrise(&mut self) {
+        if self.part != Part::Block {
+            return;
+        }
+        for (&b, sum) in self.wanted.iter().zip(&mut self.sums) {
+            let p = self.problem.network.blocks()[b].len();
+            for i in 0..p {
+                for j in 0..i {
+                    let mean = T::HALF * (sum[i * p + j] + sum[j * p + i]);
+                    (sum[i * p + j], sum[j * p + i]) = (mean, mean);
+                }
+            }
+        }
     }
 
     fn share(&self) -> T {

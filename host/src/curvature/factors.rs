@@ -53,10 +53,11 @@ impl<T: Scalar> Site<'_, T> {
         let FactorScratch { rows, patches, work } = scratch;
         let x = match (block.kind, sharing) {
             (BlockKind::Convolution(conv), Sharing::Expand) => {
+                let layer = Patches::new(block, conv);
                 let shares = (out, keep, mean(n * t));
-                return Patches::new(block, conv)
-                    .gram(exec, shares, x.data(), work)
-                    .context(&block.name);
+                // The tape may have room for more samples than the batch has.
+                let images = x.data().get(..n * layer.image_len()).unwrap_or(&[]);
+                return layer.gram(exec, shares, images, work).context(&block.name);
             }
             (BlockKind::Convolution(conv), Sharing::Reduce) => {
                 let layer = Patches::new(block, conv);

@@ -169,7 +169,7 @@ fn ekfac_is_the_diagonal_of_the_block_in_the_basis_of_the_factors() {
                 let turned = q.t().times(&exact).times(&q);
                 let scale: Vec<f64> = (0..m * d).map(|i| turned.at(i, i)).collect();
                 let label = format!("{} block {b} {}", p.label, matrix.name());
-                assert_close(&label, &basis.scale, &scale, "ekfac", Oracle::Dense, 1);
+                assert_close(&label, &basis.scale, &scale, "ekfac block", Oracle::Dense, 1);
                 let corrected = q.times(&Dense::diagonal(&basis.scale)).times(&q.t());
                 check_distance(&label, &exact, &corrected, &kron(factors, (m, d)));
                 check_ekfac(&label, (block, basis), &corrected, &loaded);
@@ -181,7 +181,7 @@ fn ekfac_is_the_diagonal_of_the_block_in_the_basis_of_the_factors() {
 /// EKFAC is never further from the block than K-FAC.
 fn check_distance(label: &str, exact: &Dense, ekfac: &Dense, kfac: &Dense) {
     let (near, far) = (exact.plus(-1.0, ekfac).norm(), exact.plus(-1.0, kfac).norm());
-    let slack = exact.norm() * tolerance::<f64>("ekfac", Oracle::Dense, 1);
+    let slack = exact.norm() * tolerance::<f64>("ekfac block", Oracle::Dense, 1);
     assert!(near <= far + slack, "{label}: {near} and {far}");
 }
 
@@ -194,7 +194,7 @@ fn check_ekfac(
 ) {
     let v: Vec<f64> = Random::new(4).normals(block.len());
     let product = basis.apply(&loaded.exec, block, &v).expect("product");
-    assert_close(label, &product, &dense.apply(&v), "ekfac", Oracle::Dense, 1);
+    assert_close(label, &product, &dense.apply(&v), "ekfac block", Oracle::Dense, 1);
     let step = basis.step(&loaded.exec, block, &v, 0.1).expect("step");
     let want = dense.damped(0.1).solve_vector(&v);
     assert_close(label, &step, &want, "damped step", Oracle::Dense, 1);

@@ -34,8 +34,9 @@ fn network_files_that_are_wrong() {
     check("{\"type\": \"relu\"}", "{\"type\": \"relu\", \"slope\": 1}", &["layers[1] (relu)"]);
     check("{\"type\": \"relu\"}", "{\"type\": \"tanh\", \"leak\": 1}", &["layers[1] (tanh)"]);
     check("\"relu\"", "\"gelu\"", &["layers[1] (gelu)", "unknown variant `gelu`"]);
-    check("\"relu\"", "\"conv2d\"", &["layers[1].type: conv2d is not supported yet"]);
-    check("\"relu\"", "\"maxpool2d\"", &["not supported yet in this version"]);
+    check("\"relu\"", "\"conv2d\"", &["layers[1] (conv2d)", "missing field `in_channels`"]);
+    let pool = "\"maxpool2d\", \"kernel\": 2";
+    check("\"relu\"", pool, &["layers[1].type: needs an image", "gives 3 numbers"]);
     check("\"relu\"", "\"softmax\"", &["softmax is part of the loss"]);
     check("\"relu\"", "\"relu\", \"leak\": 1.0", &["layers[1].leak: is 1"]);
     check("\"relu\"", "\"elu\", \"alpha\": 0.0", &["layers[1].alpha: is 0"]);
@@ -51,7 +52,10 @@ fn network_files_that_are_wrong() {
     check("\"mse\", \"scale\": 1.0", "\"hinge\"", &["loss: unknown variant `hinge`"]);
     check("\"input_shape\": [2]", "\"input_shape\": [0]", &["input_shape"]);
     check("\"input_shape\": [2]", "\"input_shape\": []", &["input_shape"]);
-    check("\"input_shape\": [2]", "\"input_shape\": [1, 2]", &["put a flatten layer before it"]);
+    let image = "\"input_shape\": [1, 1, 2]";
+    check("\"input_shape\": [2]", image, &["layers[0].type", "put a flatten layer before it"]);
+    let sequence = "\"input_shape\": [1, 2]";
+    check("\"input_shape\": [2]", sequence, &["add a flatten layer at the end"]);
     check(
         "{\"type\": \"relu\"}",
         "{\"type\": \"relu\"}, {\"type\": \"tanh\"}",

@@ -97,7 +97,9 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
         // still be good enough for the type; otherwise nothing is written.
         let largest = pairs.values.iter().fold(T::ZERO, |a, v| Real::max(a, Real::abs(*v)));
         let worst = pairs.residuals.iter().fold(T::ZERO, |a, r| Real::max(a, *r));
-        if pairs.outcome != Outcome::Complete && worst > Real::sqrt(T::EPSILON) * largest {
+        // A matrix whose elements are all below ε² is zero but for rounding.
+        let scale = Real::max(largest, T::EPSILON * T::EPSILON);
+        if pairs.outcome != Outcome::Complete && worst > Real::sqrt(T::EPSILON) * scale {
             return Err(Error::divergence_with(
                 quantity,
                 format_args!("not converged after {} products (residual {worst})", pairs.products),
