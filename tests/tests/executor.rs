@@ -219,10 +219,13 @@ fn factorisations<T: Scalar>() {
             let mut work = nans(factor::spd_inverse_workspace_len(d));
             e.spd_inverse(mat_mut(a, d, d), damping, &mut work)
         });
-        for k in [0, 1, 3, 40] {
+        for k in [0, 1, 3, 15, 16, 40, 230] {
             let b = random.normals::<T>(d * k);
             check(&format!("cholesky_solve {d} {k}"), "factor", d, &b, &|e, b| {
                 e.cholesky_solve(mat_mut(b, d, k), mat(&l, d, d))
+            });
+            check(&format!("cholesky_solve, columns {d} {k}"), "factor", d, &b, &|e, b| {
+                e.cholesky_solve(mat_mut(b, k, d).t(), mat(&l, d, d))
             });
         }
     }

@@ -42,6 +42,13 @@ fn cholesky_and_solves<T: Real>() {
             let mut x = b.clone();
             factor::cholesky_solve(mat_mut(&mut x, d, k), mat(&l, d, d)).unwrap();
             assert_close(&format!("cholesky_solve {d} {k}"), &x, &want, "cholesky_solve", Dense, d);
+            // The same right sides as contiguous columns: Xᵀ in rows.
+            let across = |x: &[T]| -> Vec<T> { (0..d * k).map(|i| x[i % d * k + i / d]).collect() };
+            let mut columns = across(&b);
+            factor::cholesky_solve(mat_mut(&mut columns, k, d).t(), mat(&l, d, d)).unwrap();
+            let want = to_f64(&across(&to_t::<T>(&want)));
+            let label = format!("cholesky_solve of columns {d} {k}");
+            assert_close(&label, &columns, &want, "cholesky_solve", Dense, d);
             for which in [Triangular::Lower, Triangular::LowerTransposed] {
                 let t = if which == Triangular::Lower { dense.clone() } else { dense.t() };
                 let mut x = b.clone();

@@ -232,6 +232,11 @@ impl<T: Real> Tape<T> {
         self.batch
     }
 
+    /// Which statistics the batch normalisations of the last forward pass used.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// Sets the number of samples; the values of the rows are unspecified until the next pass.
     ///
     /// # Errors

@@ -11,7 +11,6 @@ use super::vectors::dot;
 use super::{AdaptationConfig, Batch, Step};
 use crate::Scalar;
 use crate::error::Error;
-use crate::network::Mode;
 use crate::scratch::grown;
 
 /// The rule and what it needs to be judged.
@@ -88,7 +87,8 @@ pub(super) fn regularised_loss<T: Scalar>(
     weight_decay: T,
     partials: &mut Vec<T>,
 ) -> Result<T, Error> {
-    step.network.forward(step.executor, step.parameters, Mode::Train, step.tape)?;
+    let mode = step.tape.mode();
+    step.network.forward(step.executor, step.parameters, mode, step.tape)?;
     let loss = step.network.loss(step.executor, step.tape, &step.targets)?.mean;
     let theta = &step.parameters.values;
     let square = dot(step.executor, theta, theta, partials)?;

@@ -47,6 +47,24 @@ fn hessians_are_second_derivatives<T: Real>() {
         }
         assert_close(&label, &sum, &to_f64(&packed), "output hessian", Identity, m);
 
+        // and the triangular one, with one column less for soft-max
+        let softmax = kind == OutputLoss::SoftmaxCrossEntropy;
+        let count = loss.triangular_columns(m);
+        assert_eq!(count, if softmax && m > 1 { m - 1 } else { m });
+        sum.fill(T::NAN);
+        for c in 0..count {
+            loss.triangular_root(mat_mut(&mut column, n, m), mat(&p, n, m), c).unwrap();
+            assert!(column.chunks(m).all(|row| row[..c].iter().all(|x| *x == T::ZERO)), "{label}");
+            let beta = if c == 0 { T::ZERO } else { T::ONE };
+            packed_second_moments(mat_mut(&mut sum, n, pairs), beta, mat(&column, n, m)).unwrap();
+        }
+        assert_close(&label, &sum, &want, "output hessian", Dual, m);
+        if softmax {
+            // what is left for a last column is nothing
+            loss.triangular_root(mat_mut(&mut column, n, m), mat(&p, n, m), m - 1).unwrap();
+            assert!(column.iter().all(|x| *x == T::ZERO), "{label}");
+        }
+
         let (v, mut out) = (random.normals::<T>(n * m), nans::<T>(n * m));
         loss.hessian_apply(mat_mut(&mut out, n, m), mat(&p, n, m), mat(&v, n, m)).unwrap();
         let rows = exact.iter().zip(v.chunks(m)).flat_map(|(h, v)| h.apply(&to_f64(v)));
@@ -72,12 +90,28 @@ fn confident_softmax_keeps_its_digits<T: Real>() {
         Dense,
         3,
     );
+    loss.triangular_root(mat_mut(&mut root, 1, 3), mat(&p, 1, 3), 0).unwrap();
+    let own = (exact * others / (exact + others)).sqrt();
+    let want = [own, -p[1].to_f64() / others * own, -p[2].to_f64() / others * own];
+    for (got, want) in root.iter().zip(want) {
+        // each element on its own: the small ones keep their digits beside the large one
+        assert_close("L", &[*got], &[want], "output hessian", Dense, 3);
+    }
+    // probabilities that underflowed, before, at and after the column
+    for p in [[T::ZERO, T::ONE, T::ZERO], [T::ONE, T::ZERO, T::ZERO], [T::ZERO, T::ZERO, T::ONE]] {
+        for c in 0..3 {
+            loss.triangular_root(mat_mut(&mut root, 1, 3), mat(&p, 1, 3), c).unwrap();
+            assert_eq!(root, [T::ZERO; 3], "a certain class has no curvature");
+        }
+    }
 }
 
 fn domains<T: Real>() {
     let (mut out, half) = (nans::<T>(2), vec![T::HALF; 2]);
     let softmax = OutputLoss::<T>::SoftmaxCrossEntropy;
     let refused = softmax.hessian_root(mat_mut(&mut out, 1, 2), mat(&half, 1, 2), 2);
+    assert!(matches!(refused, Err(Error::Parameter { .. })), "column outside");
+    let refused = softmax.triangular_root(mat_mut(&mut out, 1, 2), mat(&half, 1, 2), 2);
     assert!(matches!(refused, Err(Error::Parameter { .. })), "column outside");
     for (bad, loss) in [
         (-T::HALF, OutputLoss::SoftmaxCrossEntropy),
@@ -89,6 +123,7 @@ fn domains<T: Real>() {
         let p = [T::HALF, bad];
         let refused = loss.hessian_root(mat_mut(&mut out, 1, 2), mat(&p, 1, 2), 0);
         assert!(matches!(refused, Err(Error::Parameter { .. } | Error::NonFinite { .. })), "{bad}");
+        assert!(loss.triangular_root(mat_mut(&mut out, 1, 2), mat(&p, 1, 2), 0).is_err());
         let v = mat(&half, 1, 2);
         assert!(loss.hessian_apply(mat_mut(&mut out, 1, 2), mat(&p, 1, 2), v).is_err());
         assert!(loss.hessian_packed(mat_mut(&mut nans(3), 1, 3), mat(&p, 1, 2)).is_err());

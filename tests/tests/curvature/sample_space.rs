@@ -3,8 +3,8 @@
 use relfisher_core::curvature::{
     khatri_rao_apply, khatri_rao_apply_workspace_len, khatri_rao_gram,
     khatri_rao_gram_workspace_len, khatri_rao_transpose, khatri_rao_transpose_workspace_len,
-    normalisation_full, normalisation_full_workspace_len, normalisation_gradients, reduce_mean,
-    reduce_sum,
+    normalisation_blocks, normalisation_full, normalisation_full_workspace_len,
+    normalisation_gradients, reduce_mean, reduce_sum,
 };
 use relfisher_core::metric::normalisation;
 use relfisher_core::{Error, Portable, Real};
@@ -140,6 +140,19 @@ fn normalisation_covers_all_channels<T: Real>() {
         let mut out = nans::<T>(n * width);
         normalisation_gradients(mat_mut(&mut out, n, width), xv, dv).unwrap();
         assert_close("gradients", &out, &u.data, "reduce", Dense, t);
+        for beta in [T::ZERO, T::HALF] {
+            let start: Vec<T> = random.normals(3 * c);
+            let mut blocks = if beta == T::ZERO { nans(3 * c) } else { start.clone() };
+            let (o, rows) = (mat_mut(&mut blocks, c, 3), mat(&out, n, width));
+            normalisation_blocks(o, beta, T::from_f64(0.3), rows).unwrap();
+            let sum = |k: usize, l: usize| -> f64 { (0..n).map(|s| u.at(s, k) * u.at(s, l)).sum() };
+            let all =
+                (0..c).flat_map(|k| [(2 * k, 2 * k), (2 * k, 2 * k + 1), (2 * k + 1, 2 * k + 1)]);
+            let want =
+                all.zip(&start).map(|((k, l), b)| 0.3 * sum(k, l) + beta.to_f64() * b.to_f64());
+            let want: Vec<f64> = want.collect();
+            assert_close("channels", &blocks, &want, "exact block", Dense, n + t);
+        }
         if t > 1 {
             continue;
         }

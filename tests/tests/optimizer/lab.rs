@@ -192,17 +192,33 @@ pub(crate) fn everyone() -> Vec<usize> {
     (0..SAMPLES).collect()
 }
 
-/// The first digits of the bundled set in a small network.
+/// The first digits of the bundled set in a small network; where dense blocks are formed, pooled to
+/// 7 × 7 pixels in a narrower one.
 pub(crate) fn digits(
     config: &OptimizerConfig,
     normalisation: Normalisation,
     threads: usize,
 ) -> Lab<f32> {
     let data = Split::<f32>::bundled().unwrap();
-    let (count, width) = (600, data.train.width());
-    let features = data.train.features().data()[..count * width].to_vec();
+    let (count, mut width) = (600, data.train.width());
+    let mut features = data.train.features().data()[..count * width].to_vec();
+    let mut hidden = [24, 20];
+    if matches!(config, OptimizerConfig::GgnBlock(_)) {
+        features = features.chunks(width).flat_map(pooled).collect();
+        (width, hidden) = (49, [9, 8]);
+    }
     let labels = data.train.labels()[..count].to_vec();
-    let network =
-        Network::mlp(&[width, 24, 20, 10], RELU, normalisation, Loss::SoftmaxCrossEntropy).unwrap();
+    let widths = [width, hidden[0], hidden[1], 10];
+    let network = Network::mlp(&widths, RELU, normalisation, Loss::SoftmaxCrossEntropy).unwrap();
     Lab::new(network, config, features, Wanted::Classes(labels), threads)
+}
+
+/// The means of 4 × 4 pixels of a 28 × 28 image.
+fn pooled(image: &[f32]) -> Vec<f32> {
+    let mean = |k: usize| {
+        let (top, left) = (k / 7 * 4, k % 7 * 4);
+        let pixels = (0..16).map(|i| image[(top + i / 4) * 28 + left + i % 4]);
+        pixels.sum::<f32>() / 16.0
+    };
+    (0..49).map(mean).collect()
 }
