@@ -59,7 +59,7 @@ pub fn kfra_step<T: Real, B: Backend<T> + ?Sized>(
     Ok(())
 }
 
-/// The workspace of [`kfra_step`] in elements: G W (m·d), E[bbᵀ] (d²) and that of the Gram matrix.
+/// The workspace of [`kfra_step`] in elements: G W (m·d), the mean of bbᵀ (d²) and that of the Gram matrix.
 #[inline]
 pub const fn kfra_step_workspace_len(n: usize, m: usize, d: usize) -> usize {
     m.saturating_mul(d).saturating_add(d.saturating_mul(d)).saturating_add(gram_workspace_len(n, d))
