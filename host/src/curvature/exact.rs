@@ -146,9 +146,9 @@ fn accumulate<T: Scalar>(
     problem.for_each_batch(&mut tape, &mut |tape, start, n| {
         columns.fill(problem.executor, network, (tape, start), &mut cotangents)?;
         network.pull_back(problem.executor, problem.parameters, tape, &mut cotangents, None)?;
-        for i in 0..wanted.len() {
-            let delta = cotangents.block(wanted[i], n);
-            let name = &network.blocks()[wanted[i]].name;
+        for (i, &block) in wanted.iter().enumerate() {
+            let delta = cotangents.block(block, n);
+            let name = &network.blocks()[block].name;
             sums.add_columns(i, tape, delta, count).context(name)?;
         }
         Ok(())

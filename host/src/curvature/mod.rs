@@ -46,7 +46,7 @@ pub use memory::{Memory, available_memory};
 pub use natural::natural_gradients;
 pub use operator::NetworkOperator;
 pub(crate) use parameter_rows::parameter_rows;
-pub use problem::{Evaluation, Problem};
+pub use problem::{BatchBody, Evaluation, Problem};
 pub(crate) use problem::{mean_loss_hessian, output_loss};
 pub use quantity::{Family, Quantity, Source};
 pub use rfim::{LayerRfim, rfim};

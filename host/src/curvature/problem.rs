@@ -82,6 +82,9 @@ pub(crate) fn mean_loss_hessian<T: Scalar>(
     Ok(())
 }
 
+/// What is done with a batch: the tape after its forward pass, the first sample, their number.
+pub type BatchBody<'b, T> = dyn FnMut(&mut Tape<T>, usize, usize) -> Result<(), Error> + 'b;
+
 impl<'a, T: Scalar> Problem<'a, T> {
     /// The number N of samples.
     pub fn samples(&self) -> usize {
@@ -110,7 +113,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
     pub fn for_each_batch(
         &self,
         tape: &mut Tape<T>,
-        body: &mut dyn FnMut(&mut Tape<T>, usize, usize) -> Result<(), Error>,
+        body: &mut BatchBody<'_, T>,
     ) -> Result<(), Error> {
         let samples = self.samples();
         if samples == 0 {

@@ -19,6 +19,11 @@ const PIECE: usize = 1 << 16;
 /// Partial sums over the samples.
 const PARTIALS: usize = 16;
 
+/// What is done with a piece: its first position, its group, its patches.
+type PieceBody<'b, T> = dyn FnMut(usize, usize, MatRef<'_, T>) -> Result<(), Error> + 'b;
+/// Writes a sum in another order.
+type OrderBody<'b, T> = dyn Fn(&mut [T], &[T]) -> Result<(), Error> + 'b;
+
 /// Whether the patches have the trailing 1 of the bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bias {
@@ -78,7 +83,7 @@ impl Patches {
         image: &[T],
         width: usize,
         scratch: &mut [T],
-        body: &mut dyn FnMut(usize, usize, MatRef<'_, T>) -> Result<(), Error>,
+        body: &mut PieceBody<'_, T>,
     ) -> Result<(), Error> {
         let (positions, groups) = (self.positions(), self.conv.groups);
         for first in (0..positions).step_by(self.rows(width)) {
@@ -279,8 +284,8 @@ impl Patches {
         (out, beta): (&mut [T], T),
         (rows, samples): (usize, usize),
         scratch: &mut Vec<T>,
-        order: &dyn Fn(&mut [T], &[T]) -> Result<(), Error>,
-        body: &(dyn Fn(usize, &mut [T], &mut [T]) -> Result<(), Error> + Sync),
+        order: &OrderBody<'_, T>,
+        body: &crate::executor::PartBody<'_, T>,
     ) -> Result<(), Error> {
         let (cols, size) = (self.cols, rows * self.cols);
         let each = samples.div_ceil(PARTIALS).max(1);
