@@ -357,11 +357,13 @@ mod tests {
         let parameters: Vec<f64> = (0..51).map(|i| (f64::from(i) * 0.7).sin()).collect();
         let x: Vec<f64> = (0..32).map(|i| (f64::from(i) * 1.3).cos()).collect();
         let running = [0.1, -0.2, 0.5, 0.6];
-        let whole = outputs(&net, &parameters, &[x.clone()], Statistics::Running(&running));
+        let whole =
+            outputs(&net, &parameters, std::slice::from_ref(&x), Statistics::Running(&running));
         for block in 0..3 {
             let Cut { head, tail, parameters: p, statistics } = cut(&net, block);
             let (own, later) = running.split_at(statistics);
-            let half = outputs(&head, &parameters, &[x.clone()], Statistics::Running(own));
+            let half =
+                outputs(&head, &parameters, std::slice::from_ref(&x), Statistics::Running(own));
             let end = outputs(&tail, &parameters[p..], &half, Statistics::Running(later));
             assert_eq!(end, whole);
         }
