@@ -145,7 +145,8 @@ pub fn triangular_solve_right<T: Real>(
 /// ```
 #[inline(always)]
 pub fn cholesky_solve<T: Real>(mut b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
-    if !b.rows_contiguous() && b.row_stride() == 1 {
+    // A single row seen through a transposed view has contiguous rows too, but a stride below its length.
+    if b.row_stride() == 1 && b.cols() > 1 {
         let mut rows = b.t();
         triangular_solve_right(rows.rb_mut(), l, Triangular::LowerTransposed)?;
         return triangular_solve_right(rows, l, Triangular::Lower);
