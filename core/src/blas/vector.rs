@@ -71,7 +71,10 @@ pub fn dot_pairwise<T: Real>(x: &[T], y: &[T]) -> T {
     // levels[k] holds the sum of 2ᵏ blocks where bit k of the count of blocks is set
     let mut levels = [T::ZERO; usize::BITS as usize];
     let mut count = 0_usize;
-    for (x, y) in x.chunks(BLOCK).zip(y.chunks(BLOCK)) {
+    // Two iterators of chunks are not zipped: that would divide by the length of a chunk.
+    let mut others = y.chunks(BLOCK);
+    for x in x.chunks(BLOCK) {
+        let Some(y) = others.next() else { break };
         let (mut sum, mut carries) = (dot(x, y), count);
         for level in &mut levels {
             if carries & 1 == 0 {

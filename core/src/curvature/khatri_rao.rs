@@ -66,8 +66,10 @@ pub fn khatri_rao_gram<T: Real, B: Backend<T> + ?Sized>(
         let (rows, lower) = (delta.sub(first, 0, n, m)?, delta.sub(0, 0, width, m)?);
         backend.gemm(outer.rb_mut(), T::ZERO, T::ONE, rows, lower.t())?;
         for s in 0..n {
-            let row = out.row_mut(first.wrapping_add(s)).chunks_mut(n.max(1));
-            for (out, outer) in row.zip(outer.row(s).chunks(n.max(1))) {
+            // Two iterators of chunks are not zipped: that would divide by the length of a chunk.
+            let mut parts = outer.row(s).chunks(n.max(1));
+            for out in out.row_mut(first.wrapping_add(s)).chunks_mut(n.max(1)) {
+                let Some(outer) = parts.next() else { break };
                 let terms = outer.iter().zip(inputs.row(s));
                 if beta == T::ZERO {
                     for (o, (d, x)) in out.iter_mut().zip(terms) {

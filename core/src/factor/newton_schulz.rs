@@ -234,7 +234,10 @@ impl<T: Real, B: Backend<T> + ?Sized> State<'_, T, B> {
     fn step(&mut self, spare: &mut MatMut<'_, T>) -> Result<(), Error> {
         let (d, p) = (self.d, T::from_usize(self.root.degree()));
         let share = T::ONE / p;
-        for (i, (t, m)) in self.t.chunks_mut(d.max(1)).zip(self.m.chunks(d.max(1))).enumerate() {
+        // Two iterators of chunks are not zipped: that would divide by the length of a chunk.
+        let mut rows = self.m.chunks(d.max(1));
+        for (i, t) in self.t.chunks_mut(d.max(1)).enumerate() {
+            let Some(m) = rows.next() else { break };
             for (t, m) in t.iter_mut().zip(m) {
                 *t = -(share * *m);
             }
