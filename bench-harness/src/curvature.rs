@@ -5,20 +5,48 @@ use relfisher::curvature::{
 };
 use relfisher::executor::Cpu;
 use relfisher::network::{
-    Cotangents, Loss, Mode, Network, Normalisation, OutputCurvature, Parameters, Tape, Targets,
+    Cotangents, Loss, Mode, Network, Normalisation, Parameters, Tape, Targets,
 };
-use relfisher::random;
+use relfisher::optimizer::{Batch, Kfac, KfacConfig, KroneckerKind, LabelsConfig, Preconditioner};
+use relfisher::random::{self, Rng};
 use relfisher_core::curvature::Sharing;
-use relfisher_core::kron::{
-    self, Damping, KronCholesky, kron_cholesky_solve_workspace_len, split_damping,
-};
+use relfisher_core::kron::{self, Damping, split_damping};
 use relfisher_core::metric::neuron::Activation;
 use relfisher_core::{MatMut, MatRef};
 
 use crate::{Random, sizes};
 
 /// λ of the damped steps.
-const DAMPING: f32 = 1e-2;
+const DAMPING: f64 = 1e-2;
+
+/// A member of the K-FAC family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// K-FAC with the derivatives of the training's own backward pass.
+    Given,
+    /// K-FAC with a label drawn from the model.
+    Sampled,
+    /// Type-2: the exact root of the loss Hessian.
+    Exact,
+    /// KFRA.
+    Averaged,
+}
+
+impl Member {
+    /// Every one, in the order of its number.
+    pub const ALL: [Self; 4] = [Self::Given, Self::Sampled, Self::Exact, Self::Averaged];
+
+    fn curvature(self, network: &Network<f32>) -> Kfac<f32> {
+        let (kind, labels) = match self {
+            Self::Given => (KroneckerKind::Kfac, Some(LabelsConfig::Empirical)),
+            Self::Sampled => (KroneckerKind::Kfac, Some(LabelsConfig::Mc)),
+            Self::Exact => (KroneckerKind::Kflr, None),
+            Self::Averaged => (KroneckerKind::Kfra, None),
+        };
+        let once = KfacConfig { refresh: 1, factor_every: 1, decay: 0.0, ..KfacConfig::default() };
+        Kfac::new(kind, &KfacConfig { labels, damping: DAMPING, ..once }, network)
+    }
+}
 
 /// A network with one batch, its gradient and the factors of every layer.
 pub struct Case {
@@ -28,16 +56,15 @@ pub struct Case {
     labels: Vec<usize>,
     gradient: Vec<f32>,
     one: Cotangents<f32>,
-    all: Cotangents<f32>,
     factors: Vec<KroneckerFactors<f32>>,
     bases: Vec<Eigenbasis<f32>>,
-    /// What a step works in: damped factors, the step, scratch.
-    damped: Vec<KroneckerFactors<f32>>,
+    /// The curvature of every [`Member`], and its step.
+    family: [Option<Kfac<f32>>; 4],
     step: Vec<f32>,
-    work: Vec<f32>,
+    /// Draws labels.
+    rng: Rng,
     scratch: FactorScratch<f32>,
     turns: ScaleScratch<f32>,
-    state: OutputCurvature<f32>,
 }
 
 impl Case {
@@ -70,15 +97,13 @@ impl Case {
             labels,
             gradient: vec![f32::NAN; count],
             one: Cotangents::new(&network, n, 1),
-            all: Cotangents::new(&network, n, Columns::<f32>::Type2.count(&network)),
-            damped: factors.clone(),
+            rng: random::stream(2, 0, "labels"),
+            family: [const { None }; 4],
             factors,
             bases: Vec::new(),
             step: vec![f32::NAN; count],
-            work: Vec::new(),
             scratch: FactorScratch::default(),
             turns: ScaleScratch::default(),
-            state: OutputCurvature::default(),
             network,
             parameters,
         };
@@ -106,29 +131,16 @@ impl Case {
         network.backward(cpu, parameters, tape, Some(&mut self.gradient)).expect("backward");
     }
 
-    fn columns(&mut self, cpu: &Cpu, columns: Columns<'_, f32>, exact: bool) {
-        let Self { network, parameters, tape, one, all, factors, scratch, .. } = self;
-        let cotangents = if exact { all } else { one };
-        columns.fill(cpu, network, (tape, 0), cotangents).expect("columns");
-        network.pull_back(cpu, parameters, tape, cotangents, None).expect("back");
-        let n = tape.batch();
-        for (block, KroneckerFactors { a, g }) in factors.iter_mut().enumerate() {
-            let (site, weights) = (Site { network, tape, block }, (0.0, 1.0));
-            site.input_factor(cpu, (a, weights), Sharing::Expand, scratch).expect("A");
-            let delta = (cotangents.block(block, n), n);
-            site.output_factor(cpu, (g, weights), delta, Sharing::Expand, scratch).expect("G");
-        }
-    }
-
     /// The backward pass of one label a sample, and the factors A and G of every layer.
+    ///
+    /// # Panics
+    /// When a pass refuses its input.
     pub fn labelled(&mut self, cpu: &Cpu) {
-        let labels = self.labels.clone();
-        self.columns(cpu, Columns::Labels(Targets::Classes(&labels)), false);
-    }
-
-    /// The backward pass of every column of the loss Hessian's root, and the factors.
-    pub fn type2(&mut self, cpu: &Cpu) {
-        self.columns(cpu, Columns::Type2, true);
+        let Self { network, parameters, tape, labels, one, .. } = self;
+        let columns = Columns::Labels(Targets::Classes(labels));
+        columns.fill(cpu, network, (tape, 0), one).expect("columns");
+        network.pull_back(cpu, parameters, tape, one, None).expect("back");
+        self.factors_only(cpu);
     }
 
     /// The factors alone, of derivatives that are there already.
@@ -146,57 +158,29 @@ impl Case {
         }
     }
 
-    /// KFRA's averaged recursion, and A.
-    ///
-    /// # Panics
-    /// When a product refuses its input.
-    pub fn kfra(&mut self, cpu: &Cpu) {
-        let Self { network, parameters, tape, factors, scratch, state, .. } = self;
-        let (n, c) = (tape.batch(), network.outputs());
-        let p = tape.probabilities();
-        let mut root = vec![0.0; c * c];
-        for s in 0..n {
-            for i in 0..c {
-                for j in 0..c {
-                    let own = if i == j { p.at(s, i) } else { 0.0 };
-                    root[i * c + j] += (own - p.at(s, i) * p.at(s, j)) / n as f32;
-                }
-            }
-        }
-        for (block, KroneckerFactors { a, .. }) in factors.iter_mut().enumerate() {
-            let site = Site { network, tape, block };
-            site.input_factor(cpu, (a, (0.0, 1.0)), Sharing::Expand, scratch).expect("A");
-        }
-        network
-            .averaged_curvature(cpu, (parameters, tape), &root, state, &mut |block, h| {
-                factors[block].g.copy_from_slice(h);
-                Ok(())
-            })
-            .expect("recursion");
-    }
-
-    /// Damped Cholesky factors of every layer's A and G, and the step G⁻¹ ∇W̃ A⁻¹ with them.
+    /// Curvature and step of one member of the family, from factors of this batch alone, as its
+    /// optimiser does: the derivatives that it needs, A and G of every layer, their damped Cholesky
+    /// factors, G⁻¹ ∇W̃ A⁻¹.
     ///
     /// # Panics
     /// When a factor is not positive definite.
-    pub fn precondition(&mut self, cpu: &Cpu) {
-        for (i, block) in self.network.blocks().iter().enumerate() {
-            let (m, d) = (block.rows, block.cols);
-            let (from, to) = (&self.factors[i], &mut self.damped[i]);
-            to.a.copy_from_slice(&from.a);
-            to.g.copy_from_slice(&from.g);
-            let mut solve = |step: &mut [f32], work: &mut Vec<f32>| {
-                let (g, a) = (MatRef::new(&from.g, m, m)?, MatRef::new(&from.a, d, d)?);
-                let split = split_damping(g, a, DAMPING, Damping::Pi)?;
-                let (g, a) = (MatMut::new(&mut to.g, m, m)?, MatMut::new(&mut to.a, d, d)?);
-                let factors = KronCholesky::factor(cpu, g, a, split)?;
-                work.resize(work.len().max(kron_cholesky_solve_workspace_len(m, d)), 0.0);
-                factors.solve(cpu, MatMut::new(step, m, d)?, work)
-            };
-            let step = &mut self.step[block.range()];
-            step.copy_from_slice(&self.gradient[block.range()]);
-            solve(step, &mut self.work).expect("positive definite factors");
-        }
+    pub fn step(&mut self, cpu: &Cpu, member: Member) {
+        let Self { network, parameters, tape, rng, family, gradient, step, .. } = self;
+        let kept = &mut family[member as usize];
+        let curvature = kept.get_or_insert_with(|| member.curvature(network));
+        let batch = Batch { executor: cpu, network, parameters, tape, rng };
+        curvature.update(batch).expect("positive definite factors");
+        curvature.precondition(cpu, gradient, step).expect("a step");
+    }
+
+    /// The step alone, with the factors of the last [`Case::step`] of the member.
+    ///
+    /// # Panics
+    /// Before that.
+    pub fn precondition(&mut self, cpu: &Cpu, member: Member) {
+        let Self { family, gradient, step, .. } = self;
+        let curvature = family[member as usize].as_mut().expect("a step before");
+        curvature.precondition(cpu, gradient, step).expect("a step");
     }
 
     /// EKFAC's scale of one label a sample in the present eigenbases, after [`Case::labelled`].
@@ -213,18 +197,20 @@ impl Case {
         }
     }
 
-    /// Panics unless the step solves the damped system of the first layer: (G + γI) S (A + δI) = ∇W̃.
+    /// Panics unless the last step, of `member`, solves the damped system of the first layer: (G + γI) S (A + δI) = ∇W̃.
     ///
     /// # Panics
     /// When it does not.
-    pub fn check(&self, cpu: &Cpu) {
+    pub fn check(&self, cpu: &Cpu, member: Member) {
         let block = &self.network.blocks()[0];
         let (m, d) = (block.rows, block.cols);
         let split_of = |f: &KroneckerFactors<f32>| -> Result<_, relfisher_core::Error> {
             let (g, a) = (MatRef::new(&f.g, m, m)?, MatRef::new(&f.a, d, d)?);
-            split_damping(g, a, DAMPING, Damping::Pi)
+            split_damping(g, a, DAMPING as f32, Damping::Pi)
         };
-        let mut damped = self.factors[0].clone();
+        let curvature = self.family[member as usize].as_ref().expect("a step before");
+        let (a, g) = curvature.factors(0).expect("a linear layer");
+        let mut damped = KroneckerFactors { a: a.to_vec(), g: g.to_vec() };
         let split = split_of(&damped).expect("damping");
         (0..m).for_each(|i| damped.g[i * m + i] += split.g);
         (0..d).for_each(|i| damped.a[i * d + i] += split.a);
@@ -238,7 +224,7 @@ impl Case {
         crate::assert_near("damped Kronecker step", &back, &self.gradient[block.range()], 2e-3);
     }
 
-    /// FLOPs of [`Case::factors_only`] and [`Case::precondition`]: lower triangles of the Gram
+    /// FLOPs of [`Case::step`] of [`Member::Given`]: lower triangles of the Gram
     /// matrices, n³/3 for a Cholesky factor, 2 for each element of a factor and right side.
     #[must_use]
     pub fn flops(&self) -> u64 {

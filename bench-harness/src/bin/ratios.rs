@@ -6,8 +6,9 @@
 
 use std::hint::black_box;
 
+use peak_alloc::PeakAlloc;
 use relfisher::executor::{Cpu, Executor};
-use relfisher_bench::curvature::Case;
+use relfisher_bench::curvature::{Case, Member};
 use relfisher_bench::metric::{Case as MetricCase, Steps};
 use relfisher_bench::network::{Products, Training};
 use relfisher_bench::sizes::{self, Sizes};
@@ -15,6 +16,10 @@ use relfisher_bench::{Random, THREADS, assert_near, cpu, faer_product, interleav
 use relfisher_core::metric::cost::{Construction, choose_construction};
 use relfisher_core::metric::neuron::Response;
 use relfisher_core::{Backend, MatMut, MatRef};
+
+/// Counts what the host allocates.
+#[global_allocator]
+static PEAK: PeakAlloc = PeakAlloc;
 
 /// Collects the verdicts.
 #[derive(Default)]
@@ -69,6 +74,7 @@ fn main() {
     }
     if wanted("curvature") {
         curvature(&mut table, &sizes, &cpu);
+        curvature_memory(&mut table, &sizes);
     }
     if table.missed > 0 {
         println!("{} missed", table.missed);
@@ -296,6 +302,20 @@ fn step(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     table.note("Adam step over SGD step", times[3] / times[1], &format!("{:.0} us", micro(3)));
 }
 
+/// What the curvature of a member holds and borrows at its peak, all in all: averages, factors,
+/// derivatives sent back, scratch; the network, its batch and its gradient are there before.
+fn curvature_memory(table: &mut Table, sizes: &Sizes) {
+    for member in Member::ALL {
+        let cpu = cpu();
+        let mut case = Case::new(&sizes.curvature, &cpu);
+        let before = PEAK.current_usage();
+        PEAK.reset_peak_usage();
+        case.step(&cpu, member);
+        let extra = (PEAK.peak_usage() - before) as f64 / 1_048_576.0;
+        table.note(&format!("{member:?}: memory of a step, MiB"), extra, "");
+    }
+}
+
 /// Kronecker-factored steps, in units of the time that the target allows at this machine's rate.
 fn curvature(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     let (size, order) = (&sizes.curvature, sizes.ceiling.order);
@@ -303,8 +323,10 @@ fn curvature(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     let [a, b] = [(); 2].map(|()| random.uniforms(order * order, -1.0, 1.0));
     let mut c = vec![0.0_f32; order * order];
     let mut case = Case::new(size, cpu);
-    case.precondition(cpu);
-    case.check(cpu);
+    for member in Member::ALL {
+        case.step(cpu, member);
+        case.check(cpu, member);
+    }
     let flops = case.flops() as f64;
     let case = std::sync::Mutex::new(case);
     let run = |stages: &[fn(&mut Case, &Cpu)]| {
@@ -317,14 +339,14 @@ fn curvature(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
             12,
             &mut [
                 &mut || faer_product(&mut c, &a, &b, order),
-                &mut || run(&[Case::factors_only, Case::precondition]),
-                &mut || run(&[Case::passes, Case::labelled, Case::precondition]),
-                &mut || run(&[Case::passes, Case::type2, Case::precondition]),
-                &mut || run(&[Case::passes, Case::kfra, Case::precondition]),
+                &mut || run(&[|case, cpu| case.step(cpu, Member::Given)]),
+                &mut || run(&[Case::passes, |case, cpu| case.step(cpu, Member::Sampled)]),
+                &mut || run(&[Case::passes, |case, cpu| case.step(cpu, Member::Exact)]),
+                &mut || run(&[Case::passes, |case, cpu| case.step(cpu, Member::Averaged)]),
                 &mut || run(&[Case::labelled, Case::correction]),
                 &mut || run(&[Case::passes]),
                 &mut || run(&[Case::factors_only]),
-                &mut || run(&[Case::precondition]),
+                &mut || run(&[|case, cpu| case.precondition(cpu, Member::Given)]),
             ],
         );
     });
@@ -344,7 +366,7 @@ fn curvature(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     }
     let own = flops / times[1] / 1e9;
     table.note("K-FAC factors and step, share of ceiling", own / rate, &gflops(own));
-    for (what, k) in [("passes", 6), ("factors", 7), ("Cholesky and step", 8)] {
+    for (what, k) in [("passes", 6), ("factors", 7), ("step alone", 8)] {
         table.note(&format!("of these {what}, ms"), times[k] * 1e3, "");
     }
 }

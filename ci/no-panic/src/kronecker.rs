@@ -8,7 +8,7 @@ use relfisher_core::{Error, MatMut, MatRef, Portable, Real};
 
 use crate::{Opaque, probe};
 
-probe! { kron_products kron_cholesky kron_eigen kron_sum kron_average kron_packed }
+probe! { kron_products kron_cholesky kron_eigen kron_sum kron_regression kron_average kron_packed }
 
 fn kron_products<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let n = x.counts;
@@ -74,6 +74,14 @@ fn kron_sum<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     x.counts[0] = kron::kron_sum_factor_workspace_len(n[0], n[1])
         ^ kron::kron_sum_solve_workspace_len(n[0], n[1]);
     Ok(())
+}
+
+fn kron_regression<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
+    let n = x.counts;
+    let [psi, ..] = &mut x.slices;
+    let out = (MatMut::new(psi, n[0], n[1])?, x.out.view_mut()?);
+    let [cross, l, ..] = &x.inputs;
+    kron::regression(&Portable, out, cross.view()?, l.view()?)
 }
 
 fn kron_average<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {

@@ -15,6 +15,7 @@ mod eigenbasis;
 mod moving_average;
 mod packed;
 mod product;
+mod regression;
 mod sum;
 
 pub use cholesky::{KronCholesky, kron_cholesky_solve_workspace_len};
@@ -27,4 +28,5 @@ pub use product::{
     apply, apply_workspace_len, column, diagonal, frobenius_inner, materialise, quadratic_form,
     quadratic_form_workspace_len, row, trace,
 };
+pub use regression::regression;
 pub use sum::{KronSum, Sign, kron_sum_factor_workspace_len, kron_sum_solve_workspace_len};

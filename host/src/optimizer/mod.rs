@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `config/` | settings, their domains |
 //! | `preconditioner.rs` | curvature as a component: `update(batch)`, `precondition(gradient) → step` |
-//! | `kfac/` | K-FAC, KFLR, KFRA, EKFAC |
+//! | `kfac/` | K-FAC, KFLR, KFRA, EKFAC, block-tridiagonal K-FAC |
 //! | `exact/` | Gauss–Newton blocks; the whole Gauss–Newton matrix in sample space |
 //! | `preconditioned.rs`, `adaptation.rs` | the optimiser around a preconditioner; its damping |
 //! | `hessian_free/` | conjugate gradients on Gauss–Newton products |
@@ -140,7 +140,11 @@ impl OptimizerConfig {
             Self::RngdSample(c) => return Ok(Box::new(RngdSample::new(c, network)?)),
             Self::Rngd(c) => return Ok(Box::new(Rngd::new(c, network)?)),
             Self::HessianFree(c) => return Ok(Box::new(HessianFree::new(c, network))),
-            Self::Kfac(c) | Self::Kflr(c) | Self::Kfra(c) | Self::Ekfac(c) => c.descent(),
+            Self::Kfac(c)
+            | Self::Kflr(c)
+            | Self::Kfra(c)
+            | Self::Ekfac(c)
+            | Self::KfacTridiagonal(c) => c.descent(),
             Self::GgnBlock(c) => c.descent(),
             Self::GgnSample(c) => c.descent(),
         };

@@ -130,7 +130,7 @@ impl OptimizerConfig {
                     "optimiser",
                     self.name(),
                     "is not built on a preconditioner",
-                    "use kfac, kflr, kfra, ekfac, ggn-block or ggn-sample",
+                    "use kfac, kflr, kfra, ekfac, kfac-tridiagonal, ggn-block or ggn-sample",
                 )),
             },
         }

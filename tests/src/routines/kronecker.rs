@@ -8,7 +8,7 @@ use relfisher_core::kron::{
     kron_eigen_factor_workspace_len, kron_sum_factor_workspace_len, kron_sum_solve_workspace_len,
     quadratic_form_workspace_len,
 };
-use relfisher_core::{Portable, Real};
+use relfisher_core::{Portable, Real, factor};
 
 pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
     use NonFinite::{PassedOn, Refused};
@@ -94,6 +94,17 @@ pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
             factors.solve(&Portable, mat_mut(&mut v, e, f), &mut work)?;
             v.push(factors.log_determinant()?);
             Ok(v)
+        }),
+        solve("kron::regression", |p| {
+            let [_, m, d, _] = p.shape;
+            let (e, f) = (p.dim(m), p.dim(d));
+            let (cross, mut s) = (p.values(e * f), p.spd(d));
+            factor::cholesky(mat_mut(&mut s, d, d), T::ZERO)?;
+            let (mut psi, mut explained) = (p.output(m * d), p.output(m * m));
+            let out = (mat_mut(&mut psi, m, d), mat_mut(&mut explained, m, m));
+            kron::regression(&Portable, out, mat(&cross, e, f), mat(&s, d, d))?;
+            psi.extend(explained);
+            Ok(psi)
         }),
         solve("KronSum", |p| {
             let [_, m, d, _] = p.shape;

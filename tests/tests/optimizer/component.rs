@@ -8,8 +8,16 @@ use relfisher_tests::problem::{Problem, network};
 use crate::lab::config;
 use crate::trial::Trial;
 
-const KINDS: [&str; 7] =
-    ["kfac", "kflr", "kfra", "ekfac", "ggn-block", "ggn-sample", "kfac' \ndamping_kind='exact"];
+const KINDS: [&str; 8] = [
+    "kfac",
+    "kflr",
+    "kfra",
+    "ekfac",
+    "kfac-tridiagonal",
+    "ggn-block",
+    "ggn-sample",
+    "kfac' \ndamping_kind='exact",
+];
 
 fn problem() -> Problem {
     let net = network(&[4], "L5 tanh L3", Loss::SoftmaxCrossEntropy);
@@ -57,9 +65,14 @@ fn measurements_are_made_when_they_are_due() {
     let p = problem();
     let parts: Vec<Problem> = (0..6).map(|s| p.sample(s)).collect();
     let gradient = Trial::<f64>::new(&p).gradient;
-    for (kind, refresh, every) in
-        [("kflr", 3, 1), ("kfra", 3, 2), ("ekfac", 4, 2), ("ggn-block", 3, 1), ("kfac", 2, 4)]
-    {
+    for (kind, refresh, every) in [
+        ("kflr", 3, 1),
+        ("kfra", 3, 2),
+        ("ekfac", 4, 2),
+        ("kfac-tridiagonal", 3, 2),
+        ("ggn-block", 3, 1),
+        ("kfac", 2, 4),
+    ] {
         let factor_every = match kind {
             "ggn-block" => String::new(),
             _ => format!("factor_every = {every}"),
@@ -120,5 +133,43 @@ fn optimisers_without_a_preconditioner_say_so() {
         let config = OptimizerConfig::by_name(kind).unwrap();
         let line = config.preconditioner(&network).map(|_| ()).unwrap_err().to_string();
         assert!(line.contains(kind) && line.contains("kfac"), "{line}");
+    }
+}
+
+/// The choices that a name fixes cannot be set otherwise; set to what they are, they may be.
+#[test]
+fn settings_that_contradict_are_refused() {
+    let refused = [
+        ("kflr", "labels = 'mc'", "labels"),
+        ("kflr", "labels = 'empirical'", "labels"),
+        ("kfra", "labels = 'mc'", "labels"),
+        ("kfra", "sharing = 'reduce'", "sharing"),
+        ("ekfac", "damping_kind = 'pi'", "damping_kind"),
+        ("ekfac", "damping_kind = 'factored'", "damping_kind"),
+        ("kfac-tridiagonal", "damping_kind = 'exact'", "damping_kind"),
+        ("kfac", "labels = 'type2'\ndraws = 2", "draws"),
+        ("kfac", "labels = 'empirical'\ndraws = 2", "draws"),
+        ("kflr", "draws = 3", "draws"),
+    ];
+    let network = Network::<f64>::from_architecture(&problem().architecture).unwrap();
+    for (kind, setting, key) in refused {
+        let text = format!("kind = '{kind}'\n{setting}");
+        let config: OptimizerConfig = toml::from_str(&text).unwrap();
+        for error in [config.validate(), config.preconditioner(&network).map(|_| ())] {
+            let error = error.unwrap_err();
+            let line = error.to_string();
+            assert!(line.contains(kind) && line.contains(key), "{text}: {line}");
+            assert_eq!(error.exit_code(), 2, "{text}");
+        }
+    }
+    for (kind, setting) in [
+        ("kflr", "labels = 'type2'"),
+        ("kfra", "sharing = 'expand'"),
+        ("ekfac", "damping_kind = 'exact'\ndraws = 2"),
+        ("ekfac", "sharing = 'reduce'"),
+        ("kfac-tridiagonal", "damping_kind = 'factored'\ndraws = 2"),
+        ("kfac", "labels = 'mc'\ndraws = 2"),
+    ] {
+        config(&format!("kind = '{kind}'\n{setting}"));
     }
 }

@@ -1,8 +1,8 @@
 //! Hessian-free steps against dense solves of the damped Gauss–Newton system.
 
 use relfisher::Scalar;
-use relfisher::network::Loss;
-use relfisher::optimizer::State;
+use relfisher::network::{Loss, Mode};
+use relfisher::optimizer::{HessianFree, Optimizer, OptimizerConfig, State};
 use relfisher_tests::both_dtypes;
 use relfisher_tests::compare::{assert_close, to_f64};
 use relfisher_tests::oracle::curvature::gauss_newton;
@@ -46,7 +46,7 @@ fn problem() -> Problem {
 }
 
 /// x of the last step, λ.
-fn memory(optimizer: &dyn relfisher::optimizer::Optimizer<f64>) -> (Vec<f64>, f64) {
+fn memory(optimizer: &dyn Optimizer<f64>) -> (Vec<f64>, f64) {
     let mut state = State::new();
     optimizer.save(&mut state);
     let solution = state.tensors["hessian-free.solution"].clone();
@@ -76,5 +76,75 @@ fn an_iteration_starts_from_a_share_of_the_last_solution() {
         trial.step(&mut *optimizer, 0.1).unwrap();
         let (solution, _) = memory(&*optimizer);
         assert_close("warm start", &solution, &x, "cg iterate", Definition, 1);
+    }
+}
+
+/// A step much too long is halved until the loss of the batch falls by a hundredth of what the slope
+/// promises, and no further.
+#[test]
+fn a_step_that_overshoots_is_shortened() {
+    const RATE: f64 = 256.0;
+    let p = problem();
+    let mut trial = Trial::<f64>::new(&p);
+    let text = "kind = 'hessian-free'\ndamping = 0.01\nweight_decay = 0.0\niterations = 40\n\
+                tolerance = 0.0\nwarm_start = 0.0\nadaptation = { kind = 'fixed' }";
+    let (_, mut optimizer) = trial.optimizer(text);
+    let theta = trial.parameters.values.clone();
+    let gradient = trial.gradient.clone();
+    trial.step(&mut *optimizer, RATE).unwrap();
+    let (x, _) = memory(&*optimizer);
+    let slope = dot(&gradient, &x);
+    assert!(slope < 0.0);
+    let at =
+        |alpha: f64| -> Vec<f64> { theta.iter().zip(&x).map(|(w, x)| w + alpha * x).collect() };
+    let loss = |values: &[f64]| p.naive(values, Mode::Inference);
+    let falls = |alpha: f64| loss(&at(alpha)) <= loss(&theta) + 0.01 * alpha * slope;
+    let halvings = (0..12).find(|k| falls(RATE / f64::from(1 << k))).expect("a step that falls");
+    assert!(halvings > 0, "the whole step does not overshoot: the test shows nothing");
+    let want = at(RATE / f64::from(1 << halvings));
+    let got = &trial.parameters.values;
+    assert_close("shortened", got, &want, "hessian-free step", Definition, 1);
+}
+
+/// The iteration ends at the first i at which its last max(10, i/10) iterations lowered the model by
+/// less than that number times ε, relative to its value there.
+#[test]
+fn the_iteration_stops_by_the_relative_progress() {
+    const LONGEST: usize = 22;
+    let p = problem();
+    let whole = gauss_newton(&p).damped(0.05);
+    let run = |iterations: usize, tolerance: f64| {
+        let mut trial = Trial::<f64>::new(&p);
+        let text = format!(
+            "kind = 'hessian-free'\ndamping = 0.05\nweight_decay = 0.0\niterations = {iterations}\n\
+             tolerance = {tolerance:?}\nwarm_start = 0.0\nline_search = 'none'\n\
+             preconditioner = 'none'\nadaptation = {{ kind = 'fixed' }}"
+        );
+        let OptimizerConfig::HessianFree(config) = crate::lab::config(&text) else {
+            unreachable!()
+        };
+        let mut optimizer = HessianFree::new(&config, &trial.loaded.network);
+        trial.step(&mut optimizer, 1.0).unwrap();
+        (optimizer.iterations(), memory(&optimizer).0, trial)
+    };
+    let gradient = Trial::<f64>::new(&p).gradient;
+    // Later the residual is rounding, which ends it too.
+    let values: Vec<f64> = (0..LONGEST + 1)
+        .map(|i| {
+            if i == 0 {
+                return 0.0;
+            }
+            let (done, x, _) = run(i, 0.0);
+            assert_eq!(done, i, "no tolerance, no early end");
+            0.5 * whole.quadratic_form(&x) + dot(&gradient, &x)
+        })
+        .collect();
+    for tolerance in [5e-2, 1e-2, 1e-3] {
+        let ends = (10..LONGEST + 1).find(|&i| {
+            let k = (i / 10).max(10);
+            values[i] < 0.0 && (values[i] - values[i - k]) / values[i] < k as f64 * tolerance
+        });
+        let ends = ends.expect("a rule that ends the iteration");
+        assert_eq!(run(LONGEST, tolerance).0, ends, "tolerance {tolerance}");
     }
 }

@@ -9,6 +9,7 @@ mod hessian_free;
 mod lab;
 mod naive;
 mod trial;
+mod tridiagonal;
 
 use lab::{RELU, SAMPLES, config, digits, everyone, small};
 use naive::{dense_direction, dense_metric, kfac_direction, kfac_factors, naive_forward};

@@ -18,6 +18,8 @@ pub enum KroneckerKind {
     Kfra,
     /// K-FAC with the diagonal in its eigenbasis corrected (George et al. 2018).
     Ekfac,
+    /// K-FAC with a block-tridiagonal inverse (Martens and Grosse 2015, §4.3).
+    Tridiagonal,
 }
 
 impl KroneckerKind {
@@ -28,6 +30,7 @@ impl KroneckerKind {
             Self::Kflr => "kflr",
             Self::Kfra => "kfra",
             Self::Ekfac => "ekfac",
+            Self::Tridiagonal => "kfac-tridiagonal",
         }
     }
 }
@@ -67,7 +70,7 @@ pub enum DampingKind {
     Exact,
 }
 
-/// Kronecker-factored approximate curvature: K-FAC, KFLR, KFRA and EKFAC.
+/// Kronecker-factored approximate curvature: K-FAC, KFLR, KFRA, EKFAC and block-tridiagonal K-FAC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KfacConfig {
@@ -82,7 +85,8 @@ pub struct KfacConfig {
     pub sharing: SharingConfig,
     /// The damping λ ≥ 0, or the first one where it adapts.
     pub damping: f64,
-    /// How λ enters: `pi` when absent. In EKFAC it is added in the eigenbasis (`exact`).
+    /// How λ enters: `pi` when absent. In EKFAC it is added in the eigenbasis (`exact`);
+    /// block-tridiagonal K-FAC takes `pi` or `factored`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damping_kind: Option<DampingKind>,
     /// The heavy-ball momentum of the preconditioned gradient, in [0, 1).
@@ -166,7 +170,7 @@ impl KfacConfig {
         &self,
         kind: KroneckerKind,
     ) -> Option<(&'static str, &'static str)> {
-        use KroneckerKind::{Ekfac, Kflr, Kfra};
+        use KroneckerKind::{Ekfac, Kflr, Kfra, Tridiagonal};
         let labels = self.labels.is_some_and(|labels| labels != LabelsConfig::Type2);
         let damping = self.damping_kind.is_some_and(|damping| damping != DampingKind::Exact);
         match kind {
@@ -177,6 +181,10 @@ impl KfacConfig {
             Ekfac if damping => {
                 Some(("damping_kind", "λ is added in the eigenbasis; leave it out, or use exact"))
             }
+            Tridiagonal if self.damping_kind == Some(DampingKind::Exact) => Some((
+                "damping_kind",
+                "λ is added to the factors; leave it out, or use pi or factored",
+            )),
             _ if self.draws > 1
                 && matches!(self.strategy(kind).labels, Labels::MonteCarlo { .. }) =>
             {

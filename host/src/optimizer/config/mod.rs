@@ -49,6 +49,8 @@ pub enum OptimizerConfig {
     Kfra(KfacConfig),
     /// Eigenvalue-corrected K-FAC (George et al. 2018).
     Ekfac(KfacConfig),
+    /// Block-tridiagonal K-FAC (Martens and Grosse 2015, §4.3).
+    KfacTridiagonal(KfacConfig),
     /// The exact Gauss–Newton block of every layer.
     GgnBlock(GgnBlockConfig),
     /// The exact Gauss–Newton matrix of the whole network, in sample space.
@@ -59,7 +61,7 @@ pub enum OptimizerConfig {
 
 impl OptimizerConfig {
     /// The names of all optimisers, in the order of the tables.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "sgd",
         "adam",
         "rngd",
@@ -68,6 +70,7 @@ impl OptimizerConfig {
         "kflr",
         "kfra",
         "ekfac",
+        "kfac-tridiagonal",
         "ggn-block",
         "ggn-sample",
         "hessian-free",
@@ -87,6 +90,7 @@ impl OptimizerConfig {
             "kflr" => Self::Kflr(KfacConfig::default()),
             "kfra" => Self::Kfra(KfacConfig::default()),
             "ekfac" => Self::Ekfac(KfacConfig::default()),
+            "kfac-tridiagonal" => Self::KfacTridiagonal(KfacConfig::default()),
             "ggn-block" => Self::GgnBlock(GgnBlockConfig::default()),
             "ggn-sample" => Self::GgnSample(GgnSampleConfig::default()),
             "hessian-free" => Self::HessianFree(HessianFreeConfig::default()),
@@ -122,6 +126,7 @@ impl OptimizerConfig {
             Self::Kflr(c) => Some((KroneckerKind::Kflr, c)),
             Self::Kfra(c) => Some((KroneckerKind::Kfra, c)),
             Self::Ekfac(c) => Some((KroneckerKind::Ekfac, c)),
+            Self::KfacTridiagonal(c) => Some((KroneckerKind::Tridiagonal, c)),
             _ => None,
         }
     }
@@ -132,7 +137,11 @@ impl OptimizerConfig {
             Self::Adam(c) => c,
             Self::Rngd(c) => c,
             Self::RngdSample(c) => c,
-            Self::Kfac(c) | Self::Kflr(c) | Self::Kfra(c) | Self::Ekfac(c) => c,
+            Self::Kfac(c)
+            | Self::Kflr(c)
+            | Self::Kfra(c)
+            | Self::Ekfac(c)
+            | Self::KfacTridiagonal(c) => c,
             Self::GgnBlock(c) => c,
             Self::GgnSample(c) => c,
             Self::HessianFree(c) => c,
@@ -145,7 +154,11 @@ impl OptimizerConfig {
             Self::Adam(c) => c,
             Self::Rngd(c) => c,
             Self::RngdSample(c) => c,
-            Self::Kfac(c) | Self::Kflr(c) | Self::Kfra(c) | Self::Ekfac(c) => c,
+            Self::Kfac(c)
+            | Self::Kflr(c)
+            | Self::Kfra(c)
+            | Self::Ekfac(c)
+            | Self::KfacTridiagonal(c) => c,
             Self::GgnBlock(c) => c,
             Self::GgnSample(c) => c,
             Self::HessianFree(c) => c,

@@ -31,7 +31,7 @@ pub(super) struct ConjugateGradients<T> {
 }
 
 impl<T: Scalar> ConjugateGradients<T> {
-    pub(super) fn new(count: usize, iterations: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         let zeros = || vec![T::ZERO; count];
         Self {
             x: zeros(),
@@ -39,7 +39,7 @@ impl<T: Scalar> ConjugateGradients<T> {
             direction: zeros(),
             turned: zeros(),
             product: zeros(),
-            values: Vec::with_capacity(iterations + 1),
+            values: Vec::new(),
             partials: Vec::new(),
         }
     }

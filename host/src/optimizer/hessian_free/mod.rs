@@ -72,7 +72,7 @@ impl<T: Scalar> HessianFree<T> {
                 }
             },
             product: None,
-            iteration: ConjugateGradients::new(count, config.iterations),
+            iteration: ConjugateGradients::new(count),
             right_side: vec![T::ZERO; count],
             before: vec![T::ZERO; count],
             partials: Vec::new(),
@@ -172,7 +172,9 @@ impl<T: Scalar> HessianFree<T> {
             return Ok(ratio);
         }
         let (armijo, mut alpha) = (T::from_f64(ARMIJO), whole);
-        let enough = |after: T, alpha: T| after <= before + armijo * alpha * slope;
+        // An iteration cut short may end uphill of where it began; the loss must fall all the same.
+        let downhill = slope.min(T::ZERO);
+        let enough = |after: T, alpha: T| after <= before + armijo * alpha * downhill;
         for _ in 0..SHORTER.1 {
             if enough(after, alpha) {
                 return Ok(ratio);

@@ -24,7 +24,7 @@ pub(super) enum Decomposition {
 }
 
 /// What stands for the inverse.
-enum Inverse<T> {
+pub(super) enum Inverse<T> {
     /// L_A and L_G of the damped averages.
     Cholesky(KroneckerFactors<T>),
     /// U_A, U_G and the scale between them.
@@ -75,6 +75,11 @@ impl<T: Scalar> Kronecker<T> {
             },
             work: [Vec::new(), Vec::new()],
         }
+    }
+
+    /// What stands for the inverse since the last refresh.
+    pub(super) fn inverse(&self) -> &Inverse<T> {
+        &self.inverse
     }
 
     /// The eigenbases, with [`Decomposition::Eigen`].

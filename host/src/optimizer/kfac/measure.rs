@@ -69,6 +69,11 @@ impl<T: Scalar> Kfac<T> {
             }
         }
         self.scratch.factors = factors;
+        for link in self.chain.iter_mut().flat_map(|chain| &mut chain.links) {
+            let delta = link.blocks.map(|b| derivatives(&self.columns, batch, b));
+            link.measure(executor, tape, delta, (keep, fresh, weight))
+                .context(self.blocks[link.blocks[0]].name())?;
+        }
         Ok(())
     }
 

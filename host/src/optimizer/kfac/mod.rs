@@ -1,6 +1,6 @@
-//! The K-FAC family: K-FAC, KFLR, KFRA and EKFAC, one preconditioner with four choices
-//! ([`Strategy`]): whose output derivatives, how they go back, what shared positions count as, and
-//! what stands on the diagonal.
+//! The K-FAC family: K-FAC, KFLR, KFRA, EKFAC and block-tridiagonal K-FAC, one preconditioner with
+//! four choices ([`Strategy`]): whose output derivatives, how they go back, what shared positions
+//! count as, and what stands on the diagonal.
 //!
 //! Every linear block or convolution is approximated by G ⊗ A with A = E[x̃x̃ᵀ] and G = E[δδᵀ], δ the
 //! derivatives of the block's output (J. Martens, R. Grosse, ICML 2015; R. Grosse, J. Martens, ICML
@@ -17,16 +17,19 @@
 //! refresh, the second moments of the gradient along each basis vector (T. George et al., NeurIPS
 //! 2018): a moving average too, begun anew with every basis. A batch normalisation has the covariance
 //! of its (γ_c, β_c) gradient, a 2 × 2 block for each channel; KFRA takes the diagonal of its recursion
-//! for the squared derivatives there.
+//! for the squared derivatives there. Block-tridiagonal K-FAC adds what adjoining layers have in common
+//! (`tridiagonal.rs`).
 
 mod block;
 mod measure;
+mod tridiagonal;
 
 use relfisher_core::curvature::{Labels, Propagation, Scaling, Strategy};
 use relfisher_core::kron::Damping;
 use relfisher_core::optim::ema_keep;
 
 use self::block::{Curvature, Decomposition, invert_all};
+use self::tridiagonal::Chain;
 use super::columns::Columns;
 use super::preconditioner::{Batch, Preconditioner, check_call};
 use super::subsystem::singular;
@@ -47,6 +50,8 @@ pub struct Kfac<T: Scalar> {
     decay: T,
     damping: T,
     blocks: Vec<Curvature<T>>,
+    /// What adjoining layers have in common, in block-tridiagonal K-FAC.
+    chain: Option<Chain<T>>,
     parameters: usize,
     updates: u64,
     /// Measurements of the scale in the present eigenbases.
@@ -84,6 +89,7 @@ impl<T: Scalar> Kfac<T> {
             decay: T::from_f64(config.decay),
             damping: T::from_f64(config.damping),
             blocks: blocks.map(|(i, block)| Curvature::new(i, block, decomposition)).collect(),
+            chain: (kind == KroneckerKind::Tridiagonal).then(|| Chain::new(network)),
             parameters: network.parameter_count(),
             updates: 0,
             scales: 0,
@@ -144,6 +150,9 @@ impl<T: Scalar> Preconditioner<T> for Kfac<T> {
         if refresh {
             let (rule, damping) = (self.rule, self.damping);
             invert_all(executor, &mut self.blocks, &|block| block.invert(executor, rule, damping))?;
+            if let Some(chain) = &mut self.chain {
+                chain.refresh(executor, &self.blocks, (rule, damping))?;
+            }
             self.scales = 0;
         }
         if scale {
@@ -163,13 +172,16 @@ impl<T: Scalar> Preconditioner<T> for Kfac<T> {
     ) -> Result<(), Error> {
         check_call(self.kind.name(), self.updates, self.parameters, (gradient, &*step))?;
         step.copy_from_slice(gradient);
-        for block in &mut self.blocks {
-            let part = &mut step[block.range()];
+        let Self { blocks, chain, damping, scratch, .. } = self;
+        let mut solve = |block: &Curvature<T>, part: &mut [T]| {
             block
-                .solve(executor, part, self.damping, &mut self.scratch.work)
-                .map_err(|e| singular(block.name(), self.damping.to_f64(), e))?;
+                .solve(executor, part, *damping, &mut scratch.work)
+                .map_err(|e| singular(block.name(), damping.to_f64(), e))
+        };
+        match chain {
+            Some(chain) => chain.apply(executor, blocks, step, &mut solve),
+            None => blocks.iter().try_for_each(|block| solve(block, &mut step[block.range()])),
         }
-        Ok(())
     }
 
     fn save(&self, state: &mut State<T>) {
@@ -179,6 +191,12 @@ impl<T: Scalar> Preconditioner<T> for Kfac<T> {
         for block in &self.blocks {
             for (end, tensor) in block.tensors() {
                 state.put(self.key(&format!("{end}.{}", block.name())), tensor);
+            }
+        }
+        for link in self.chain.iter().flat_map(|chain| &chain.links) {
+            let name = self.blocks[link.blocks[0]].name();
+            for (end, tensor) in link.tensors() {
+                state.put(self.key(&format!("{end}.{name}")), tensor);
             }
         }
     }
@@ -191,6 +209,12 @@ impl<T: Scalar> Preconditioner<T> for Kfac<T> {
         for block in &mut self.blocks {
             let name = block.name().to_owned();
             for (end, tensor) in block.tensors_mut() {
+                state.read(&format!("{kind}.{end}.{name}"), tensor)?;
+            }
+        }
+        for link in self.chain.iter_mut().flat_map(|chain| &mut chain.links) {
+            let name = self.blocks[link.blocks[0]].name();
+            for (end, tensor) in link.tensors_mut() {
                 state.read(&format!("{kind}.{end}.{name}"), tensor)?;
             }
         }
