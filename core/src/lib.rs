@@ -11,6 +11,7 @@
 //! | [`factor`] | Cholesky, triangular solves, symmetric eigendecomposition; packed and batched |
 //! | [`conv`] | sliding windows: patches of an image, their transpose, pooling |
 //! | [`blas`] | the dense products that the rest is made of |
+//! | [`sparse`] | sparse gradient metrics: exact selection of the largest entries, quasi-arithmetic means, embeddings |
 //! | [`stats`] | spectra of matrices known by their products: Lanczos, quadrature of the density |
 //! | [`optim`] | step rules that need no allocation |
 //! | [`math`] | exp, tanh, sigm and the rest as polynomials that vectorise |
@@ -52,6 +53,7 @@ pub mod math;
 pub mod metric;
 pub mod optim;
 mod real;
+pub mod sparse;
 pub mod stats;
 mod view;
 

@@ -46,6 +46,8 @@ pub trait Real:
     const MAX: Self;
     /// Positive infinity.
     const INFINITY: Self;
+    /// The bits of [`Real::magnitude_key`].
+    const KEY_BITS: u32;
     /// Not a number.
     const NAN: Self;
 
@@ -63,6 +65,8 @@ pub trait Real:
     fn is_finite(self) -> bool;
     /// The magnitude of self with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
+    /// The bits of |self|: integers in the order of the magnitudes, NaN above infinity.
+    fn magnitude_key(self) -> u64;
     /// eˣ, ≤ 2 ulp.
     #[inline(always)]
     fn exp(self) -> Self {
@@ -109,7 +113,7 @@ pub trait Real:
 }
 
 macro_rules! impl_real {
-    ($t:ident, $sqrt:path, $pow:path) => {
+    ($t:ident, $bits:literal, $sqrt:path, $pow:path) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -119,6 +123,7 @@ macro_rules! impl_real {
             const MIN_POSITIVE: Self = $t::MIN_POSITIVE;
             const MAX: Self = $t::MAX;
             const INFINITY: Self = $t::INFINITY;
+            const KEY_BITS: u32 = $bits;
             const NAN: Self = $t::NAN;
             #[inline(always)]
             fn from_f64(x: f64) -> Self {
@@ -149,6 +154,10 @@ macro_rules! impl_real {
                 $t::copysign(self, sign)
             }
             #[inline(always)]
+            fn magnitude_key(self) -> u64 {
+                u64::from($t::abs(self).to_bits())
+            }
+            #[inline(always)]
             fn powf(self, p: Self) -> Self {
                 $pow(self, p)
             }
@@ -156,5 +165,5 @@ macro_rules! impl_real {
     };
 }
 
-impl_real!(f32, libm::sqrtf, libm::powf);
-impl_real!(f64, libm::sqrt, libm::pow);
+impl_real!(f32, 32, libm::sqrtf, libm::powf);
+impl_real!(f64, 64, libm::sqrt, libm::pow);

@@ -7,6 +7,7 @@
 //! | [`optimizer`] | SGD, Adam, relative natural gradient by blocks and in sample space, K-FAC |
 //! | [`executor`] | the only place that knows about threads and SIMD |
 //! | [`dataset`], [`format`](mod@format) | IDX, npy, npz, safetensors; every failure names file, place and remedy |
+//! | [`embedding`] | sparse gradient embeddings of samples, and their kernel |
 //! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
 //! | [`train`], [`plot`] | experiments, records, checkpoints, tuning; learning curves |
 //! | [`cli`] | the program `relfisher` |
@@ -16,6 +17,7 @@
 pub mod cli;
 pub mod curvature;
 pub mod dataset;
+pub mod embedding;
 pub mod error;
 pub mod executor;
 pub mod format;

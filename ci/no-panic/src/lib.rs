@@ -12,6 +12,7 @@ mod elements;
 mod kronecker;
 mod layers;
 mod optimisers;
+mod sparse;
 mod spectra;
 mod steps;
 
@@ -45,6 +46,7 @@ pub struct Opaque<T: 'static> {
     work: &'static mut [T],
     slices: [&'static mut [T]; 4],
     places: &'static mut [u32],
+    doubles: [&'static mut [f64]; 3],
     counts: [usize; 8],
     scalars: [T; 8],
     choice: u8,

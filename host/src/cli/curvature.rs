@@ -70,7 +70,7 @@ fn dampings(texts: &[String]) -> Result<Vec<f64>, Error> {
     texts.iter().map(parse).collect()
 }
 
-fn memory(gib: Option<f64>) -> Result<Memory, Error> {
+pub(super) fn memory(gib: Option<f64>) -> Result<Memory, Error> {
     match gib {
         None => Ok(Memory::default()),
         Some(x) if x.is_finite() && x > 0.0 => {
@@ -125,7 +125,7 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
 }
 
 /// A bar that shows itself on a terminal only.
-fn progress(steps: usize, quiet: bool) -> ProgressBar {
+pub(super) fn progress(steps: usize, quiet: bool) -> ProgressBar {
     let bar = ProgressBar::new(steps as u64);
     if quiet {
         bar.set_draw_target(ProgressDrawTarget::hidden());

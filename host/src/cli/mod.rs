@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod curvature;
+mod embed;
 mod info;
 mod problem;
 mod spectrum;
@@ -24,6 +25,7 @@ enum Command {
     Train(train::TrainArgs),
     Curvature(curvature::CurvatureArgs),
     Spectrum(spectrum::SpectrumArgs),
+    Embed(embed::EmbedArgs),
     Info(info::InfoArgs),
 }
 
@@ -36,6 +38,7 @@ pub fn run() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Curvature(args) => curvature::run(&args),
         Command::Spectrum(args) => spectrum::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Info(args) => info::run(&args),
     };
     match result {

@@ -24,11 +24,21 @@ pub fn write_atomic(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let temporary = temporary(path)?;
-    let written = File::create(&temporary).and_then(|file| {
-        let mut file = BufWriter::new(file);
+    replace_file(path, |temporary| {
+        let mut file = BufWriter::new(File::create(temporary)?);
         fill(&mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        file.into_inner().map_err(io::IntoInnerError::into_error).map(drop)
+    })
+}
+
+/// [`write_atomic`] for a writer that wants a file name: `fill` writes the temporary file.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn replace_file(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
+    let temporary = temporary(path)?;
+    let written = fill(&temporary).and_then(|()| {
+        File::open(&temporary)?.sync_all()?;
         fs::rename(&temporary, path)
     });
     if let Err(e) = written {

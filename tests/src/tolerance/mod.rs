@@ -13,6 +13,7 @@ mod metric;
 mod network;
 mod optimizer;
 mod proof;
+mod sparse;
 mod spectra;
 
 use relfisher_core::Real;
@@ -100,6 +101,7 @@ const TABLES: &[&[Entry]] = &[
     math::ENTRIES,
     linalg::ENTRIES,
     curvature::ENTRIES,
+    sparse::ENTRIES,
     spectra::ENTRIES,
     metric::ENTRIES,
     executor::ENTRIES,

@@ -1,0 +1,223 @@
+//! Quasi-arithmetic means of squared gradients, and embeddings in their metric.
+
+use crate::error::check_len;
+use crate::math;
+use crate::{Error, Real};
+
+/// M_φ(h) = φ⁻¹(mean φ(h)) of the squares h = u² of one entry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum QuasiMean {
+    /// φ(h) = h over all samples: the diagonal of the empirical Fisher matrix.
+    Arithmetic,
+    /// φ(h) = ln h over the samples where the entry survived.
+    Geometric,
+    /// φ(h) = 1/h over the samples where the entry survived.
+    Harmonic,
+    /// φ(h) = hᵖ: over all samples for p > 0, otherwise over those where the entry survived; p = 0 is
+    /// the geometric mean, the limit.
+    Power(f64),
+}
+
+impl QuasiMean {
+    /// p of φ(h) = hᵖ; 0 stands for the logarithm.
+    ///
+    /// ```
+    /// use relfisher_core::sparse::QuasiMean;
+    /// assert_eq!(QuasiMean::Harmonic.exponent(), -1.0);
+    /// ```
+    pub const fn exponent(self) -> f64 {
+        match self {
+            QuasiMean::Arithmetic => 1.0,
+            QuasiMean::Geometric => 0.0,
+            QuasiMean::Harmonic => -1.0,
+            QuasiMean::Power(p) => p,
+        }
+    }
+}
+
+/// The sums of a mean over the samples seen so far, one for each entry, in slices of the caller;
+/// all zeros before the first sample.
+#[derive(Debug)]
+pub struct MeanState<'a> {
+    /// Σ exp(x − peak) of the terms x = ln φ(u²); Σ ln u² for the geometric mean.
+    pub sums: &'a mut [f64],
+    /// The largest x so far; not used by the geometric mean.
+    pub peaks: &'a mut [f64],
+    /// The samples where the entry survived.
+    pub counts: &'a mut [u32],
+}
+
+impl MeanState<'_> {
+    /// Adds one sample: the entries that it keeps, `values[k]` at `indices[k]`, none of them zero.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for slices of different lengths or an index outside; [`Error::Parameter`] for
+    /// a power that is not finite; [`Error::NonFinite`] for a value that is zero or not finite. The
+    /// state is then unspecified.
+    ///
+    /// ```
+    /// use relfisher_core::sparse::{MeanState, QuasiMean, root_metric};
+    /// let (mut sums, mut peaks, mut counts) = ([0.0; 3], [0.0; 3], [0; 3]);
+    /// let mut state = MeanState { sums: &mut sums, peaks: &mut peaks, counts: &mut counts };
+    /// state.add(QuasiMean::Harmonic, &[0, 2], &[1.0, 3.0])?;
+    /// state.add(QuasiMean::Harmonic, &[0, 1], &[-1e-3, 2.0])?;
+    /// let mut root = [f64::NAN; 3];
+    /// root_metric(&mut root, &state, QuasiMean::Harmonic, 2)?;
+    /// let harmonic = 2.0 / (1.0 + 1e6); // of 1 and 1e-6
+    /// assert!((root[0] * root[0] / harmonic - 1.0_f64).abs() < 1e-13);
+    /// assert!((root[1] - 2.0).abs() < 1e-14 && (root[2] - 3.0).abs() < 1e-14);
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
+    pub fn add<T: Real>(
+        &mut self,
+        mean: QuasiMean,
+        indices: &[u32],
+        values: &[T],
+    ) -> Result<(), Error> {
+        check_len("quasi-arithmetic mean: values", indices.len(), values.len())?;
+        let len = self.sums.len();
+        check_len("quasi-arithmetic mean: peaks", len, self.peaks.len())?;
+        check_len("quasi-arithmetic mean: counts", len, self.counts.len())?;
+        let power = checked_exponent(mean)?;
+        for (k, (index, value)) in indices.iter().zip(values).enumerate() {
+            let at = *index as usize;
+            let (Some(sum), Some(peak), Some(count)) =
+                (self.sums.get_mut(at), self.peaks.get_mut(at), self.counts.get_mut(at))
+            else {
+                return Err(Error::Shape {
+                    what: "quasi-arithmetic mean: index",
+                    expected: len,
+                    found: at,
+                });
+            };
+            let magnitude = value.abs().to_f64();
+            if !(magnitude > 0.0 && magnitude.is_finite()) {
+                let what = "quasi-arithmetic mean: values must be finite and not zero";
+                return Err(Error::NonFinite { what, index: k });
+            }
+            let log = 2.0 * math::ln(magnitude);
+            if power == 0.0 {
+                *sum += log;
+            } else if power == 1.0 {
+                // Scaled squares: exact where logarithms are not. The peak is the largest |u|.
+                add_square(sum, peak, magnitude);
+            } else {
+                add_log(sum, peak, power * log, *count == 0);
+            }
+            *count = count.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
+/// sum·peak² ← sum·peak² + u², relative to the largest u.
+#[inline(always)]
+fn add_square(sum: &mut f64, peak: &mut f64, u: f64) {
+    if u > *peak {
+        let ratio = *peak / u;
+        (*sum, *peak) = (*sum * ratio * ratio + 1.0, u);
+    } else {
+        let ratio = u / *peak;
+        *sum += ratio * ratio;
+    }
+}
+
+/// sum·e^peak ← sum·e^peak + eˣ, relative to the largest x.
+#[inline(always)]
+fn add_log(sum: &mut f64, peak: &mut f64, x: f64, first: bool) {
+    if first {
+        (*sum, *peak) = (1.0, x);
+    } else if x > *peak {
+        (*sum, *peak) = (*sum * math::exp(*peak - x) + 1.0, x);
+    } else {
+        *sum += math::exp(x - *peak);
+    }
+}
+
+fn checked_exponent(mean: QuasiMean) -> Result<f64, Error> {
+    let power = mean.exponent();
+    if power.is_finite() {
+        Ok(power)
+    } else {
+        Err(Error::Parameter { what: "the power of a quasi-arithmetic mean must be finite" })
+    }
+}
+
+/// `root_j ← √g_j`, g the mean of the `samples` samples that were added; 0 where no sample kept the
+/// entry. The root of a power mean beyond the range of the type is infinite or 0.
+///
+/// # Errors
+/// [`Error::Shape`], [`Error::Parameter`] for a power that is not finite or without samples.
+pub fn root_metric(
+    root: &mut [f64],
+    state: &MeanState<'_>,
+    mean: QuasiMean,
+    samples: usize,
+) -> Result<(), Error> {
+    let len = state.sums.len();
+    check_len("root_metric: root", len, root.len())?;
+    check_len("root_metric: peaks", len, state.peaks.len())?;
+    check_len("root_metric: counts", len, state.counts.len())?;
+    let power = checked_exponent(mean)?;
+    if samples == 0 {
+        return Err(Error::Parameter { what: "root_metric: no samples" });
+    }
+    let entries = state.sums.iter().zip(&*state.peaks).zip(&*state.counts);
+    for (root, ((sum, peak), count)) in root.iter_mut().zip(entries) {
+        *root = if *count == 0 {
+            0.0
+        } else if power == 0.0 {
+            math::exp(0.5 * *sum / f64::from(*count))
+        } else {
+            let terms = if power > 0.0 { samples as f64 } else { f64::from(*count) };
+            if power == 1.0 {
+                *peak * libm::sqrt(*sum / terms)
+            } else {
+                math::exp((*peak + math::ln(*sum / terms)) / (2.0 * power))
+            }
+        };
+    }
+    Ok(())
+}
+
+/// `ψ_k ← u_k / √(g_j + λ)` at the entries j = `indices[k]` that a sample keeps; `psi` holds u on entry.
+/// `root` is √g, as [`root_metric`] writes it.
+///
+/// # Errors
+/// [`Error::Shape`] for slices of different lengths or an index outside; [`Error::Parameter`] unless
+/// λ ≥ 0 and finite; [`Error::NonFinite`] with the position of a result that is not finite: a metric
+/// of 0 without damping, or infinite.
+///
+/// ```
+/// use relfisher_core::sparse::normalise;
+/// let mut psi = [3.0, -1.0];
+/// normalise(&mut psi, &[4, 0], &[2.0, 9.0, 9.0, 9.0, 4.0], 9.0)?;
+/// assert!((psi[0] - 0.6_f64).abs() < 1e-15); // 3/√(16 + 9)
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
+pub fn normalise<T: Real>(
+    psi: &mut [T],
+    indices: &[u32],
+    root: &[f64],
+    damping: f64,
+) -> Result<(), Error> {
+    check_len("normalise: indices", psi.len(), indices.len())?;
+    if !(damping >= 0.0 && damping.is_finite()) {
+        return Err(Error::Parameter { what: "damping must be finite and >= 0" });
+    }
+    let damping = libm::sqrt(damping);
+    for (k, (psi, index)) in psi.iter_mut().zip(indices).enumerate() {
+        let at = *index as usize;
+        let Some(root) = root.get(at) else {
+            let what = "normalise: index";
+            return Err(Error::Shape { what, expected: root.len(), found: at });
+        };
+        let value = T::from_f64(psi.to_f64() / libm::hypot(*root, damping));
+        if !(value.is_finite() && root.is_finite()) {
+            let what = "normalise: an embedding is not finite: its metric is zero or overflows";
+            return Err(Error::NonFinite { what, index: k });
+        }
+        *psi = value;
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Sparse gradient metrics (`tests/sparse.rs`, `tests/embedding.rs`).
+
+use super::Bound::*;
+use super::Dtype::*;
+use super::Oracle::*;
+use super::{Entry, entry};
+
+pub(super) const ENTRIES: &[Entry] = &[
+    entry(
+        "root metric",
+        Dense,
+        Both,
+        Fixed(1e-12),
+        "sums in f64: a logarithm of up to 1400 with half an ulp, over 2p",
+    ),
+    entry(
+        "embedding",
+        Dual,
+        F64,
+        Fixed(1e-11),
+        "gradients of condition ≤ 10³ over a root of the same rounding",
+    ),
+    entry("embedding", Dual, F32, Fixed(1e-3), "the same condition, 10³·ε and some"),
+    entry("embedding", Sibling, F64, Fixed(1e-12), "products in another order"),
+    entry("embedding kernel", Dual, F64, Fixed(1e-11), "products of embeddings"),
+    entry("embedding kernel", Dual, F32, Fixed(1e-3), "products of embeddings"),
+];

@@ -1,0 +1,247 @@
+//! Embeddings of samples against gradients by dual numbers, a sort, and the definition of the metric.
+
+use relfisher::Scalar;
+use relfisher::curvature::Memory;
+use relfisher::embedding::{Embedding, Request, Target, embed, needs};
+use relfisher::network::{Loss, Network};
+use relfisher_core::sparse::QuasiMean;
+use relfisher_tests::both_dtypes;
+use relfisher_tests::compare::assert_close;
+use relfisher_tests::oracle::curvature::gradients;
+use relfisher_tests::oracle::dense::Matrix;
+use relfisher_tests::oracle::network::Labels;
+use relfisher_tests::problem::{LOSSES, Problem, network};
+use relfisher_tests::tolerance::Oracle::{Dual, Sibling};
+
+/// Networks whose gradients have no two entries of one magnitude but zero.
+const NETS: [(&[usize], &str); 5] = [
+    (&[4], "L5 tanh L3"),
+    (&[4], "L6 relu L5 relu L3"),
+    (&[3], "L4 B sigmoid L3"),
+    (&[1, 5, 5], "C2:k3 tanh M:k2,s1 flat L3"),
+    (&[4, 3], "L3 tanh L2 flat L3"),
+];
+
+const MEANS: [QuasiMean; 5] = [
+    QuasiMean::Arithmetic,
+    QuasiMean::Geometric,
+    QuasiMean::Harmonic,
+    QuasiMean::Power(0.5),
+    QuasiMean::Power(-1.5),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Which {
+    Given,
+    Uniform,
+    EachClass,
+}
+
+fn request<T: Scalar>(
+    p: &relfisher::curvature::Problem<'_, T>,
+    which: Which,
+    (fraction, mean, damping): (f64, QuasiMean, f64),
+) -> Embedding<T> {
+    let target = match which {
+        Which::Given => Target::Given(p.targets.unwrap()),
+        Which::Uniform => Target::Uniform,
+        Which::EachClass => Target::EachClass,
+    };
+    let memory = Memory { limit: 1 << 30 };
+    let request = Request { target, fraction, mean, damping, kernel: true, memory };
+    embed(p, &request, &mut |_| {}).unwrap()
+}
+
+/// The gradient of every row by dual numbers.
+fn dense_rows(p: &Problem, which: Which) -> Vec<Vec<f64>> {
+    let (n, c) = (p.samples, p.architecture.outputs());
+    let with = |labels: Labels| gradients(&Problem { labels, ..p.clone() });
+    let halves = |a: Vec<Vec<f64>>, b: Vec<Vec<f64>>| -> Vec<Vec<f64>> {
+        let mean = |(x, y): (&f64, &f64)| 0.5 * (x + y);
+        a.iter().zip(&b).map(|(a, b)| a.iter().zip(b).map(mean).collect()).collect()
+    };
+    let each: Vec<Vec<Vec<f64>>> = match (which, p.architecture.loss) {
+        (Which::Given, _) => return gradients(p),
+        (Which::Uniform, Loss::BinaryCrossEntropy) => {
+            let [off, on] = [0.0, 1.0].map(|y| with(Labels::Values(vec![y; n * c])));
+            return halves(off, on);
+        }
+        _ => (0..c).map(|class| with(Labels::Classes(vec![class; n]))).collect(),
+    };
+    if which == Which::EachClass {
+        return (0..n * c).map(|row| each[row % c][row / c].clone()).collect();
+    }
+    // The loss is linear in the target: the mean over the classes.
+    (0..n)
+        .map(|s| {
+            let sum = |k: usize| each.iter().map(|rows| rows[s][k]).sum::<f64>() / c as f64;
+            (0..each[0][s].len()).map(sum).collect()
+        })
+        .collect()
+}
+
+/// What remains of a row: the ⌈q·D⌉ largest of each layer.
+fn cut(row: &[f64], network: &Network<f64>, fraction: f64) -> Vec<f64> {
+    let mut kept = vec![0.0; row.len()];
+    for block in network.blocks() {
+        let mut order: Vec<usize> = block.range().collect();
+        order.sort_by(|a, b| row[*b].abs().total_cmp(&row[*a].abs()).then(a.cmp(b)));
+        order.truncate((fraction * block.len() as f64).ceil() as usize);
+        for k in order {
+            kept[k] = row[k];
+        }
+    }
+    kept
+}
+
+/// g_j by the definition.
+fn metric(rows: &[Vec<f64>], j: usize, mean: QuasiMean) -> f64 {
+    let squares: Vec<f64> = rows.iter().map(|row| row[j] * row[j]).collect();
+    let kept: Vec<f64> = squares.iter().copied().filter(|h| *h > 0.0).collect();
+    let average = |x: Vec<f64>| x.iter().sum::<f64>() / x.len() as f64;
+    let power = |x: Vec<f64>, p: f64| average(x.iter().map(|h| h.powf(p)).collect()).powf(1.0 / p);
+    match mean {
+        _ if kept.is_empty() => 0.0,
+        QuasiMean::Arithmetic => average(squares),
+        QuasiMean::Geometric => average(kept.iter().map(|h| h.ln()).collect()).exp(),
+        QuasiMean::Harmonic => power(kept, -1.0),
+        QuasiMean::Power(p) => power(if p > 0.0 { squares } else { kept }, p),
+    }
+}
+
+fn embeddings_are_their_definition<T: Scalar>() {
+    let single = T::BYTES == 4;
+    for (k, (shape, words)) in NETS.into_iter().enumerate() {
+        for loss in LOSSES {
+            let p = Problem::new(words, network(shape, words, loss), 5, 40 + k as u64);
+            let net = Network::<f64>::from_architecture(&p.architecture).unwrap();
+            let loaded = p.load::<T>(1);
+            let softmax = loss == Loss::SoftmaxCrossEntropy;
+            for which in [Which::Given, Which::Uniform, Which::EachClass] {
+                match which {
+                    Which::Uniform if matches!(loss, Loss::Mse { .. }) => continue,
+                    Which::EachClass if !softmax => continue,
+                    _ => {}
+                }
+                let rows = dense_rows(&p, which);
+                // In single precision rounding may decide which of two near entries is larger.
+                let fractions: &[f64] = if single { &[1.0] } else { &[0.1, 0.45, 1.0] };
+                for (i, fraction) in fractions.iter().enumerate() {
+                    let mean = MEANS[(k + i) % MEANS.len()];
+                    let damping = [1e-3, 0.0, 0.2][(k + 2 * i) % 3];
+                    let label = format!("{words} {loss:?} {which:?} {fraction} {mean:?} {damping}");
+                    let got = request(&loaded.problem(2), which, (*fraction, mean, damping));
+                    let u: Vec<Vec<f64>> = rows.iter().map(|r| cut(r, &net, *fraction)).collect();
+                    let g: Vec<f64> = (0..u[0].len()).map(|j| metric(&u, j, mean)).collect();
+                    assert_eq!(got.rows.rows(), u.len(), "{label}");
+                    let mut psi = Matrix::zeros(u.len(), g.len());
+                    for (s, row) in u.iter().enumerate() {
+                        let support: Vec<u32> =
+                            (0..row.len()).filter(|j| row[*j] != 0.0).map(|j| j as u32).collect();
+                        let (indices, values) = got.rows.row(s);
+                        assert_eq!(indices, support, "{label} row {s}");
+                        let want: Vec<f64> = support
+                            .iter()
+                            .map(|j| row[*j as usize] / (g[*j as usize] + damping).sqrt())
+                            .collect();
+                        for (j, x) in support.iter().zip(&want) {
+                            psi.data[s * g.len() + *j as usize] = *x;
+                        }
+                        assert_close(&label, values, &want, "embedding", Dual, 1);
+                    }
+                    let kernel = psi.times(&psi.t());
+                    let got = got.kernel.unwrap();
+                    assert_close(&label, &got, &kernel.data, "embedding kernel", Dual, 1);
+                    let n = u.len();
+                    for s in 0..n {
+                        for t in 0..s {
+                            assert_eq!(got[s * n + t], got[t * n + s], "{label}: symmetric");
+                        }
+                    }
+                    let typed = Matrix::new(n, n, got.iter().map(|x| x.to_f64()).collect());
+                    let (values, _) = typed.eigh();
+                    let floor = -1e3 * T::EPSILON.to_f64() * typed.trace();
+                    assert!(values.iter().all(|v| *v >= floor), "{label}: {values:?}");
+                }
+            }
+        }
+    }
+}
+
+both_dtypes!(embeddings_are_their_definition);
+
+/// Threads change no bit; batches none but the last ones.
+#[test]
+fn batches_and_threads_do_not_matter() {
+    let p = Problem::new("bits", network(&[1, 5, 5], NETS[3].1, LOSSES[0]), 11, 7);
+    let options = (0.3, QuasiMean::Geometric, 1e-6);
+    let run = |threads: usize, chunk: usize| {
+        request(&p.load::<f64>(threads).problem(chunk), Which::EachClass, options)
+    };
+    let whole = run(1, 64);
+    for chunk in [64, 4, 1] {
+        let (one, two) = (run(1, chunk), run(2, chunk));
+        assert!(one == two, "{chunk} samples a batch: threads change bits");
+        assert_eq!(one.rows.starts, whole.rows.starts);
+        assert_eq!(one.rows.indices, whole.rows.indices);
+        assert_close("batches", &one.rows.values, &whole.rows.values, "embedding", Sibling, 1);
+    }
+}
+
+/// A sample that is fitted exactly has no gradient: an empty row, zeros in the kernel.
+#[test]
+fn a_gradient_of_zeros_is_an_empty_row() {
+    let mut p = Problem::new("zero", network(&[2], "L2", Loss::Mse { scale: 1.0 }), 3, 8);
+    let outputs = p.naive_outputs::<f64>(&p.parameters.values, relfisher::network::Mode::Inference);
+    let Labels::Values(values) = &mut p.labels else { unreachable!() };
+    p.parameters.values.fill(0.0);
+    values[2..4].fill(0.0);
+    assert_eq!(outputs.len(), 3);
+    for mean in MEANS {
+        let got = request(&p.load::<f64>(1).problem(8), Which::Given, (1.0, mean, 0.0));
+        assert!(got.rows.row(1).0.is_empty() && !got.rows.row(0).0.is_empty());
+        let kernel = got.kernel.unwrap();
+        assert_eq!(kernel[3..6], [0.0; 3]);
+        assert!(kernel.iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn requests_that_cannot_be_met_say_why() {
+    let softmax = Problem::new("bad", network(&[4], "L5 tanh L3", LOSSES[0]), 6, 3);
+    let squares = Problem::new("bad", network(&[4], "L5 tanh L3", LOSSES[1]), 6, 3);
+    let (one, two) = (softmax.load::<f64>(1), squares.load::<f64>(1));
+    let (one, two) = (one.problem(4), two.problem(4));
+    let good = Request {
+        target: Target::Given(one.targets.unwrap()),
+        fraction: 0.5,
+        mean: QuasiMean::Arithmetic,
+        damping: 0.0,
+        kernel: false,
+        memory: Memory { limit: 1 << 30 },
+    };
+    let refused = |p, request: Request<'_, f64>, parts: &[&str]| {
+        let error = embed(p, &request, &mut |_| {}).unwrap_err();
+        let line = error.to_string();
+        assert_eq!(error.exit_code(), 2, "{line}");
+        assert!(parts.iter().all(|part| line.contains(part)), "{parts:?}: {line}");
+    };
+    for fraction in [0.0, -1.0, 1.5, f64::NAN] {
+        refused(&one, Request { fraction, ..good }, &["--fraction"]);
+    }
+    for damping in [-1e-9, f64::NAN, f64::INFINITY] {
+        refused(&one, Request { damping, ..good }, &["--damping"]);
+    }
+    refused(&one, Request { mean: QuasiMean::Power(f64::INFINITY), ..good }, &["--metric"]);
+    refused(&two, Request { target: Target::Uniform, ..good }, &["--target", "uniform"]);
+    refused(&two, Request { target: Target::EachClass, ..good }, &["--target", "class"]);
+    let needed = needs(&one, &good).unwrap().total();
+    let memory = Memory { limit: needed - 1 };
+    refused(&one, Request { memory, ..good }, &["embedding", &needed.to_string(), "--fraction"]);
+    assert!(
+        embed(&one, &Request { memory: Memory { limit: needed }, ..good }, &mut |_| {}).is_ok()
+    );
+    let kernel = Request { kernel: true, ..good };
+    let memory = Memory { limit: needs(&one, &kernel).unwrap().kernel - 1 };
+    refused(&one, Request { memory, ..kernel }, &["kernel", "--kernel"]);
+}

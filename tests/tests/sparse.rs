@@ -1,0 +1,202 @@
+//! Selection against a sort, means against their definition, at extremes.
+
+use proptest::prelude::*;
+use relfisher_core::sparse::{
+    MeanState, QuasiMean, kept_count, normalise, root_metric, select_largest,
+};
+use relfisher_core::{Error, Real};
+use relfisher_tests::both_dtypes;
+use relfisher_tests::compare::assert_close;
+use relfisher_tests::random::Random;
+use relfisher_tests::tolerance::Oracle::Dense;
+
+/// The definition: all entries that are not zero, in order of magnitude, then of index.
+fn sorted<T: Real>(values: &[T], count: usize) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..values.len()).filter(|i| values[*i] != T::ZERO).collect();
+    order.sort_by(|a, b| {
+        values[*b].abs().partial_cmp(&values[*a].abs()).unwrap().then_with(|| a.cmp(b))
+    });
+    let mut kept: Vec<u32> = order.into_iter().take(count).map(|i| i as u32).collect();
+    kept.sort_unstable();
+    kept
+}
+
+fn selected<T: Real>(values: &[T], count: usize) -> Vec<u32> {
+    let mut indices = vec![u32::MAX; count];
+    let found = select_largest(&mut indices, values).unwrap();
+    indices.truncate(found);
+    indices
+}
+
+fn selection_is_a_sort<T: Real>() {
+    let mut random = Random::new(71);
+    for len in [0_usize, 1, 2, 3, 17, 256, 1000] {
+        for kind in 0..5 {
+            let values: Vec<T> = (0..len)
+                .map(|i| {
+                    let x = match kind {
+                        0 => random.normal(),
+                        // Few different magnitudes: many ties.
+                        1 => f64::from(random.below(5) as i32 - 2),
+                        // Every size of number.
+                        2 => random.normal() * 10f64.powi(random.below(70) as i32 - 35),
+                        // Neighbours in the last place only.
+                        3 => 1.0 + random.below(4) as f64 * T::EPSILON.to_f64(),
+                        _ => f64::from(i % 3 == 0),
+                    };
+                    T::from_f64(if random.below(2) == 0 { x } else { -x })
+                })
+                .collect();
+            for count in [0, 1, len / 7, len / 2, len.saturating_sub(1), len, len + 3] {
+                let label = format!("{len} values, kind {kind}, {count} kept");
+                assert_eq!(selected(&values, count), sorted(&values, count), "{label}");
+            }
+        }
+    }
+    let tiny = [T::MIN_POSITIVE * T::EPSILON, T::ZERO, T::MAX, -T::ZERO, -T::MIN_POSITIVE];
+    assert_eq!(selected(&tiny, 2), [2, 4]);
+    assert_eq!(selected(&tiny, 5), [0, 2, 4], "zeros are never kept");
+    for bad in [T::NAN, T::INFINITY, -T::INFINITY] {
+        let refused = select_largest(&mut [0; 2], &[T::ONE, bad, T::ONE]);
+        assert!(matches!(refused, Err(Error::NonFinite { index: 1, .. })), "{refused:?}");
+    }
+}
+
+/// g by the definition, with squares relative to the largest so that they stay numbers.
+fn root_of(rows: &[Vec<Option<f64>>], j: usize, power: f64) -> f64 {
+    let kept: Vec<f64> = rows.iter().filter_map(|row| row[j]).map(f64::abs).collect();
+    if kept.is_empty() {
+        return 0.0;
+    }
+    if power == 0.0 {
+        return (kept.iter().map(|u| u.ln()).sum::<f64>() / kept.len() as f64).exp();
+    }
+    let reference =
+        kept.iter().copied().fold(if power > 0.0 { 0.0 } else { f64::INFINITY }, |m, u| {
+            if power > 0.0 { m.max(u) } else { m.min(u) }
+        });
+    let terms = if power > 0.0 { rows.len() } else { kept.len() };
+    let sum: f64 = kept.iter().map(|u| (u / reference).powf(2.0 * power)).sum();
+    reference * (sum / terms as f64).powf(0.5 / power)
+}
+
+fn means_are_their_definition<T: Real>() {
+    let mut random = Random::new(72);
+    let huge = T::MAX.to_f64().log10() as i32 - 1;
+    for (spread, n, d) in [(0, 7, 9), (3, 4, 5), (huge, 6, 8), (2, 1, 3)] {
+        let rows: Vec<Vec<Option<f64>>> = (0..n)
+            .map(|_| {
+                (0..d)
+                    .map(|j| {
+                        let size =
+                            10f64.powi(random.below(2 * spread as usize + 1) as i32 - spread);
+                        let x = T::from_f64((0.5 + random.unit()) * size).to_f64();
+                        // The last entry never survives.
+                        (j + 1 < d && random.below(3) > 0).then_some(if j % 2 == 0 {
+                            x
+                        } else {
+                            -x
+                        })
+                    })
+                    .collect()
+            })
+            .collect();
+        for mean in [
+            QuasiMean::Arithmetic,
+            QuasiMean::Geometric,
+            QuasiMean::Harmonic,
+            QuasiMean::Power(0.0),
+            QuasiMean::Power(0.5),
+            QuasiMean::Power(1.0),
+            QuasiMean::Power(-2.0),
+            QuasiMean::Power(40.0),
+            QuasiMean::Power(-300.0),
+        ] {
+            let (mut sums, mut peaks, mut counts) = (vec![0.0; d], vec![0.0; d], vec![0; d]);
+            let mut state = MeanState { sums: &mut sums, peaks: &mut peaks, counts: &mut counts };
+            for row in &rows {
+                let kept = row.iter().enumerate().filter_map(|(j, u)| u.map(|u| (j as u32, u)));
+                let (indices, values): (Vec<u32>, Vec<T>) =
+                    kept.map(|(j, u)| (j, T::from_f64(u))).unzip();
+                state.add(mean, &indices, &values).unwrap();
+            }
+            let mut root = vec![f64::NAN; d];
+            root_metric(&mut root, &state, mean, n).unwrap();
+            for j in 0..d {
+                let want = root_of(&rows, j, mean.exponent());
+                let label = format!("{mean:?} spread {spread} entry {j}");
+                assert_close(&label, &[root[j]], &[want], "root metric", Dense, 1);
+            }
+        }
+    }
+}
+
+/// Keys are ordered as the magnitudes.
+fn keys_are_in_the_order_of_magnitudes<T: Real>() {
+    let ascending = [
+        T::ZERO,
+        T::MIN_POSITIVE * T::EPSILON,
+        T::MIN_POSITIVE,
+        T::ONE,
+        T::ONE + T::EPSILON,
+        T::MAX,
+        T::INFINITY,
+        T::NAN,
+    ];
+    for pair in ascending.windows(2) {
+        assert!(pair[0].magnitude_key() < pair[1].magnitude_key(), "{pair:?}");
+        assert_eq!((-pair[0]).magnitude_key(), pair[0].magnitude_key(), "without the sign");
+    }
+    assert_eq!(T::KEY_BITS as usize, 8 * size_of::<T>());
+}
+
+both_dtypes!(keys_are_in_the_order_of_magnitudes, selection_is_a_sort, means_are_their_definition);
+
+#[test]
+fn fractions_and_powers_outside_their_domain_are_refused() {
+    for bad in [0.0, -0.1, 1.0000001, f64::NAN, f64::INFINITY] {
+        assert!(matches!(kept_count(bad, 10), Err(Error::Parameter { .. })), "{bad}");
+    }
+    let kept = [(0.15, 0, 0), (0.15, 1, 1), (1e-9, 10, 1), (0.5, 5, 3), (1.0, 5, 5)];
+    for (q, d, want) in kept {
+        assert_eq!(kept_count(q, d), Ok(want));
+    }
+    let (mut sums, mut peaks, mut counts) = ([0.0; 2], [0.0; 2], [0; 2]);
+    let mut state = MeanState { sums: &mut sums, peaks: &mut peaks, counts: &mut counts };
+    for power in [f64::NAN, f64::INFINITY] {
+        let refused = state.add(QuasiMean::Power(power), &[0], &[1.0]);
+        assert!(matches!(refused, Err(Error::Parameter { .. })), "{refused:?}");
+    }
+    for zero in [0.0, f64::NAN] {
+        let refused = state.add(QuasiMean::Arithmetic, &[0, 1], &[1.0, zero]);
+        assert!(matches!(refused, Err(Error::NonFinite { index: 1, .. })), "{refused:?}");
+    }
+    let refused = state.add(QuasiMean::Arithmetic, &[2], &[1.0]);
+    assert!(matches!(refused, Err(Error::Shape { found: 2, .. })), "{refused:?}");
+    let refused = root_metric(&mut [0.0; 2], &state, QuasiMean::Arithmetic, 0);
+    assert!(matches!(refused, Err(Error::Parameter { .. })), "{refused:?}");
+}
+
+/// A metric of zero without damping, and one that overflows, are refused by position; damping that
+/// swallows the metric gives u/√λ.
+#[test]
+fn embeddings_are_finite_or_refused() {
+    let refused = normalise(&mut [1.0, 2.0], &[1, 0], &[0.0, 1.0], 0.0);
+    assert!(matches!(refused, Err(Error::NonFinite { index: 1, .. })), "{refused:?}");
+    let refused = normalise(&mut [1.0_f32], &[0], &[f64::INFINITY], 0.0);
+    assert!(matches!(refused, Err(Error::NonFinite { index: 0, .. })), "{refused:?}");
+    let mut psi = [3.0, -1e-200];
+    normalise(&mut psi, &[0, 1], &[0.0, 1e-200], 4.0).unwrap();
+    assert_eq!(psi, [1.5, -0.5e-200]);
+    let mut psi = [1e-200];
+    normalise(&mut psi, &[0], &[1e-200], 0.0).unwrap();
+    assert_eq!(psi, [1.0], "squares would have vanished");
+}
+
+proptest! {
+    #[test]
+    fn any_selection_is_a_sort(values in prop::collection::vec(-3_i32..4, 0..40), count in 0_usize..45) {
+        let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
+        prop_assert_eq!(selected(&values, count), sorted(&values, count));
+    }
+}
