@@ -53,9 +53,9 @@ static ALLOCATOR: Counting = Counting;
 
 /// Shape, words, samples of a batch, samples, and whether eigenvalues are asked for.
 const CASES: [(&[usize], &str, usize, usize, bool); 4] = [
-    (&[256], "L512 tanh L256 relu L10", 512, 1500, false),
+    (&[256], "L512 tanh L256 relu L10", 256, 600, false),
     (&[20], "L24 tanh L12 sigmoid L8", 128, 300, true),
-    (&[3, 12, 12], "C8:k3,p1 tanh M:k2 C8:k3 relu flat L5", 64, 96, false),
+    (&[3, 12, 12], "C8:k3,p1 tanh M:k2 C8:k3 relu flat L5", 32, 48, false),
     (&[12, 16], "L16 tanh flat L6", 64, 200, true),
 ];
 

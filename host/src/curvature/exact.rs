@@ -117,12 +117,14 @@ fn hessian_batch_len<T: Scalar>(problem: &Problem<'_, T>, part: Part, wanted: &[
         match part {
             Part::Diagonal => 0,
             Part::Block if block.is_dense() => packed_len(block.rows),
-            Part::Block => block.len().saturating_mul(block.len().saturating_add(2 * q)),
+            Part::Block => block.len().saturating_mul(block.len().max(q).saturating_add(2 * q)),
         }
     });
     let outputs = network.outputs().saturating_mul(network.outputs()).saturating_mul(2);
-    network
-        .output_curvature_len(1)
+    // A buffer that grows is there twice while it is moved.
+    let recursion = network.output_curvature_len(1);
+    recursion
+        .saturating_add(recursion / 2)
         .saturating_add(own.max().unwrap_or(0))
         .saturating_add(outputs)
         .saturating_add(problem.sample_len(0))
