@@ -1,4 +1,5 @@
 //! A small problem on disk, of which one file at a time can be spoilt.
+#![allow(unreachable_pub)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -66,8 +66,11 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
                     let data = self.block(matrix, b)?;
                     // Sums of up to p² terms: in double precision whatever the type.
                     let trace: f64 = (0..p).map(|i| data[i * p + i].to_f64()).sum();
-                    let square: f64 = data.iter().map(|x| x.to_f64() * x.to_f64()).sum();
-                    let pair = vec![T::from_f64(trace), T::from_f64(square.sqrt())];
+                    // In units of the largest element, whose square may be too large.
+                    let most = data.iter().fold(0.0_f64, |most, x| most.max(x.to_f64().abs()));
+                    let unit = most.max(f64::MIN_POSITIVE);
+                    let square: f64 = data.iter().map(|x| (x.to_f64() / unit).powi(2)).sum();
+                    let pair = vec![T::from_f64(trace), T::from_f64(unit * square.sqrt())];
                     self.put(quantity, b, &[2], pair);
                 }
                 Quantity::BlockProbe(matrix) => {
