@@ -127,6 +127,10 @@ pub const ZOO: &[(&[usize], &str, usize)] = &[
     (&[2, 3, 3], "B C2:k2 tanh M:k2 flat L2", 3),
     (&[2, 3, 3], "C3:k3 flat", 3),
     (&[2, 4, 4], "C2:k3,p1 relu A:k2 C2:k2 flat B", 1),
+    (&[1, 4, 4], "C2:k3 flat tanh L2", 3),
+    (&[3, 4], "L2 flat sigmoid L2", 3),
+    (&[2, 3, 3], "C2:k2 B flat elu L3", 3),
+    (&[4, 3], "L2 flat", 3),
 ];
 
 /// A network, its data and its parameters in f64.
@@ -305,6 +309,7 @@ impl<T: Scalar> Loaded<T> {
             targets: Some(self.targets()),
             labels: Some(self.targets()),
             chunk,
+            watch: None,
         }
     }
 }

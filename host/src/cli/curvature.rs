@@ -1,7 +1,7 @@
 //! `relfisher curvature`: curvature of any network, into a safetensors file.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::problem::{Dtype, Loaded, ProblemArgs};
 use super::say;
 use crate::Scalar;
-use crate::curvature::{Collection, Memory, Request, collect, human, layer_summary};
+use crate::curvature::{Collection, Memory, Problem, Request, collect, human, layer_summary};
 use crate::error::Error;
 use crate::executor::{Cpu, Executor};
-use crate::format::TensorFile;
+use crate::format::{TensorFile, check_writable};
 use crate::network::{BlockKind, Loss};
 
 /// Compute curvature of a network on data: exact blocks and diagonals, K-FAC, KFLR, KFRA, EKFAC,
@@ -57,24 +57,40 @@ pub(super) fn run(args: &CurvatureArgs) -> Result<ExitCode, Error> {
     }
 }
 
-fn dampings(texts: &[String]) -> Result<Vec<f64>, Error> {
-    let parse = |text: &String| match text.trim().parse::<f64>() {
-        Ok(x) if x.is_finite() && x >= 0.0 => Ok(x),
-        _ => Err(Error::input(
-            "--damping",
-            text,
-            "is not a finite number of at least 0",
-            "use 1e-3, say",
-        )),
+fn dampings<T: Scalar>(texts: &[String]) -> Result<Vec<f64>, Error> {
+    let parse = |text: &String| {
+        let bad =
+            |problem: &str, remedy: &str| Err(Error::input("--damping", text, problem, remedy));
+        match text.trim().parse::<f64>() {
+            Ok(x) if x.is_finite() && x >= 0.0 => {
+                let cast = T::from_f64(x);
+                if cast.is_finite() && (cast > T::ZERO) == (x > 0.0) {
+                    return Ok(x);
+                }
+                bad("is outside the range of f32", "use --dtype f64, or another damping")
+            }
+            _ => bad("is not a finite number of at least 0", "use 1e-3, say"),
+        }
     };
     texts.iter().map(parse).collect()
 }
 
-pub(super) fn memory(gib: Option<f64>) -> Result<Memory, Error> {
+/// The vectors, all their elements finite.
+fn vectors<T: Scalar>(path: &Path) -> Result<TensorFile<T>, Error> {
+    let wanted = |name: &str| name.starts_with("matvec.v.") || name.starts_with("probe.");
+    let file = TensorFile::<T>::load_some(path, wanted)?;
+    for (name, tensor) in &file.tensors {
+        tensor.check_finite(name).map_err(|e| e.in_file(path.display()))?;
+    }
+    Ok(file)
+}
+
+/// The bound of `--memory`; `None` for what is free.
+pub(super) fn memory(gib: Option<f64>) -> Result<Option<Memory>, Error> {
     match gib {
-        None => Ok(Memory::default()),
+        None => Ok(None),
         Some(x) if x.is_finite() && x > 0.0 => {
-            Ok(Memory { limit: (x * f64::from(1 << 30)) as u64 })
+            Ok(Some(Memory { limit: (x * f64::from(1 << 30)) as u64 }))
         }
         Some(x) => Err(Error::input("--memory", x, "is not a positive number", "use 4, say")),
     }
@@ -89,13 +105,10 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
             quantities.push(quantity);
         }
     }
-    let dampings = dampings(&args.damping)?;
-    let vectors = match &args.vectors {
-        Some(path) => Some(TensorFile::<T>::load_some(path, |name| {
-            name.starts_with("matvec.v.") || name.starts_with("probe.")
-        })?),
-        None => None,
-    };
+    let dampings = dampings::<T>(&args.damping)?;
+    let limit = memory(args.memory)?;
+    check_writable(&args.out)?;
+    let vectors = args.vectors.as_deref().map(vectors).transpose()?;
     let loaded = Loaded::<T>::read(&args.problem, args.labels.as_deref())?;
     let cpu = Cpu::new(args.problem.threads)?;
     let problem = loaded.problem(&cpu)?;
@@ -103,14 +116,20 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
         quantities: &quantities,
         dampings: &dampings,
         vectors: vectors.as_ref(),
-        memory: memory(args.memory)?,
+        // Asked for again now that the files are read.
+        memory: limit.unwrap_or_default(),
     };
     let bar = progress(quantities.len(), args.quiet);
+    let watch = |done: usize, what: &str| bar.set_message(format!("{done} {what}"));
+    let problem = Problem { watch: Some(&watch), ..problem };
+    let mut begun = 0;
     let mut outcome = Ok(None);
     Executor::<T>::install(&cpu, &mut || {
         outcome = collect(&problem, &request, &mut |quantity| {
-            bar.set_message(quantity.to_string());
-            bar.inc(1);
+            bar.set_position(begun);
+            bar.set_prefix(quantity.to_string());
+            bar.set_message("");
+            begun += 1;
         })
         .map(Some);
     });
@@ -130,7 +149,7 @@ pub(super) fn progress(steps: usize, quiet: bool) -> ProgressBar {
     if quiet {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {prefix} {msg}");
     if let Ok(style) = style {
         bar.set_style(style);
     }
@@ -141,7 +160,7 @@ pub(super) fn progress(steps: usize, quiet: bool) -> ProgressBar {
 fn summary<T: Scalar>(
     exec: &dyn Executor<T>,
     loaded: &Loaded<T>,
-    problem: &crate::curvature::Problem<'_, T>,
+    problem: &Problem<'_, T>,
     collection: &Collection<T>,
     (args, seconds): (&CurvatureArgs, f64),
 ) -> Result<String, Error> {

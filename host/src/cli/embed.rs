@@ -16,6 +16,7 @@ use crate::curvature::human;
 use crate::embedding::{Embedding, Request, Target, embed, needs, save};
 use crate::error::Error;
 use crate::executor::{Cpu, Executor};
+use crate::format::check_writable;
 
 /// Embed samples by their gradients: the largest entries of each layer, in a metric that is a mean of
 /// all of them.
@@ -92,7 +93,8 @@ fn mean(text: &str) -> Result<QuasiMean, Error> {
 
 fn measure<T: Scalar>(args: &EmbedArgs) -> Result<ExitCode, Error> {
     let started = Instant::now();
-    let (mean, memory) = (mean(&args.metric)?, memory(args.memory)?);
+    let (mean, memory) = (mean(&args.metric)?, memory(args.memory)?.unwrap_or_default());
+    check_writable(&args.out)?;
     if args.problem.targets.is_some() && args.target.is_some() {
         let remedy = "give one of them";
         return Err(Error::input("--target", "", "stands beside --targets", remedy));

@@ -142,7 +142,8 @@ impl<T: Scalar> Loaded<T> {
             ));
         }
         let architecture = Architecture::load(&args.net)?;
-        let network = Network::from_architecture(&architecture)?;
+        let network =
+            Network::from_architecture(&architecture).map_err(|e| e.in_file(args.net.display()))?;
         let parameters = load_parameters(&network, &args.weights)?;
         let mut array = read(&args.inputs, Kind::Inputs)?;
         if let Some(samples) = args.samples {
@@ -179,6 +180,7 @@ impl<T: Scalar> Loaded<T> {
             targets: view(&self.targets)?,
             labels: view(&self.labels)?,
             chunk: self.batch,
+            watch: None,
         })
     }
 }

@@ -9,12 +9,14 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
+use super::curvature::memory;
 use super::problem::{Dtype, Loaded, ProblemArgs};
 use super::say;
 use crate::Scalar;
 use crate::curvature::{Matrix, NetworkOperator};
 use crate::error::Error;
 use crate::executor::{Cpu, Executor};
+use crate::format::check_writable_folder;
 use crate::spectrum::{
     Analysis, DensityOptions, EndRecord, ExtremalOptions, Progress, SpectrumRecord, Stage, Subject,
     analyse,
@@ -55,6 +57,9 @@ pub(super) struct SpectrumArgs {
     /// Precision.
     #[arg(long, value_name = "TYPE", default_value = "f64")]
     dtype: Dtype,
+    /// The most memory that the analysis may need, in GiB; nine tenths of what is free by default.
+    #[arg(long, value_name = "GIB")]
+    memory: Option<f64>,
     /// The folder to write.
     #[arg(long, value_name = "DIR", default_value = "runs/spectrum")]
     out: PathBuf,
@@ -95,11 +100,12 @@ fn measure<T: Scalar>(args: &SpectrumArgs) -> Result<ExitCode, Error> {
         let remedy = "give --top, --bottom or --density";
         return Err(Error::input("", "spectrum", "nothing to compute", remedy));
     }
+    let limit = memory(args.memory)?;
+    check_writable_folder(&args.out)?;
     let loaded = Loaded::<T>::read(&args.problem, None)?;
     let cpu = Cpu::new(args.problem.threads)?;
     let problem = loaded.problem(&cpu)?;
     let matrix = args.operator.matrix();
-    let mut operator = NetworkOperator::new(&problem, matrix)?;
     let defaults = ExtremalOptions::default();
     let density = DensityOptions { probes: args.probes, steps: args.steps, seed: args.seed };
     let analysis = Analysis {
@@ -112,6 +118,11 @@ fn measure<T: Scalar>(args: &SpectrumArgs) -> Result<ExitCode, Error> {
         },
         density: args.density.then_some(density),
     };
+    let needed = NetworkOperator::required_len(&problem, matrix)
+        .saturating_add(analysis.required_len(loaded.network.parameter_count()));
+    let instead = "ask for fewer eigenvalues or --steps, or give a smaller --batch";
+    limit.unwrap_or_default().check("spectrum", needed, size_of::<T>(), instead)?;
+    let mut operator = NetworkOperator::new(&problem, matrix)?;
     let bar = progress(args.quiet);
     let mut outcome = None;
     Executor::<T>::install(&cpu, &mut || {

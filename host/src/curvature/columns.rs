@@ -39,6 +39,7 @@ impl<T: Scalar> Columns<'_, T> {
         cotangents: &mut Cotangents<T>,
     ) -> Result<(), Error> {
         let n = tape.batch();
+        cotangents.check(network, n)?;
         match self {
             Columns::Type2 => {
                 let loss = output_loss(network.loss_kind());

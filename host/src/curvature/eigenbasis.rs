@@ -12,7 +12,7 @@ use super::kronecker::KroneckerFactors;
 use super::natural::singular;
 use super::parameter_rows::parameter_rows;
 use crate::Scalar;
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::executor::Executor;
 use crate::network::Block;
 use crate::scratch::grown;
@@ -65,13 +65,18 @@ impl<T: Scalar> Eigenbasis<T> {
     ) -> Result<Self, Error> {
         let (m, d) = (block.rows, block.cols);
         let mut out = Self::zeros(m, d);
-        out.a.copy_from_slice(&factors.a);
-        out.g.copy_from_slice(&factors.g);
+        for (name, to, from) in [("A", &mut out.a, &factors.a), ("G", &mut out.g, &factors.g)] {
+            if from.len() != to.len() {
+                let problem = format_args!("{} elements instead of {}", from.len(), to.len());
+                let place = format_args!("{}: factor {name}", block.name);
+                return Err(Error::input("", place, problem, "use the factors of this layer"));
+            }
+            to.copy_from_slice(from);
+        }
         let mut work = vec![T::ZERO; factor::eigh_workspace_len(m.max(d))];
-        exec.eigh(MatMut::new(&mut out.a, d, d)?, &mut out.a_values, &mut work)
-            .context(&block.name)?;
-        exec.eigh(MatMut::new(&mut out.g, m, m)?, &mut out.g_values, &mut work)
-            .context(&block.name)?;
+        let failed = |e| singular(&block.name, 1.0, e);
+        exec.eigh(MatMut::new(&mut out.a, d, d)?, &mut out.a_values, &mut work).map_err(failed)?;
+        exec.eigh(MatMut::new(&mut out.g, m, m)?, &mut out.g_values, &mut work).map_err(failed)?;
         Ok(out)
     }
 
@@ -93,7 +98,7 @@ impl<T: Scalar> Eigenbasis<T> {
         (keep, share): (T, T),
         scratch: &mut ScaleScratch<T>,
     ) -> Result<(), Error> {
-        let block = &site.network.blocks()[site.block];
+        let block = site.layer()?;
         let (n, m, d, t) = (site.tape.batch(), block.rows, block.cols, block.positions);
         let ScaleScratch { design, rows, work } = scratch;
         let Self { a, g, scale, .. } = self;

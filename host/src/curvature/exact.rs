@@ -44,9 +44,6 @@ impl Matrix {
     }
 }
 
-/// Bytes of scratch that a batch may take.
-const SCRATCH: usize = 256 << 20;
-
 /// What is accumulated for a block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -65,7 +62,10 @@ pub fn blocks<T: Scalar>(
     memory: Memory,
 ) -> Result<Vec<Vec<T>>, Error> {
     for &b in wanted {
-        let block = &problem.network.blocks()[b];
+        let Some(block) = problem.network.blocks().get(b) else {
+            let problem = format_args!("{b} of {}", problem.network.blocks().len());
+            return Err(Error::input("", "block", problem, "use the index of a block"));
+        };
         let elements = block.len().saturating_mul(block.len()).saturating_mul(2);
         let instead = format!(
             "ask for {0}_diag, or matvec, or kfac_type2 and ekfac_type2 instead",
@@ -88,6 +88,89 @@ pub fn diagonals<T: Scalar>(
 ) -> Result<Vec<Vec<T>>, Error> {
     let all: Vec<usize> = (0..problem.network.blocks().len()).collect();
     accumulate(problem, matrix, Part::Diagonal, &all, memory)
+}
+
+/// The elements that one sample takes in a pass with `columns` columns.
+fn batch_len<T: Scalar>(
+    problem: &Problem<'_, T>,
+    part: Part,
+    wanted: &[usize],
+    columns: usize,
+) -> usize {
+    let rows = wanted.iter().map(|&b| {
+        let block = &problem.network.blocks()[b];
+        match part {
+            _ if !block.is_dense() => block.len().saturating_mul(columns),
+            Part::Block => packed_len(block.rows),
+            Part::Diagonal => block.rows.saturating_add(block.cols),
+        }
+    });
+    problem.sample_len(columns).saturating_add(rows.max().unwrap_or(0))
+}
+
+/// The elements that one sample takes in the recursion of the Hessian.
+fn hessian_batch_len<T: Scalar>(problem: &Problem<'_, T>, part: Part, wanted: &[usize]) -> usize {
+    let network = problem.network;
+    let own = wanted.iter().map(|&b| {
+        let block = &network.blocks()[b];
+        let q = block.rows.saturating_mul(block.positions);
+        match part {
+            Part::Diagonal => 0,
+            Part::Block if block.is_dense() => packed_len(block.rows),
+            Part::Block => block.len().saturating_mul(block.len().max(q).saturating_add(2 * q)),
+        }
+    });
+    let outputs = network.outputs().saturating_mul(network.outputs()).saturating_mul(2);
+    // A buffer that grows is there twice while it is moved.
+    let recursion = network.output_curvature_len(1);
+    recursion
+        .saturating_add(recursion / 2)
+        .saturating_add(own.max().unwrap_or(0))
+        .saturating_add(outputs)
+        .saturating_add(problem.sample_len(0))
+}
+
+/// The elements that [`blocks`] (one of them) or [`diagonals`] needs at most besides its result.
+pub(super) fn exact_len<T: Scalar>(
+    problem: &Problem<'_, T>,
+    matrix: Matrix,
+    block: Option<usize>,
+) -> usize {
+    let (network, threads) = (problem.network, problem.executor.threads());
+    let all: Vec<usize> = (0..network.blocks().len()).collect();
+    let (part, wanted) = match &block {
+        Some(b) => (Part::Block, std::slice::from_ref(b)),
+        None => (Part::Diagonal, &all[..]),
+    };
+    let columns = match matrix {
+        Matrix::EmpiricalFisher => 1,
+        _ => network.outputs(),
+    };
+    let each = match matrix {
+        Matrix::Hessian if !network.is_piecewise_linear() => {
+            hessian_batch_len(problem, part, wanted)
+        }
+        _ => batch_len(problem, part, wanted, columns),
+    };
+    let batch = problem.in_batches_of(each).chunk;
+    let own = wanted.iter().map(|&b| {
+        let block = &network.blocks()[b];
+        let (p, d) = (block.len(), block.cols);
+        // One sample's patches, and what the products of a dense layer work in.
+        let inputs = block.positions.saturating_mul(d).saturating_mul(2);
+        let work = match part {
+            Part::Block => {
+                let work = exact_block_workspace_len(batch, block.rows, d);
+                let scaled = batch.saturating_add(d).saturating_mul(d).saturating_mul(threads);
+                p.saturating_mul(p).saturating_add(work).saturating_add(scaled)
+            }
+            Part::Diagonal => p.saturating_add(exact_diagonal_workspace_len(batch, d)),
+        };
+        inputs.saturating_add(work)
+    });
+    each.saturating_mul(batch)
+        .saturating_add(own.max().unwrap_or(0))
+        .saturating_add(network.scratch_len(threads).saturating_mul(2))
 }
 
 /// The sums over the batches.
@@ -138,9 +221,7 @@ fn accumulate<T: Scalar>(
         }
     };
     let count = columns.count(network);
-    let each = sums.sample_len(count).max(1).saturating_mul(T::BYTES);
-    let chunk = (SCRATCH / each).clamp(1, problem.chunk.max(1));
-    let problem = Problem { chunk, ..*problem };
+    let problem = problem.in_batches_of(batch_len(problem, part, wanted, count));
     let mut tape = problem.tape();
     let mut cotangents = Cotangents::new(network, tape.capacity(), count);
     problem.for_each_batch(&mut tape, &mut |tape, start, n| {
@@ -157,19 +238,6 @@ fn accumulate<T: Scalar>(
 }
 
 impl<T: Scalar> Sums<'_, '_, T> {
-    /// Elements of scratch for one sample with `columns` columns.
-    fn sample_len(&self, columns: usize) -> usize {
-        let blocks = self.wanted.iter().map(|&b| &self.problem.network.blocks()[b]);
-        let rows = blocks.map(|block| {
-            if block.is_dense() {
-                packed_len(block.rows)
-            } else {
-                block.len().saturating_mul(columns)
-            }
-        });
-        rows.max().unwrap_or(0)
-    }
-
     /// Makes the two triangles of every block equal: rounding leaves them a few ulp apart.
     fn symmetrise(&mut self) {
         if self.part != Part::Block {
@@ -274,18 +342,10 @@ impl<T: Scalar> Sums<'_, '_, T> {
     fn hessian(&mut self, memory: Memory) -> Result<(), Error> {
         let network = self.problem.network;
         let targets = self.problem.need_targets("hess")?;
-        let shared = |b: &&usize| self.part == Part::Block && !network.blocks()[**b].is_dense();
-        let square = |b: &usize| {
-            let block = &network.blocks()[*b];
-            let q = block.rows.saturating_mul(block.positions);
-            block.len().saturating_mul(block.len().saturating_add(2 * q))
-        };
-        let own = self.wanted.iter().filter(shared).map(square).max().unwrap_or(0);
-        let each = network.output_curvature_len(1).saturating_add(own);
+        let each = hessian_batch_len(self.problem, self.part, self.wanted);
         let instead = "ask for ggn_diag, or matvec, instead";
         memory.check("the Hessian at the layers' outputs", each, T::BYTES, instead)?;
-        let chunk = (SCRATCH / each.saturating_mul(T::BYTES).max(1)).clamp(1, self.problem.chunk);
-        let problem = Problem { chunk, ..*self.problem };
+        let problem = self.problem.in_batches_of(each);
         let (exec, parameters, c) = (problem.executor, problem.parameters, network.outputs());
         let mut tape = problem.tape();
         let mut state = OutputCurvature::default();

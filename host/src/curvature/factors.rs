@@ -6,7 +6,7 @@ use relfisher_core::{MatMut, MatRef, blas};
 
 use crate::error::{Context, Error};
 use crate::executor::Executor;
-use crate::network::{BlockKind, Network, Patches, Tape};
+use crate::network::{Block, BlockKind, Network, Patches, Tape};
 use crate::scratch::grown;
 use crate::{Scalar, vectorised};
 
@@ -29,7 +29,17 @@ pub struct Site<'a, T: Scalar> {
     pub block: usize,
 }
 
-impl<T: Scalar> Site<'_, T> {
+impl<'a, T: Scalar> Site<'a, T> {
+    /// The block, of a tape of its network.
+    pub(super) fn layer(&self) -> Result<&'a Block, Error> {
+        self.network.check_tape(self.tape)?;
+        let count = self.network.blocks().len();
+        self.network.blocks().get(self.block).ok_or_else(|| {
+            let problem = format_args!("{} of {count}", self.block);
+            Error::input("", "block", problem, "use the index of a block of the network")
+        })
+    }
+
     /// `out ← keep·out + weight·A` (d̃ × d̃), A the factor of the batch: with [`Sharing::Expand`]
     /// (1/(nT)) Σ_s Σ_τ x̃x̃ᵀ; with [`Sharing::Reduce`] x̃ is averaged over the positions first
     /// (R. Grosse, J. Martens, *A Kronecker-factored approximate Fisher matrix for convolution
@@ -45,9 +55,9 @@ impl<T: Scalar> Site<'_, T> {
         sharing: Sharing,
         scratch: &mut FactorScratch<T>,
     ) -> Result<(), Error> {
-        let block = &self.network.blocks()[self.block];
+        let block = self.layer()?;
         let (n, t, d) = (self.tape.batch(), block.positions, block.cols);
-        let out = &mut out[..d * d];
+        let out = square(out, d).context(&block.name)?;
         let x = self.tape.layer_input(self.block);
         let mean = |rows: usize| weight / T::from_usize(rows);
         let FactorScratch { rows, patches, work } = scratch;
@@ -92,8 +102,9 @@ impl<T: Scalar> Site<'_, T> {
         sharing: Sharing,
         scratch: &mut FactorScratch<T>,
     ) -> Result<(), Error> {
-        let block = &self.network.blocks()[self.block];
+        let block = self.layer()?;
         let m = block.rows;
+        let out = square(out, m).context(&block.name)?;
         let FactorScratch { rows, work, .. } = scratch;
         let delta = if sharing == Sharing::Reduce && block.positions > 1 {
             let count = delta.rows() / block.positions;
@@ -103,7 +114,7 @@ impl<T: Scalar> Site<'_, T> {
             delta
         };
         let work = grown(work, blas::gram_workspace_len(delta.rows(), m));
-        let out = MatMut::new(&mut out[..m * m], m, m)?;
+        let out = MatMut::new(out, m, m)?;
         exec.gram(out, keep, weight / T::from_usize(n), delta, None, work).context(&block.name)
     }
 
@@ -136,6 +147,15 @@ impl<T: Scalar> Site<'_, T> {
         }
         Ok(MatRef::new(rows, t, d)?)
     }
+}
+
+/// The first d² elements.
+fn square<T>(out: &mut [T], d: usize) -> Result<&mut [T], Error> {
+    let found = out.len();
+    out.get_mut(..d * d).ok_or_else(|| {
+        let problem = format_args!("{found} elements, but the factor has {d}×{d}");
+        Error::input("", "factor", problem, "give room for all of them")
+    })
 }
 
 fn no_factors(layer: &str) -> Error {

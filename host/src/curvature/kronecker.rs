@@ -1,9 +1,11 @@
 //! Kronecker-factored curvature of a data set: K-FAC, KFLR, KFRA and EKFAC, and damped steps.
 
-use relfisher_core::curvature::Sharing;
+use relfisher_core::curvature::{
+    Sharing, ekfac_scale_shared_workspace_len, ekfac_scale_workspace_len,
+};
 use relfisher_core::kron::{
     self, Damping, KronCholesky, KronEigen, kron_cholesky_solve_workspace_len,
-    kron_eigen_apply_workspace_len, kron_eigen_factor_workspace_len,
+    kron_eigen_apply_workspace_len, kron_eigen_factor_workspace_len, packed_len,
 };
 use relfisher_core::{MatMut, MatRef};
 
@@ -16,7 +18,7 @@ use super::problem::{Problem, mean_loss_hessian};
 use crate::Scalar;
 use crate::error::{Context, Error};
 use crate::executor::Executor;
-use crate::network::{Block, BlockKind, Cotangents, OutputCurvature};
+use crate::network::{Block, BlockKind, Cotangents, OutputCurvature, Tape};
 
 /// G ⊗ A of one block.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +41,8 @@ pub fn kronecker_factors<T: Scalar>(
     let network = problem.network;
     let mut factors: Vec<Option<KroneckerFactors<T>>> =
         network.blocks().iter().map(|block| empty_factors(block)).collect();
+    let problem =
+        &problem.in_batches_of(factors_batch_len(problem, columns.count(network), sharing));
     let mut tape = problem.tape();
     let mut cotangents = Cotangents::new(network, tape.capacity(), columns.count(network));
     let mut scratch = FactorScratch::default();
@@ -58,6 +62,85 @@ pub fn kronecker_factors<T: Scalar>(
         Ok(())
     })?;
     Ok(factors)
+}
+
+/// The elements that one sample takes in a pass for factors.
+fn factors_batch_len<T: Scalar>(
+    problem: &Problem<'_, T>,
+    columns: usize,
+    sharing: Sharing,
+) -> usize {
+    let means = problem.network.blocks().iter().map(|block| match sharing {
+        Sharing::Expand => 0,
+        Sharing::Reduce => block.cols.saturating_add(columns.saturating_mul(block.rows)),
+    });
+    problem.sample_len(columns).saturating_add(means.max().unwrap_or(0))
+}
+
+/// The elements that [`kronecker_factors`] needs at most besides its result.
+pub(super) fn factors_len<T: Scalar>(
+    problem: &Problem<'_, T>,
+    columns: usize,
+    sharing: Sharing,
+) -> usize {
+    let each = factors_batch_len(problem, columns, sharing);
+    let patches = problem.network.blocks().iter().map(|b| b.positions.saturating_mul(b.cols));
+    each.saturating_mul(problem.in_batches_of(each).chunk)
+        .saturating_add(patches.max().unwrap_or(0))
+        .saturating_add(problem.network.scratch_len(problem.executor.threads()).saturating_mul(3))
+}
+
+/// The elements that [`kfra`] needs at most besides its result: the values of all samples at once.
+pub(super) fn kfra_len<T: Scalar>(problem: &Problem<'_, T>) -> usize {
+    let (network, samples) = (problem.network, problem.samples());
+    // H̄ of a place, its square with the slopes, what it was before, and two halves; the slopes of
+    // all samples and their loss Hessians.
+    let squares = network.output_curvature_len(1).saturating_mul(3);
+    let slopes = Cotangents::required_len(network, samples, 1);
+    let outputs = packed_len(network.outputs()).saturating_mul(samples);
+    Tape::required_len(network, samples)
+        .saturating_add(squares)
+        .saturating_add(slopes)
+        .saturating_add(outputs)
+        .saturating_add(network.scratch_len(problem.executor.threads()).saturating_mul(3))
+}
+
+/// The elements that [`ekfac`] needs at most besides its result.
+pub(super) fn ekfac_len<T: Scalar>(problem: &Problem<'_, T>, columns: usize) -> usize {
+    let each = ekfac_batch_len(problem, columns);
+    let blocks = problem.network.blocks().iter();
+    let own = blocks.map(|block| {
+        let (t, m, d) = (block.positions, block.rows, block.cols);
+        let shared = ekfac_scale_shared_workspace_len(t, m, d).saturating_add(t.saturating_mul(d));
+        shared.saturating_add(m.saturating_mul(d)).saturating_add(eigen_len(block))
+    });
+    each.saturating_mul(problem.in_batches_of(each).chunk)
+        .saturating_add(own.max().unwrap_or(0))
+        .saturating_add(problem.network.scratch_len(problem.executor.threads()).saturating_mul(3))
+}
+
+/// The elements that one sample takes in the second pass of [`ekfac`].
+fn ekfac_batch_len<T: Scalar>(problem: &Problem<'_, T>, columns: usize) -> usize {
+    let own = problem.network.blocks().iter().map(|block| {
+        let (m, d) = (block.rows, block.cols);
+        match block.groups() {
+            _ if block.is_dense() => ekfac_scale_workspace_len(1, m, d),
+            1 => 0,
+            _ => block.len().saturating_mul(columns),
+        }
+    });
+    problem.sample_len(columns).saturating_add(own.max().unwrap_or(0))
+}
+
+/// The elements that the eigendecompositions of a block's factors take: copies, the executor's own
+/// squares, and its scratch.
+pub(super) fn eigen_len(block: &Block) -> usize {
+    let square = |n: usize| n.saturating_mul(n);
+    square(block.rows.max(block.cols))
+        .saturating_mul(8)
+        .saturating_add(square(block.rows))
+        .saturating_add(square(block.cols))
+        .saturating_add(block.len().saturating_mul(2))
 }
 
 fn empty_factors<T: Scalar>(block: &Block) -> Option<KroneckerFactors<T>> {
@@ -80,9 +163,8 @@ pub fn kfra<T: Scalar>(
     let mut factors: Vec<Option<KroneckerFactors<T>>> =
         network.blocks().iter().map(|block| empty_factors(block)).collect();
     // The expectations are over all samples: one batch.
-    let values = Cotangents::required_len(network, problem.samples(), 2);
-    let needed = network.output_curvature_len(1).saturating_mul(2).saturating_add(values);
-    memory.check("kfra", needed, T::BYTES, "ask for kfac_type2 instead, or give fewer samples")?;
+    let instead = "ask for kfac_type2 instead, or give fewer samples";
+    memory.check("kfra", kfra_len(problem), T::BYTES, instead)?;
     let problem = Problem { chunk: problem.samples(), ..*problem };
     let (mut tape, c) = (problem.tape(), network.outputs());
     let (mut state, mut scratch) = (OutputCurvature::default(), FactorScratch::default());
@@ -158,6 +240,10 @@ pub fn ekfac<T: Scalar>(
     factors: &[Option<KroneckerFactors<T>>],
 ) -> Result<Vec<Option<Eigenbasis<T>>>, Error> {
     let (network, exec) = (problem.network, problem.executor);
+    if factors.len() != network.blocks().len() {
+        let problem = format_args!("{} for {} layers", factors.len(), network.blocks().len());
+        return Err(Error::input("", "factors", problem, "give those of kronecker_factors"));
+    }
     let mut bases = Vec::with_capacity(factors.len());
     for (block, factors) in network.blocks().iter().zip(factors) {
         bases.push(match factors {
@@ -165,6 +251,7 @@ pub fn ekfac<T: Scalar>(
             None => None,
         });
     }
+    let problem = &problem.in_batches_of(ekfac_batch_len(problem, columns.count(network)));
     let mut tape = problem.tape();
     let mut cotangents = Cotangents::new(network, tape.capacity(), columns.count(network));
     let mut scratch = ScaleScratch::default();

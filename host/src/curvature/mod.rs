@@ -35,7 +35,7 @@ mod quantity;
 mod rfim;
 mod summary;
 
-pub use collect::{Collection, Cost, Request, collect};
+pub use collect::{Collection, Cost, Request, collect, required_bytes};
 pub use columns::Columns;
 pub use eigenbasis::{Eigenbasis, ScaleScratch};
 pub use exact::{Matrix, blocks, diagonals};
@@ -46,7 +46,7 @@ pub use memory::{Memory, available_memory};
 pub use natural::natural_gradients;
 pub use operator::NetworkOperator;
 pub(crate) use parameter_rows::parameter_rows;
-pub use problem::{BatchBody, Evaluation, Problem};
+pub use problem::{BatchBody, Evaluation, Problem, Watch};
 pub(crate) use problem::{mean_loss_hessian, output_loss};
 pub use quantity::{Family, Quantity, Source};
 pub use rfim::{LayerRfim, rfim};

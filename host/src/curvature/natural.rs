@@ -8,7 +8,7 @@ use relfisher_core::curvature::{
 use relfisher_core::{Error as CoreError, MatMut, MatRef, Real};
 
 use super::columns::Columns;
-use super::exact::{Matrix, blocks};
+use super::exact::{Matrix, blocks, exact_len};
 use super::factors::Site;
 use super::memory::Memory;
 use super::parameter_rows::parameter_rows;
@@ -27,6 +27,10 @@ pub(super) fn singular(layer: &str, damping: f64, error: CoreError) -> Error {
             format_args!("its curvature is singular (pivot {pivot}) and the damping is 0"),
             "use a damping above 0",
         ),
+        CoreError::NonFinite { .. } => {
+            let remedy = "scale the inputs or the weights down, or use --dtype f64";
+            Error::divergence_with(layer, error, remedy)
+        }
         e => Error::core(layer, e),
     }
 }
@@ -49,6 +53,11 @@ pub fn natural_gradients<T: Scalar>(
     memory: Memory,
 ) -> Result<Vec<Vec<Vec<T>>>, Error> {
     let network = problem.network;
+    if gradient.len() != network.parameter_count() {
+        let problem =
+            format_args!("{} for {} parameters", gradient.len(), network.parameter_count());
+        return Err(Error::input("", "gradient", problem, "give the gradient of this network"));
+    }
     let columns = match matrix {
         Matrix::EmpiricalFisher => Columns::Labels(problem.need_targets("natgrad_ef")?),
         _ => Columns::Type2,
@@ -73,12 +82,7 @@ pub fn natural_gradients<T: Scalar>(
     }
     let place = format!("natgrad_{}", matrix.name());
     let instead = "ask for kfac_type2_precond_eig or ekfac_type2_precond, or give fewer samples";
-    let pass = r.saturating_mul(r).saturating_mul(2).saturating_add(Cotangents::required_len(
-        network,
-        problem.samples(),
-        columns.count(network),
-    ));
-    memory.check(&place, pass, T::BYTES, instead)?;
+    memory.check(&place, sample_space_len(problem, columns.count(network)), T::BYTES, instead)?;
     let problem = Problem { chunk: problem.samples(), ..*problem };
     let mut tape = problem.tape();
     let mut cotangents = Cotangents::new(network, tape.capacity(), columns.count(network));
@@ -88,10 +92,6 @@ pub fn natural_gradients<T: Scalar>(
         network.pull_back(problem.executor, problem.parameters, tape, &mut cotangents, None)?;
         for b in all.clone().filter(|b| !dense(b)) {
             let block = &network.blocks()[b];
-            if !block.is_dense() {
-                let rows = r.saturating_mul(block.len());
-                memory.check(&block.name, rows, T::BYTES, instead)?;
-            }
             let site = Site { network, tape, block: b };
             let rows = SampleRows::new(&problem, site, cotangents.block(b, n))?;
             for (steps, &damping) in steps.iter_mut().zip(dampings) {
@@ -106,6 +106,48 @@ pub fn natural_gradients<T: Scalar>(
         Ok(())
     })?;
     Ok(steps)
+}
+
+/// The elements that the steps in sample space take: the values of all samples, the Gram matrix of
+/// their derivatives, its Cholesky factor (made in a copy), and what the products work in or the
+/// derivatives themselves.
+fn sample_space_len<T: Scalar>(problem: &Problem<'_, T>, columns: usize) -> usize {
+    let n = problem.samples();
+    let r = columns.saturating_mul(n);
+    let products = khatri_rao_gram_workspace_len(n, columns);
+    let work = problem.network.blocks().iter().map(|block| match block.is_dense() {
+        true => products.max(n.saturating_mul(block.rows)).saturating_add(block.len()),
+        false => r.saturating_add(2).saturating_mul(block.len()),
+    });
+    problem
+        .sample_len(columns)
+        .saturating_mul(n)
+        .saturating_add(r.saturating_mul(r).saturating_mul(4))
+        .saturating_add(r.saturating_mul(4))
+        .saturating_add(work.max().unwrap_or(0))
+        .saturating_add(problem.network.scratch_len(problem.executor.threads()).saturating_mul(2))
+}
+
+/// The elements that [`natural_gradients`] needs at most besides its result.
+pub(super) fn natural_len<T: Scalar>(
+    problem: &Problem<'_, T>,
+    matrix: Matrix,
+    dampings: &[f64],
+) -> usize {
+    let columns = if matrix == Matrix::EmpiricalFisher { 1 } else { problem.network.outputs() };
+    let r = columns.saturating_mul(problem.samples());
+    let mut needed = 0;
+    for (b, block) in problem.network.blocks().iter().enumerate() {
+        let p = block.len();
+        needed = needed.max(if p <= r || dampings.contains(&0.0) {
+            // The block, a copy for each damping in turn, and the copy that is factored.
+            let squares = p.saturating_mul(p).saturating_mul(4).saturating_add(p.saturating_mul(4));
+            squares.saturating_add(exact_len(problem, matrix, Some(b)))
+        } else {
+            sample_space_len(problem, columns)
+        });
+    }
+    needed
 }
 
 /// a (columns·N) with g = Uᵀa/N for the gradient g of the mean loss: the output deltas in terms of the

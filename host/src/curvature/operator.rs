@@ -24,6 +24,11 @@ pub struct NetworkOperator<'a, T: Scalar> {
     current: bool,
 }
 
+/// The columns that go back through the network.
+fn columns(matrix: Matrix) -> usize {
+    if matrix == Matrix::Hessian { 2 } else { 1 }
+}
+
 impl<'a, T: Scalar> NetworkOperator<'a, T> {
     /// The operator of a matrix of `problem`.
     ///
@@ -33,10 +38,13 @@ impl<'a, T: Scalar> NetworkOperator<'a, T> {
         if matrix != Matrix::Ggn {
             problem.need_targets(matrix.name())?;
         }
+        let columns = columns(matrix);
+        let problem = problem.in_batches_of(Self::batch_len(problem, columns));
+        // Who counts products does not want to hear of samples.
+        let problem = Problem { watch: None, ..problem };
         let tape = problem.tape();
-        let columns = if matrix == Matrix::Hessian { 2 } else { 1 };
         Ok(Self {
-            problem: *problem,
+            problem,
             matrix,
             tangents: Tangents::new(problem.network, tape.capacity()),
             cotangents: Cotangents::new(problem.network, tape.capacity(), columns),
@@ -45,6 +53,24 @@ impl<'a, T: Scalar> NetworkOperator<'a, T> {
             current: false,
             tape,
         })
+    }
+
+    /// The elements that one sample takes.
+    fn batch_len(problem: &Problem<'_, T>, columns: usize) -> usize {
+        let tangents = Tangents::required_len(problem.network, 1);
+        problem
+            .sample_len(columns)
+            .saturating_add(tangents)
+            .saturating_add(problem.network.outputs())
+    }
+
+    /// The elements that the operator of a matrix of `problem` allocates at most.
+    pub fn required_len(problem: &Problem<'a, T>, matrix: Matrix) -> usize {
+        let each = Self::batch_len(problem, columns(matrix));
+        let scratch = problem.network.scratch_len(problem.executor.threads());
+        each.saturating_mul(problem.in_batches_of(each).chunk)
+            .saturating_add(problem.network.parameter_count())
+            .saturating_add(scratch.saturating_mul(3))
     }
 
     /// The number of parameters.

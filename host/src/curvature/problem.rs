@@ -6,11 +6,11 @@ use relfisher_core::{MatMut, MatRef};
 
 use super::factors::Site;
 use super::parameter_rows::square_norms;
+use crate::Scalar;
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::network::{Loss, Mode, Network, Parameters, Tape, Targets};
+use crate::network::{Cotangents, Loss, Mode, Network, Parameters, Tape, Targets};
 use crate::scratch::grown;
-use crate::{CoreError, Scalar};
 
 /// A network, its parameters and samples.
 #[derive(Clone, Copy)]
@@ -27,9 +27,17 @@ pub struct Problem<'a, T: Scalar> {
     pub targets: Option<Targets<'a, T>>,
     /// Labels drawn from the model, for Monte-Carlo estimates.
     pub labels: Option<Targets<'a, T>>,
-    /// Samples of a batch.
+    /// The most samples of a batch; fewer where the values of so many would take more than 256 MiB.
     pub chunk: usize,
+    /// Told how far long work has come.
+    pub watch: Option<Watch<'a>>,
 }
+
+/// Told how many `samples` or `products` (the second argument) are done.
+pub type Watch<'a> = &'a (dyn Fn(usize, &'static str) + Sync);
+
+/// Bytes that the values of a batch, and what is computed from them, should take at most.
+pub(super) const BATCH_BYTES: usize = 256 << 20;
 
 /// What a forward and a backward pass over the data give.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +104,28 @@ impl<'a, T: Scalar> Problem<'a, T> {
         Tape::new(self.network, self.chunk.min(self.samples()))
     }
 
+    /// The elements that the values of one sample take in passes with so many `columns`.
+    pub(super) fn sample_len(&self, columns: usize) -> usize {
+        Tape::required_len(self.network, 1).saturating_add(Cotangents::required_len(
+            self.network,
+            1,
+            columns,
+        ))
+    }
+
+    /// The elements of the derivatives of one sample with respect to the parameters of one block, where
+    /// they have to be formed: of layers that positions share.
+    pub(super) fn rows_len(&self, columns: usize) -> usize {
+        let shared = self.network.blocks().iter().filter(|block| !block.is_dense());
+        shared.map(|block| block.len().saturating_mul(columns)).max().unwrap_or(0)
+    }
+
+    /// The same problem with batches for which `each` elements for every sample are not too many.
+    pub(super) fn in_batches_of(&self, each: usize) -> Self {
+        let most = BATCH_BYTES / each.max(1).saturating_mul(T::BYTES);
+        Self { chunk: most.clamp(1, self.chunk.max(1)).min(self.samples().max(1)), ..*self }
+    }
+
     /// The targets.
     ///
     /// # Errors
@@ -119,22 +149,31 @@ impl<'a, T: Scalar> Problem<'a, T> {
         if samples == 0 {
             return Err(Error::input("", "inputs", "no samples", "give at least one"));
         }
-        let all: Vec<usize> = (0..samples).collect();
-        for indices in all.chunks(tape.capacity().max(1)) {
-            let start = indices[0];
-            tape.gather(self.features, indices)?;
+        let (mut start, mut indices) = (0, Vec::new());
+        while start < samples {
+            let n = tape.capacity().clamp(1, samples - start);
+            indices.clear();
+            indices.extend(start..start + n);
+            tape.gather(self.features, &indices)?;
             self.network.forward(self.executor, self.parameters, Mode::Inference, tape)?;
-            if let Err(CoreError::NonFinite { index, .. }) = tape.logits().check_finite("outputs") {
-                let sample = start + index / self.network.outputs().max(1);
-                return Err(Error::divergence_with(
-                    format_args!("sample {sample}"),
-                    "the network's output is not finite",
-                    "check the weights and the inputs, or use --dtype f64",
-                ));
+            self.check_values(tape, start)?;
+            body(tape, start, n)?;
+            start += n;
+            if let Some(watch) = self.watch {
+                watch(start, "samples");
             }
-            body(tape, start, indices.len())?;
         }
         Ok(())
+    }
+
+    /// Refuses values that are not finite, by the first layer that gave them.
+    fn check_values(&self, tape: &Tape<T>, start: usize) -> Result<(), Error> {
+        let Some((sample, layer)) = self.network.first_not_finite(tape) else { return Ok(()) };
+        Err(Error::divergence_with(
+            layer,
+            format_args!("its output for sample {} is not finite", start + sample),
+            "check the weights and the inputs, or use --dtype f64",
+        ))
     }
 
     /// Loss, outputs and gradient.
@@ -149,9 +188,10 @@ impl<'a, T: Scalar> Problem<'a, T> {
             square_norms: vec![Vec::new(); self.network.blocks().len()],
             ..Evaluation::default()
         };
-        let (mut tape, mut batch) = (self.tape(), vec![T::ZERO; count]);
+        let problem = self.in_batches_of(self.sample_len(0).saturating_add(self.rows_len(1)));
+        let (mut tape, mut batch) = (problem.tape(), vec![T::ZERO; count]);
         let (exec, network, total) = (self.executor, self.network, self.samples());
-        self.for_each_batch(&mut tape, &mut |tape, start, n| {
+        problem.for_each_batch(&mut tape, &mut |tape, start, n| {
             let targets = targets.rows(start, n)?;
             for s in 0..n {
                 out.outputs.extend_from_slice(tape.logits().row(s));

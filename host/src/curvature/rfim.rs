@@ -11,7 +11,7 @@ use super::memory::Memory;
 use super::problem::{Problem, output_loss};
 use crate::Scalar;
 use crate::error::{Context, Error};
-use crate::network::{Block, BlockKind};
+use crate::network::{Block, BlockKind, ResponseSite};
 use crate::optimizer::{Form, Subsystem, subsystems_of};
 use crate::scratch::grown;
 
@@ -48,6 +48,7 @@ pub fn rfim<T: Scalar>(
     for (block, subsystem) in network.blocks().iter().zip(&subsystems) {
         sums.push(vec![T::ZERO; layout(block, subsystem).0]);
     }
+    let problem = &problem.in_batches_of(rfim_batch_len(problem));
     let mut tape = problem.tape();
     let (mut weights, mut rows, mut work) = (Vec::new(), Vec::new(), Vec::new());
     let mut part = Vec::new();
@@ -109,6 +110,38 @@ pub fn rfim<T: Scalar>(
         metrics.push(LayerRfim { shape, data });
     }
     Ok(metrics)
+}
+
+/// The elements that one sample takes in a pass: its values, ν, patches, and what the products make
+/// of them on each thread.
+fn rfim_batch_len<T: Scalar>(problem: &Problem<'_, T>) -> usize {
+    let threads = problem.executor.threads();
+    let own = problem.network.blocks().iter().map(|block| {
+        let (t, m, d) = (block.positions, block.rows, block.cols);
+        let weights = t.saturating_mul(m).max(match block.response {
+            ResponseSite::Softmax => packed_len(m),
+            _ => 0,
+        });
+        weights.saturating_add(t.saturating_mul(d).saturating_mul(threads + 1))
+    });
+    problem.sample_len(0).saturating_add(own.max().unwrap_or(0))
+}
+
+/// The elements that [`rfim`] needs at most besides its result.
+pub(super) fn rfim_len<T: Scalar>(problem: &Problem<'_, T>) -> usize {
+    let (each, threads) = (rfim_batch_len(problem), problem.executor.threads());
+    let batch = problem.in_batches_of(each).chunk;
+    let subsystems = subsystems_of(problem.network, 0.0);
+    let own = problem.network.blocks().iter().zip(&subsystems).map(|(block, subsystem)| {
+        let (m, d) = (block.rows, block.cols);
+        let work = exact_block_workspace_len(batch, m, d);
+        let squares = d.saturating_mul(d).saturating_mul(threads + 1);
+        layout(block, subsystem).0.saturating_mul(2).saturating_add(work).saturating_add(squares)
+    });
+    let sums = own.fold(0, usize::saturating_add);
+    each.saturating_mul(batch)
+        .saturating_add(sums)
+        .saturating_add(problem.network.scratch_len(threads))
 }
 
 /// The elements that are summed, and the shape of the result.

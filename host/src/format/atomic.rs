@@ -53,6 +53,39 @@ pub fn replace_file(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> 
     Ok(())
 }
 
+/// Whether [`write_atomic`] could write `path` now: to be asked before long work. Leaves nothing
+/// behind.
+///
+/// # Errors
+/// A folder, or a place where no file can be made: the path and what the system said.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Err(Error::input(path.display(), "", "is a folder", "give the name of a file"));
+    }
+    try_beside(path).map_err(|e| Error::io(path, "write", &e))
+}
+
+/// Whether files can be written into the folder `path`, which need not exist yet: to be asked before
+/// long work. Leaves nothing behind.
+///
+/// # Errors
+/// A file of that name, or a place where no folder can be made.
+pub fn check_writable_folder(path: &Path) -> Result<(), Error> {
+    let above = |p: &&Path| p.as_os_str().is_empty() || p.exists();
+    let existing = path.ancestors().find(above).unwrap_or(Path::new("."));
+    if existing.is_file() {
+        let remedy = "give the name of a folder";
+        return Err(Error::input(existing.display(), "", "is a file, not a folder", remedy));
+    }
+    try_beside(&existing.join("folder")).map_err(|e| Error::io(path, "write into", &e))
+}
+
+/// Makes the temporary file of `path`, and removes it.
+fn try_beside(path: &Path) -> io::Result<()> {
+    let temporary = temporary(path).map_err(|e| io::Error::other(e.report().problem.clone()))?;
+    File::create(&temporary).and_then(|_| fs::remove_file(&temporary))
+}
+
 /// [`write_atomic`] for content that is at hand.
 ///
 /// # Errors

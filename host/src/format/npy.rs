@@ -145,7 +145,7 @@ impl Array {
                 "remove or replace numbers that are not finite",
             ));
         }
-        Ok((data, rows, rest.iter().product()))
+        Ok((data, rows, rest.iter().fold(1, |p: usize, &side| p.saturating_mul(side))))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Named tensors in safetensors files.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, View};
 
 use super::atomic::write_bytes;
 use crate::{Error, Scalar};
@@ -16,6 +17,18 @@ pub struct Tensor<T> {
     pub shape: Vec<usize>,
     /// The elements.
     pub data: Vec<T>,
+}
+
+impl<T: Scalar> Tensor<T> {
+    /// Checks that all elements are numbers.
+    ///
+    /// # Errors
+    /// The tensor, by its name in the file, and the first element that is not.
+    pub fn check_finite(&self, name: &str) -> Result<(), Error> {
+        let Some(k) = self.data.iter().position(|x| !x.is_finite()) else { return Ok(()) };
+        let problem = format_args!("element {k} is {} as {}", self.data[k], T::NAME);
+        Err(Error::input("", format_args!("tensor {name:?}"), problem, "repair the file"))
+    }
 }
 
 /// The content of a safetensors file of floating-point tensors.
@@ -97,22 +110,18 @@ impl<T: Scalar> TensorFile<T> {
     /// # Errors
     /// A tensor whose data does not fill its shape.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        let mut bytes = BTreeMap::new();
-        for (name, tensor) in &self.tensors {
-            let mut out = Vec::with_capacity(tensor.data.len() * T::BYTES);
-            tensor.data.iter().for_each(|x| x.write_le(&mut out));
-            bytes.insert(name, out);
+        for (name, Tensor { shape, data }) in &self.tensors {
+            let count = shape.iter().try_fold(1_usize, |p, &side| p.checked_mul(side));
+            if count != Some(data.len()) {
+                let problem = format_args!("{} numbers do not fill shape {shape:?}", data.len());
+                let place = format_args!("tensor {name:?}");
+                return Err(Error::input("", place, problem, "make the data fill the shape"));
+            }
         }
-        let refuse = |e: safetensors::SafeTensorError| {
-            Error::input("", "tensors", e, "make the data fill the shape")
-        };
-        let mut views = Vec::with_capacity(bytes.len());
-        for (name, data) in &bytes {
-            let shape = self.tensors[*name].shape.clone();
-            views.push((name.as_str(), TensorView::new(T::DTYPE, shape, data).map_err(refuse)?));
-        }
+        let views = self.tensors.iter().map(|(name, tensor)| (name, Encoded(tensor)));
         let note = self.note.clone().map(|note| HashMap::from([(NOTE.to_owned(), note)]));
-        safetensors::serialize(views, note).map_err(refuse)
+        safetensors::serialize(views, note)
+            .map_err(|e| Error::input("", "tensors", e, "write fewer or smaller tensors"))
     }
 
     /// Writes the file, whole or not at all.
@@ -141,13 +150,34 @@ impl<T: Scalar> TensorFile<T> {
                 "give the file that belongs to this network",
             );
         }
-        if let Some(k) = tensor.data.iter().position(|x| !x.is_finite()) {
-            return bad(
-                format!("element {k} is {} as {}", tensor.data[k], T::NAME),
-                "repair the file",
-            );
-        }
+        tensor.check_finite(name)?;
         Ok(tensor.data)
+    }
+}
+
+/// A tensor as the file has it: without a copy where the machine is little-endian as well.
+struct Encoded<'a, T>(&'a Tensor<T>);
+
+impl<T: Scalar> View for Encoded<'_, T> {
+    fn dtype(&self) -> Dtype {
+        T::DTYPE
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        if cfg!(target_endian = "little") {
+            return Cow::Borrowed(pulp::bytemuck::cast_slice(&self.0.data));
+        }
+        let mut out = Vec::with_capacity(self.data_len());
+        self.0.data.iter().for_each(|x| x.write_le(&mut out));
+        Cow::Owned(out)
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.data.len() * T::BYTES
     }
 }
 

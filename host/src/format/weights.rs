@@ -67,8 +67,8 @@ fn parameters<T: Scalar>(
     network: &Network<T>,
     mut file: TensorFile<T>,
 ) -> Result<Parameters<T>, Error> {
-    let mut values = vec![T::ZERO; network.parameter_count()];
-    let mut buffers = Vec::with_capacity(network.buffer_count());
+    // Nothing is allocated on the word of the network file alone.
+    let (mut values, mut buffers) = (Vec::new(), Vec::new());
     for block in network.blocks() {
         let (name, m) = (&block.name, block.rows);
         let mut columns: Vec<(Vec<T>, usize)> = Vec::new();
@@ -87,6 +87,7 @@ fn parameters<T: Scalar>(
                 buffers.extend(variance(&mut file, block)?);
             }
         }
+        values.resize(block.range().end, T::ZERO);
         let mut start = 0;
         for (column, width) in columns {
             let rows = values[block.range()].chunks_exact_mut(block.cols);

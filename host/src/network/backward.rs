@@ -49,15 +49,10 @@ impl<T: Scalar> Network<T> {
     ) -> Result<(), Error> {
         parameters.check(self)?;
         self.check_tape(tape)?;
-        if cotangents.buffers.len() != self.slot_count
-            || gradient.is_some() && cotangents.columns() != 1
-        {
-            return Err(Error::input(
-                "",
-                "cotangents",
-                "made for another network, or several columns with a gradient",
-                "make them with Cotangents::new for this network, with one column for a gradient",
-            ));
+        cotangents.check(self, tape.batch)?;
+        if gradient.is_some() && cotangents.columns() != 1 {
+            let problem = format_args!("{} columns with a gradient", cotangents.columns());
+            return Err(Error::input("", "cotangents", problem, "give one column for a gradient"));
         }
         if let Some(found) = gradient.as_ref().map(|g| g.len())
             && found != self.parameter_count

@@ -35,6 +35,7 @@ impl Convolution {
 
 /// What the output t of a block feeds: the response model of its neurons (S4).
 ///
+/// A flatten in between changes no number and counts as nothing, except before a soft-max.
 /// When a batch normalisation lies between a linear layer and its activation, the site is that
 /// activation, whose input is the normalised one.
 #[derive(Clone, Copy, Debug, PartialEq)]

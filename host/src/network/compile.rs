@@ -6,6 +6,7 @@ use relfisher_core::metric::neuron::Activation;
 
 use super::architecture::{Architecture, Layer, Loss, Normalisation, Shape};
 use super::block::{Block, BlockKind, Convolution, ResponseSite};
+use super::convolution::Patches;
 use super::parameters::Parameters;
 use crate::Error;
 use crate::random::{self, Rng};
@@ -116,13 +117,35 @@ pub struct Network<T> {
     pub(super) buffer_count: usize,
 }
 
+/// Whether the positive settings of a network file are positive numbers as `T` too.
+fn check_range<T: Real>(architecture: &Architecture) -> Result<(), Error> {
+    let settings = architecture.layers.iter().enumerate().filter_map(|(i, layer)| match *layer {
+        Layer::BatchNorm { eps, .. } => Some((format!("layers[{i}].eps"), eps, eps)),
+        Layer::Elu { alpha } => Some((format!("layers[{i}].alpha"), alpha, alpha)),
+        _ => None,
+    });
+    let loss = match architecture.loss {
+        Loss::Mse { scale } => Some(("loss.scale".to_owned(), scale, 2.0 * scale)),
+        Loss::SoftmaxCrossEntropy | Loss::BinaryCrossEntropy => None,
+    };
+    for (place, given, used) in settings.chain(loss) {
+        let cast = T::from_f64(used);
+        if !(cast > T::ZERO && cast.is_finite()) {
+            let problem = format_args!("{given} is outside the range of the number type");
+            return Err(Error::input("", place, problem, "use --dtype f64, or another number"));
+        }
+    }
+    Ok(())
+}
+
 impl<T: Real> Network<T> {
     /// Compiles a network file.
     ///
     /// # Errors
-    /// Those of [`Architecture::validate`].
+    /// Those of [`Architecture::validate`]; a setting that underflows or overflows as `T`.
     pub fn from_architecture(architecture: &Architecture) -> Result<Self, Error> {
         architecture.validate()?;
+        check_range::<T>(architecture)?;
         let shapes = architecture.shapes()?;
         let input = shapes.first().copied().unwrap_or(Shape::Vector(0));
         let mut net = Self {
@@ -264,13 +287,21 @@ impl<T: Real> Network<T> {
             Loss::BinaryCrossEntropy => ResponseSite::Bernoulli,
         };
         for i in (0..self.blocks.len()).rev() {
-            let next = self.nodes.get(self.sites[i].node + 1).map(|node| node.op);
+            // A flatten only changes how the outputs are laid out: neurons answer behind it.
+            let after = self.nodes.get(self.sites[i].node + 1..).unwrap_or(&[]);
+            let seen = |node: &&Node<T>| !matches!(node.op, Op::Reshape { .. });
+            let next = after.iter().find(seen).map(|node| node.op);
+            let flattened = after.first().is_some_and(|node| !seen(&node));
             match next {
+                // The soft-max mixes all positions: no metric of one layer's neurons.
+                None if flattened && outputs == ResponseSite::Softmax => {}
                 None => self.blocks[i].response = outputs,
                 Some(Op::Activation(f)) => {
                     self.blocks[i].response = ResponseSite::Activation(f);
                 }
-                Some(Op::Norm { block, .. }) if self.blocks[i].kind != BlockKind::BatchNorm => {
+                Some(Op::Norm { block, .. })
+                    if !flattened && self.blocks[i].kind != BlockKind::BatchNorm =>
+                {
                     self.sites[i].response = self.sites[block].response;
                     self.sites[i].norm = Some(block);
                     self.blocks[i].response = self.blocks[block].response;
@@ -337,6 +368,15 @@ impl<T: Real> Network<T> {
     /// The length of one output.
     pub fn outputs(&self) -> usize {
         self.places.last().map_or(0, Place::len)
+    }
+
+    /// The elements of scratch that a pass over this network takes at most, on `threads` threads.
+    pub fn scratch_len(&self, threads: usize) -> usize {
+        let each = self.blocks.iter().map(|block| match block.kind {
+            BlockKind::Convolution(conv) => Patches::new(block, conv).scratch_len(threads),
+            _ => 0,
+        });
+        each.max().unwrap_or(0)
     }
 
     /// Whether every activation is piecewise linear (relu, leaky relu): f″ = 0, and the Hessian of a

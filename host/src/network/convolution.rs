@@ -47,6 +47,14 @@ impl Patches {
         Self { conv, outputs: block.rows, cols: block.cols, patch: block.inputs }
     }
 
+    /// The elements that the products take besides their operands, saturating: a buffer of partial
+    /// sums, and a piece of patches on each of `threads` threads.
+    pub(crate) fn scratch_len(&self, threads: usize) -> usize {
+        let largest = self.cols.saturating_mul(self.outputs.max(self.cols));
+        let piece = PIECE.max(self.cols);
+        largest.saturating_mul(PARTIALS + 1).saturating_add(piece.saturating_mul(threads))
+    }
+
     /// The positions T of the output.
     pub(crate) fn positions(&self) -> usize {
         self.conv.window.positions()

@@ -2,8 +2,9 @@
 
 use relfisher_core::{MatMut, MatRef, Real};
 
-use super::compile::{Network, Op};
+use super::compile::{Network, Op, Place};
 use super::tape::{Buffer, empty};
+use crate::Error;
 
 /// What the statistics of batch normalisations are to a backward pass in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +61,37 @@ impl<T: Real> Cotangents<T> {
     pub fn with_statistics(mut self, statistics: Statistics) -> Self {
         self.statistics = statistics;
         self
+    }
+
+    /// Checks that these are cotangents of `network` with room for n samples.
+    ///
+    /// # Errors
+    /// Those of another network or a smaller batch.
+    pub fn check(&self, network: &Network<T>, n: usize) -> Result<(), Error> {
+        let rows = n.saturating_mul(self.columns);
+        let fits = |place: &Place| {
+            let Some(slot) = place.slot else { return true };
+            self.buffers.get(slot).is_some_and(|buffer| {
+                buffer.cols == place.cols && buffer.data.len() >= rows.saturating_mul(place.len())
+            })
+        };
+        let blocks = self.blocks.iter().map(|&(slot, positions)| (Some(slot), positions));
+        let wanted = network.sites.iter().zip(&network.blocks).map(|(site, block)| {
+            (network.places[network.nodes[site.node].output].slot, block.positions)
+        });
+        if self.buffers.len() == network.slot_count
+            && network.places.iter().all(fits)
+            && self.outputs == network.places.last().and_then(|p| p.slot)
+            && blocks.eq(wanted)
+        {
+            return Ok(());
+        }
+        Err(Error::input(
+            "",
+            "cotangents",
+            format_args!("made for another network, or for fewer than {n} samples"),
+            "make them with Cotangents::new for this network and batch",
+        ))
     }
 
     /// The elements that [`Cotangents::new`] allocates.

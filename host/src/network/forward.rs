@@ -144,6 +144,23 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
+    /// The first value on the tape that is not finite: its sample, and the layer that gave it (or, of
+    /// what has no parameters, the one before).
+    pub(crate) fn first_not_finite(&self, tape: &Tape<T>) -> Option<(usize, &str)> {
+        let mut layer = "the inputs";
+        for node in &self.nodes {
+            if let Some(block) = node.op.block() {
+                layer = &self.blocks[block].name;
+            }
+            let rows = tape.rows(node.output);
+            let bad = |row: &usize| !rows.row(*row).iter().all(|x| x.is_finite());
+            if let Some(row) = (0..rows.rows()).find(bad) {
+                return Some((row / self.places[node.output].positions.max(1), layer));
+            }
+        }
+        None
+    }
+
     /// The error with the name of the node's layer.
     pub(super) fn at_node(&self, node: &Node<T>, e: Error) -> Error {
         match node.op.block() {
@@ -153,10 +170,11 @@ impl<T: Scalar> Network<T> {
     }
 
     /// An error unless the tape was made for this network.
-    pub(super) fn check_tape(&self, tape: &Tape<T>) -> Result<(), Error> {
+    pub(crate) fn check_tape(&self, tape: &Tape<T>) -> Result<(), Error> {
         let places = self.places.iter().map(|p| (p.cols, p.cols + usize::from(p.augmented)));
         if tape.batch > 0
             && places.eq(tape.values.iter().map(|b| (b.cols, b.stride)))
+            && tape.positions.iter().eq(self.places.iter().map(|p| &p.positions))
             && tape.maxima.len() == self.max_pools
             && self
                 .blocks

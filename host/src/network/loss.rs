@@ -67,7 +67,7 @@ impl<T: Scalar> Network<T> {
                     right += usize::from(best == Some(class));
                     let delta = deltas.row_mut(s);
                     delta.copy_from_slice(p);
-                    delta[class] = p[class] - T::ONE;
+                    delta[class] = -others(p, class);
                 }
                 return Ok(Some(right));
             }
@@ -89,7 +89,8 @@ impl<T: Scalar> Network<T> {
                     let rows = logits.row(s).iter().zip(values.row(s)).zip(probabilities.row(s));
                     let mut sum = 0.0;
                     for (delta, ((&z, &y), &p)) in deltas.row_mut(s).iter_mut().zip(rows) {
-                        *delta = p - y;
+                        // 1 − p = sigm(−z) keeps its digits as p → 1.
+                        *delta = if z > T::ZERO { (T::ONE - y) - (-z).sigm() } else { p - y };
                         // ln(1 + eᶻ) − yz without overflow.
                         let loss = z.max(T::ZERO) - z * y + (-z.abs()).exp().ln_1p();
                         sum += if z.is_finite() { loss.to_f64() } else { f64::NAN };
@@ -153,7 +154,7 @@ impl<T: Scalar> Network<T> {
                 Loss::SoftmaxCrossEntropy => {
                     delta.copy_from_slice(p);
                     let class = draw_class(p, random::uniform(rng));
-                    delta[class] = p[class] - T::ONE;
+                    delta[class] = -others(p, class);
                 }
                 Loss::Mse { scale } => {
                     // 2·scale·(f − y) with f − y = −σz and σ² = 1/(2 scale).
@@ -281,6 +282,12 @@ fn cross_entropy<T: Real>(logits: &[T], probabilities: &[T], class: usize) -> (f
     let rest = rest.map(|(_, p)| p.to_f64()).sum::<f64>() / probabilities[best].to_f64();
     let gap = logits[best].to_f64() - logits[class].to_f64();
     (gap + Real::ln_1p(rest), Some(best))
+}
+
+/// 1 − η_class as the sum of the other probabilities, which keeps its digits as η_class → 1.
+fn others<T: Real>(probabilities: &[T], class: usize) -> T {
+    let rest = probabilities.iter().enumerate().filter(|&(j, _)| j != class);
+    rest.fold(T::ZERO, |sum, (_, p)| sum + *p)
 }
 
 /// The class whose cumulated probability first exceeds `uniform`.

@@ -15,6 +15,9 @@ use crate::executor::Executor;
 use crate::scratch::grown;
 use crate::{Error, Scalar, vectorised};
 
+/// Rows that are transposed at once: a cache line or two of the columns that they come from.
+const TURNED: usize = 16;
+
 /// Which second derivatives of the activations count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curvature {
@@ -71,6 +74,7 @@ impl<T: Scalar> Network<T> {
         parameters.check(self)?;
         self.check_tape(tape)?;
         let (n, c) = (tape.batch, self.outputs());
+        self.check_root(root.rows() == n && root.cols() == c * c && root.rows_contiguous())?;
         let hessians = grown(&mut state.hessians, n * c * c);
         for (i, rows) in hessians.chunks_exact_mut((n * c).max(1)).enumerate() {
             for (s, row) in rows.chunks_exact_mut(c).enumerate() {
@@ -95,6 +99,14 @@ impl<T: Scalar> Network<T> {
                 .map_err(|e| self.at_node(node, e))?;
         }
         Ok(())
+    }
+
+    fn check_root(&self, fits: bool) -> Result<(), Error> {
+        if fits {
+            return Ok(());
+        }
+        let problem = format_args!("not a square of {} for each sample", self.outputs());
+        Err(Error::input("", "loss Hessian", problem, "give one that fits the outputs"))
     }
 
     /// A node without parameters changes the state; of one with parameters the block comes back.
@@ -135,12 +147,14 @@ impl<T: Scalar> Network<T> {
         let slopes = grown(&mut state.other, n * q);
         slopes.fill(T::ONE);
         self.pull_activation(exec, (tape, node.input), f, slopes)?;
-        for (i, rows) in hessians.chunks_exact_mut(n * q).enumerate() {
+        let scales = &*slopes;
+        exec.for_each_part(hessians, n * q, 0, &|i, rows, _| {
             for (s, row) in rows.chunks_exact_mut(q).enumerate() {
-                let slope = slopes[s * q + i];
-                row.iter_mut().for_each(|h| *h *= slope);
+                let slope = scales[s * q + i];
+                vectorised!(row.iter_mut().for_each(|h| *h *= slope));
             }
-        }
+            Ok(())
+        })?;
         let curved = !matches!(f, Activation::Relu { .. } | Activation::Linear);
         let deltas = &mut state.deltas[..n * q];
         if kind == Curvature::Hessian && curved {
@@ -180,15 +194,19 @@ impl<T: Scalar> Network<T> {
         let half = grown(other, n * p * q);
         let rows = (&hessians[..n * q * q], n);
         self.pull_node(exec, node, tape, (&mut *half, T::ZERO), rows, w, scratch)?;
-        // (q, n, p) → (p, n, q)
+        // (q, n, p) → (p, n, q), in runs of rows that read whole cache lines.
         let turned = grown(hessians, n * p * p.max(q));
-        for (j, rows) in turned[..n * p * q].chunks_exact_mut(n * q).enumerate() {
-            for (s, row) in rows.chunks_exact_mut(q).enumerate() {
-                for (i, x) in row.iter_mut().enumerate() {
-                    *x = half[(i * n + s) * p + j];
+        exec.for_each_part(&mut turned[..n * p * q], TURNED * n * q, 0, &|run, rows, _| {
+            let count = rows.len() / (n * q);
+            for (row, from) in half.chunks_exact(p).enumerate() {
+                let (i, s) = (row / n, row % n);
+                let from = &from[run * TURNED..run * TURNED + count];
+                for (k, &x) in from.iter().enumerate() {
+                    rows[(k * n + s) * q + i] = x;
                 }
             }
-        }
+            Ok(())
+        })?;
         let out = grown(other, n * p * p);
         let rows = (&turned[..n * p * q], n);
         self.pull_node(exec, node, tape, (&mut *out, T::ZERO), rows, w, scratch)?;
@@ -219,6 +237,7 @@ impl<T: Scalar> Network<T> {
     ) -> Result<(), Error> {
         parameters.check(self)?;
         self.check_tape(tape)?;
+        self.check_root(root.len() == self.outputs() * self.outputs())?;
         grown(&mut state.hessians, root.len()).copy_from_slice(root);
         for node in self.nodes.iter().rev() {
             if self.places[node.output].slot.is_none() {

@@ -5,12 +5,37 @@ use relfisher_core::metric::neuron::Activation;
 use relfisher_core::{MatMut, MatRef};
 
 use super::block::cast_activation;
-use super::compile::{Network, Node, Op, Order};
+use super::compile::{Network, Node, Op, Order, Place};
 use super::convolution::Patches;
-use super::forward::reshape;
 use super::tape::Tape;
 use crate::executor::Executor;
 use crate::{Error, Scalar};
+
+/// What is done with one image of derivatives: its number, the image, what it comes from.
+type ImageBody<'b, T> =
+    dyn Fn(usize, &mut [T], &[T]) -> Result<(), relfisher_core::Error> + Sync + 'b;
+
+/// Elements that a task should touch at least.
+const TASK: usize = 1 << 14;
+
+/// Calls `body` for every image of `previous` (at place `from`) with the part of `delta` (at `to`)
+/// that belongs to it.
+fn for_each_image<T: Scalar, E: Executor<T> + ?Sized>(
+    exec: &E,
+    previous: &mut [T],
+    (from, delta, to): (Place, &[T], Place),
+    body: &ImageBody<'_, T>,
+) -> Result<(), relfisher_core::Error> {
+    let (p, q) = (from.len(), to.len());
+    let each = TASK.div_ceil(p + q);
+    exec.for_each_part(previous, each * p, 0, &|run, images, _| {
+        let deltas = delta.get(run * each * q..).unwrap_or(&[]).chunks_exact(q);
+        for (k, (image, delta)) in images.chunks_exact_mut(p).zip(deltas).enumerate() {
+            body(run * each + k, image, delta)?;
+        }
+        Ok(())
+    })
+}
 
 impl<T: Scalar> Network<T> {
     /// `δ ← δ ∘ f′(t)` for every column, t the values of `place` on the tape.
@@ -68,35 +93,39 @@ impl<T: Scalar> Network<T> {
                 }
             }
             Op::MaxPool { index, .. } => {
-                previous.fill(T::ZERO);
                 let maxima = &tape.maxima[*index];
-                let samples =
-                    previous.chunks_exact_mut(from.len()).zip(delta.chunks_exact(to.len()));
-                for (i, (image, delta)) in samples.enumerate() {
+                for_each_image(exec, previous, (from, delta, to), &|i, image, delta| {
+                    image.fill(T::ZERO);
                     let s = i % n;
                     let places = &maxima[s * to.len()..(s + 1) * to.len()];
                     for (&place, &d) in places.iter().zip(delta) {
                         image[place as usize] += d;
                     }
-                }
+                    Ok(())
+                })?;
             }
             Op::AvgPool { window, count } => {
-                exec.for_each_part(previous, from.len(), 0, &|i, image, _| {
+                for_each_image(exec, previous, (from, delta, to), &|_, image, delta| {
                     image.fill(T::ZERO);
-                    let delta = &delta[i * to.len()..(i + 1) * to.len()];
                     conv::avg_pool_backward_add(image, delta, window, *count)
                 })?;
             }
             Op::Reshape { channels, positions, order } => {
-                let back = match order {
-                    Order::Kept => Order::Kept,
-                    Order::ChannelsFirst => Order::ChannelsLast,
-                    Order::ChannelsLast => Order::ChannelsFirst,
-                };
-                let (rows, out) = (delta.len() / to.cols, previous.len() / from.cols);
-                let delta = MatRef::new(delta, rows, to.cols)?;
-                let out = MatMut::new(previous, out, from.cols)?;
-                reshape(out, delta, *channels, *positions, back)?;
+                // Derivatives have no gaps between their rows.
+                let (c, t) = (*channels, *positions);
+                for_each_image(
+                    exec,
+                    previous,
+                    (from, delta, to),
+                    &|_, image, delta| match order {
+                        Order::Kept => {
+                            image.copy_from_slice(delta);
+                            Ok(())
+                        }
+                        Order::ChannelsFirst => conv::to_channels_last(image, delta, c, t),
+                        Order::ChannelsLast => conv::to_channels_first(image, delta, c, t),
+                    },
+                )?;
             }
             Op::Activation(_) => {}
         }

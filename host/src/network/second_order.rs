@@ -37,10 +37,10 @@ impl<T: Scalar> Network<T> {
     ) -> Result<(), Error> {
         parameters.check(self)?;
         self.check_tape(tape)?;
+        cotangents.check(self, tape.batch)?;
+        tangents.check(self, tape.batch)?;
         let lengths = (direction.len(), product.len(), cotangents.columns());
-        if lengths != (self.parameter_count, self.parameter_count, 2)
-            || cotangents.buffers.len() != self.slot_count
-        {
+        if lengths != (self.parameter_count, self.parameter_count, 2) {
             return Err(Error::input(
                 "",
                 "hessian product",

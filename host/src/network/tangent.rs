@@ -3,7 +3,7 @@
 use relfisher_core::{MatRef, Real};
 
 use super::block::cast_activation;
-use super::compile::{Network, Node, Op};
+use super::compile::{Network, Node, Op, Place};
 use super::convolution::{Bias, Patches};
 use super::forward::{average, reshape};
 use super::parameters::Parameters;
@@ -30,6 +30,37 @@ impl<T: Real> Tangents<T> {
         Self { values: values.collect(), scratch: Vec::new() }
     }
 
+    /// Checks that these are tangents of `network` with room for n samples.
+    ///
+    /// # Errors
+    /// Those of another network or a smaller batch.
+    pub fn check(&self, network: &Network<T>, n: usize) -> Result<(), Error> {
+        let fits = |(place, buffer): (&Place, &Buffer<T>)| {
+            let rows = if place.slot.is_some() { n.saturating_mul(place.positions) } else { 0 };
+            let stride = place.cols + usize::from(place.augmented);
+            (buffer.cols, buffer.stride) == (place.cols, stride)
+                && buffer.data.len() >= rows.saturating_mul(stride)
+        };
+        if self.values.len() == network.places.len()
+            && network.places.iter().zip(&self.values).all(fits)
+        {
+            return Ok(());
+        }
+        Err(Error::input(
+            "",
+            "tangents",
+            format_args!("made for another network, or for fewer than {n} samples"),
+            "make them with Tangents::new for this network and batch",
+        ))
+    }
+
+    /// The elements that [`Tangents::new`] allocates, saturating.
+    pub fn required_len(network: &Network<T>, capacity: usize) -> usize {
+        let moving = network.places.iter().filter(|p| p.slot.is_some());
+        let each = moving.map(|p| p.positions.saturating_mul(p.cols + usize::from(p.augmented)));
+        each.fold(0, usize::saturating_add).saturating_mul(capacity)
+    }
+
     /// The derivative of the network's outputs (n × outputs) after [`Network::push_forward`].
     pub fn outputs(&self, n: usize) -> MatRef<'_, T> {
         self.values.last().map_or_else(|| empty(0), |buffer| buffer.values(n))
@@ -53,7 +84,8 @@ impl<T: Scalar> Network<T> {
     ) -> Result<(), Error> {
         parameters.check(self)?;
         self.check_tape(tape)?;
-        if direction.len() != self.parameter_count || tangents.values.len() != self.places.len() {
+        tangents.check(self, tape.batch)?;
+        if direction.len() != self.parameter_count {
             return Err(Error::input(
                 "",
                 "direction",
@@ -62,7 +94,7 @@ impl<T: Scalar> Network<T> {
                     direction.len(),
                     self.parameter_count
                 ),
-                "make it as long as the parameter vector, with tangents of this network",
+                "make it as long as the parameter vector",
             ));
         }
         for node in &self.nodes {

@@ -4,7 +4,7 @@ use relfisher_core::{MatMut, MatRef, Real};
 
 use super::architecture::Loss;
 use super::block::{Block, BlockKind};
-use super::compile::{Network, Op, Place};
+use super::compile::{Network, Node, Op, Place};
 use super::cotangents::Cotangents;
 use crate::Error;
 
@@ -161,7 +161,7 @@ pub struct Tape<T> {
     pub(super) probabilities: Buffer<T>,
     pub(super) mode: Mode,
     pub(super) scratch: Vec<T>,
-    positions: Vec<usize>,
+    pub(super) positions: Vec<usize>,
     links: Vec<Link>,
 }
 
@@ -220,6 +220,28 @@ impl<T: Real> Tape<T> {
                 })
                 .collect(),
         }
+    }
+
+    /// The elements that [`Tape::new`] allocates at most, saturating.
+    pub fn required_len(network: &Network<T>, capacity: usize) -> usize {
+        let place = |p: &Place| p.positions.saturating_mul(p.cols + usize::from(p.augmented));
+        let norm = |block: &Block| match block.kind {
+            BlockKind::BatchNorm => block.positions.saturating_mul(block.rows),
+            _ => 0,
+        };
+        let maximum = |node: &Node<T>| match node.op {
+            Op::MaxPool { .. } => network.places[node.output].len(),
+            _ => 0,
+        };
+        let values = network.places.iter().map(place);
+        let norms = network.blocks.iter().map(norm);
+        let each = values.chain(norms).chain(network.nodes.iter().map(maximum));
+        let each = each.fold(network.outputs(), usize::saturating_add);
+        let columns = network.parameter_count.saturating_mul(6);
+        let columns = if network.buffer_count > 0 { columns } else { 0 };
+        each.saturating_mul(capacity)
+            .saturating_add(columns)
+            .saturating_add(Cotangents::required_len(network, capacity, 1))
     }
 
     /// The largest batch.

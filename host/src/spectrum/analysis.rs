@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     Density, DensityOptions, Eigenpairs, ExtremalOptions, LinearOperator, Progress, Which, density,
-    extremal,
+    extremal, extremal_len,
 };
 use crate::Scalar;
 use crate::error::Error;
@@ -21,6 +21,21 @@ pub struct Analysis {
     pub extremal: ExtremalOptions,
     /// The density, or `None`.
     pub density: Option<DensityOptions>,
+}
+
+impl Analysis {
+    /// The elements that [`analyse`] takes at most for an operator of order n with the usual basis.
+    pub fn required_len(&self, n: usize) -> usize {
+        let density = self.density.map_or(0, |options| {
+            let steps = options.steps.min(n);
+            // The basis, a probe, and the quadratures in double precision.
+            let nodes = options.probes.saturating_mul(steps).saturating_mul(4);
+            n.saturating_mul(steps.saturating_add(3)).saturating_add(nodes)
+        });
+        let ends = extremal_len(n, self.largest).max(extremal_len(n, self.smallest));
+        let found = self.largest.min(n).saturating_add(self.smallest.min(n)).saturating_mul(n);
+        ends.max(density).saturating_add(found)
+    }
 }
 
 /// Which part of an [`Analysis`] is under way.

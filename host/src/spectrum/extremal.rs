@@ -131,6 +131,20 @@ pub fn extremal<T: Scalar>(
     Ok(pairs)
 }
 
+/// The elements that [`extremal`] takes at most for k eigenpairs of an operator of order n with the
+/// usual basis.
+pub fn extremal_len(n: usize, k: usize) -> usize {
+    let k = k.min(n);
+    let steps = k.saturating_mul(2).saturating_add(33);
+    // The basis, up to 3k vectors found with a copy when some are forgotten; vectors and products,
+    // and both turned, at the end.
+    let vectors = steps.saturating_add(k.saturating_mul(6)).saturating_add(4);
+    // The projected problems, whose eigenvectors are kept.
+    let small = steps.saturating_mul(steps).saturating_mul(6);
+    let dense = if n <= DENSE.max(steps) { n.saturating_mul(n).saturating_mul(8) } else { 0 };
+    vectors.saturating_mul(n).saturating_add(small).saturating_add(dense)
+}
+
 fn goal<T: Scalar>(options: &ExtremalOptions, wanted: usize) -> Result<Goal, Error> {
     if options.max_products <= wanted {
         return Err(Error::input(

@@ -35,7 +35,7 @@ mod search;
 
 pub use analysis::{Analysis, OnStage, Spectrum, Stage, Timed, analyse};
 pub use density::{Density, DensityOptions, Quadrature, density};
-pub use extremal::{Eigenpairs, ExtremalOptions, Outcome, Which, extremal};
+pub use extremal::{Eigenpairs, ExtremalOptions, Outcome, Which, extremal, extremal_len};
 pub use operator::LinearOperator;
 pub use record::{DensityRecord, EndRecord, Estimate, SpectrumRecord, Subject};
 

@@ -90,6 +90,15 @@ fn confident_softmax_keeps_its_digits<T: Real>() {
         Dense,
         3,
     );
+    // Λ v as Σ_j p_i p_j (v_i − v_j), which has no 1 − p; each element on its own
+    let v: Vec<T> = cast(&[0.7, -0.4, 1.9]);
+    loss.hessian_apply(mat_mut(&mut root, 1, 3), mat(&p, 1, 3), mat(&v, 1, 3)).unwrap();
+    let (exact_p, exact_v) = (to_f64(&p), to_f64(&v));
+    for (i, got) in root.iter().enumerate() {
+        let pairs = exact_p.iter().zip(&exact_v);
+        let want: f64 = pairs.map(|(p, v)| exact_p[i] * p * (exact_v[i] - v)).sum();
+        assert_close("Λ v", &[*got], &[want], "output hessian", Dense, 3);
+    }
     loss.triangular_root(mat_mut(&mut root, 1, 3), mat(&p, 1, 3), 0).unwrap();
     let own = (exact * others / (exact + others)).sqrt();
     let want = [own, -p[1].to_f64() / others * own, -p[2].to_f64() / others * own];

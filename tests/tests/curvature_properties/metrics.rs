@@ -24,9 +24,10 @@ fn response(p: &Problem, b: usize) -> (usize, Model, Function) {
         end += 1;
     }
     let gaussian = Model::Gaussian { sigma: 1.0 };
-    // What does nothing to vectors is no layer.
-    let flat = |l: &&Layer| matches!(l, Layer::Flatten {}) && p.architecture.input_shape.len() == 1;
+    // A flatten changes no number; of images and sequences it mixes what a soft-max would tell apart.
+    let flat = |l: &&Layer| matches!(l, Layer::Flatten {});
     let next = layers[end..].iter().find(|l| !flat(l));
+    let mixed = layers.get(end).is_some_and(|l| flat(&l)) && p.architecture.input_shape.len() > 1;
     let (model, f) = match (next, p.architecture.loss) {
         (Some(Layer::Tanh {}), _) => (Model::Sign, Function::Linear),
         (Some(Layer::Sigmoid {}), _) => (Model::Bernoulli, Function::Linear),
@@ -37,6 +38,7 @@ fn response(p: &Problem, b: usize) -> (usize, Model, Function) {
             (Model::Gaussian { sigma: 1.0 / (2.0 * scale).sqrt() }, Function::Linear)
         }
         (None, Loss::BinaryCrossEntropy) => (Model::Bernoulli, Function::Linear),
+        (None, Loss::SoftmaxCrossEntropy) if mixed => (gaussian, Function::Linear),
         (None, Loss::SoftmaxCrossEntropy) => (Model::Categorical, Function::Linear),
     };
     (end, model, f)

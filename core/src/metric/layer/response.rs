@@ -111,7 +111,18 @@ impl<T: Real> ResponseMetric<'_, T> {
                     }
                 }
                 Self::Softmax(w) => {
+                    // R (1 … 1)ᵀ = 0: measured from the element of the largest η, the mean is a sum of
+                    // small terms and keeps its digits as that η → 1.
                     let eta = w.row(s);
+                    let (mut largest, mut origin) = (T::ZERO, T::ZERO);
+                    for (p, w) in row.iter().zip(eta) {
+                        if *w > largest {
+                            (largest, origin) = (*w, *p);
+                        }
+                    }
+                    for p in row.iter_mut() {
+                        *p -= origin;
+                    }
                     let mean = dot(eta, row);
                     for (p, w) in row.iter_mut().zip(eta) {
                         *p = *w * (*p - mean);

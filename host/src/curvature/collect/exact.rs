@@ -7,14 +7,18 @@ use super::super::factors::Site;
 use super::super::natural::natural_gradients;
 use super::super::parameter_rows::parameter_rows;
 use super::super::quantity::Quantity;
-use super::{Collector, damp};
+use super::{Collector, damp, overflow};
 use crate::Scalar;
 use crate::error::Error;
+
+/// The elements of the largest block that is kept.
+pub(super) const KEPT: usize = 1 << 20;
 
 impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
     pub(super) fn add_per_sample(&mut self) -> Result<(), Error> {
         let problem = self.problem;
         let targets = problem.need_targets("per_sample_grad")?;
+        let problem = &problem.in_batches_of(problem.sample_len(0));
         let (network, exec, samples) = (problem.network, problem.executor, problem.samples());
         let elements = samples.saturating_mul(network.parameter_count());
         let instead = "ask for per_sample_grad_sqnorm instead, or give fewer samples";
@@ -48,7 +52,7 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
         let all = blocks(self.problem, matrix, &[b], self.request.memory)?;
         let data = all.into_iter().next().unwrap_or_default();
         // Small blocks are kept for the other quantities of the same request.
-        if data.len() <= 1 << 20 {
+        if data.len() <= KEPT {
             self.blocks.push((matrix, b, data.clone()));
         }
         Ok(data)
@@ -62,8 +66,11 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
                     let data = self.block(matrix, b)?;
                     // Sums of up to p² terms: in double precision whatever the type.
                     let trace: f64 = (0..p).map(|i| data[i * p + i].to_f64()).sum();
-                    let square: f64 = data.iter().map(|x| x.to_f64() * x.to_f64()).sum();
-                    let pair = vec![T::from_f64(trace), T::from_f64(square.sqrt())];
+                    // In units of the largest element, whose square may be too large.
+                    let most = data.iter().fold(0.0_f64, |most, x| most.max(x.to_f64().abs()));
+                    let unit = most.max(f64::MIN_POSITIVE);
+                    let square: f64 = data.iter().map(|x| (x.to_f64() / unit).powi(2)).sum();
+                    let pair = vec![T::from_f64(trace), T::from_f64(unit * square.sqrt())];
                     self.put(quantity, b, &[2], pair);
                 }
                 Quantity::BlockProbe(matrix) => {
@@ -98,6 +105,12 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
         let mut traces = Vec::new();
         for matrix in [Matrix::Ggn, Matrix::Hessian, Matrix::EmpiricalFisher] {
             let diagonals = diagonals(self.problem, matrix, self.request.memory)?;
+            for (block, data) in self.layers().iter().zip(&diagonals) {
+                if let Some(i) = data.iter().position(|x| !x.is_finite()) {
+                    let place = format_args!("{}_diag of layer {}", matrix.name(), block.name);
+                    return Err(overflow(place, i, data[i]));
+                }
+            }
             let sum: f64 = diagonals.iter().flatten().map(|x| x.to_f64()).sum();
             traces.push(T::from_f64(sum));
         }

@@ -12,7 +12,7 @@ use crate::Scalar;
 use crate::error::Error;
 
 impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
-    fn columns(&self, source: Source) -> Result<Columns<'a, T>, Error> {
+    pub(super) fn columns(&self, source: Source) -> Result<Columns<'a, T>, Error> {
         Ok(match source {
             Source::Type2 => Columns::Type2,
             Source::Empirical => Columns::Labels(self.problem.need_targets("emp")?),

@@ -2,7 +2,10 @@
 
 mod exact;
 mod kronecker;
+mod requirement;
 mod vectors;
+
+pub use requirement::required_bytes;
 
 use std::time::Instant;
 
@@ -69,13 +72,18 @@ struct Collector<'r, 'a, T: Scalar> {
 
 /// Computes everything that `request` names. `progress` is told each quantity before it begins.
 ///
+/// What it will need is checked first: targets, labels, vectors, and the memory. Where the memory is
+/// short the batches get smaller, which changes results by rounding only.
+///
 /// # Errors
-/// The first quantity that could not be computed, with what it lacked.
+/// A quantity that lacks something or does not fit the memory, before anything is computed; the first
+/// one that could not be computed.
 pub fn collect<T: Scalar>(
     problem: &Problem<'_, T>,
     request: &Request<'_, T>,
     progress: &mut dyn FnMut(Quantity),
 ) -> Result<Collection<T>, Error> {
+    let problem = &requirement::fitted(problem, request)?;
     let mut collector = Collector {
         problem,
         request,
@@ -85,6 +93,9 @@ pub fn collect<T: Scalar>(
         bases: Vec::new(),
         blocks: Vec::new(),
     };
+    for &quantity in request.quantities {
+        collector.check(quantity).map_err(|e| e.at(quantity))?;
+    }
     let mut costs = Vec::new();
     for &quantity in request.quantities {
         progress(quantity);
@@ -95,15 +106,18 @@ pub fn collect<T: Scalar>(
     }
     for (name, tensor) in &collector.out.tensors {
         if let Some(i) = tensor.data.iter().position(|x| !x.is_finite()) {
-            return Err(Error::divergence_with(
-                format_args!("tensor {name}"),
-                format_args!("element {i} is {}", tensor.data[i]),
-                "use --dtype f64, or a larger damping",
-            ));
+            return Err(overflow(format_args!("tensor {name}"), i, tensor.data[i]));
         }
     }
     let factors = collector.factors.pop().map(|(_, factors)| factors);
     Ok(Collection { tensors: collector.out, costs, factors })
+}
+
+/// A result that left the finite numbers.
+fn overflow<T: Scalar>(place: impl std::fmt::Display, element: usize, value: T) -> Error {
+    let remedy =
+        if T::BYTES < 8 { "use --dtype f64" } else { "scale the inputs or the weights down" };
+    Error::divergence_with(place, format_args!("element {element} is {value}"), remedy)
 }
 
 /// A damping in names: 1e-3, 2.5e-2, 0e0.
@@ -156,6 +170,46 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
         }
     }
 
+    /// Whether the request has the targets, labels and vectors that a quantity needs.
+    fn check(&self, quantity: Quantity) -> Result<(), Error> {
+        let targets = |name: &str| self.problem.need_targets(name).map(|_| ());
+        let matrix = |matrix: Matrix| match matrix {
+            Matrix::Ggn => Ok(()),
+            _ => targets(matrix.name()),
+        };
+        let block = |which: Matrix| match which {
+            Matrix::Hessian if self.problem.network.is_piecewise_linear() => Ok(()),
+            _ => matrix(which),
+        };
+        let labels = |family: Family| match family {
+            Family::Kfac(source, _) => self.columns(source).map(|_| ()),
+            Family::Kflr | Family::Kfra => Ok(()),
+        };
+        match quantity {
+            Quantity::Output | Quantity::Rfim => Ok(()),
+            Quantity::Loss
+            | Quantity::PerSampleLoss
+            | Quantity::Gradient
+            | Quantity::PerSampleGradient
+            | Quantity::PerSampleGradientSquareNorm
+            | Quantity::NaturalGradient(_)
+            | Quantity::Traces => targets("grad"),
+            Quantity::Block(which)
+            | Quantity::BlockTraceFrobenius(which)
+            | Quantity::Diagonal(which) => block(which),
+            Quantity::BlockProbe(which) => block(which).and_then(|()| self.check_probes()),
+            Quantity::Top(which, _) | Quantity::Bottom(which, _) => matrix(which),
+            Quantity::Factors(family) => labels(family),
+            Quantity::FactorStep(family, _) => targets("grad").and_then(|()| labels(family)),
+            Quantity::Ekfac(source) => self.columns(source).map(|_| ()),
+            Quantity::EkfacStep(source) => {
+                targets("grad").and_then(|()| self.columns(source).map(|_| ()))
+            }
+            Quantity::EkfacProbe(source) => self.columns(source).and_then(|_| self.check_probes()),
+            Quantity::Products => targets("grad").and_then(|()| self.product_vectors().map(|_| ())),
+        }
+    }
+
     fn evaluate(&mut self) -> Result<&Evaluation<T>, Error> {
         if self.evaluation.is_none() {
             self.evaluation = Some(self.problem.evaluate()?);
@@ -166,8 +220,9 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
 
     fn add_evaluation(&mut self, quantity: Quantity) -> Result<(), Error> {
         if quantity == Quantity::Output && self.problem.targets.is_none() {
-            let (mut tape, mut outputs) = (self.problem.tape(), Vec::new());
-            self.problem.for_each_batch(&mut tape, &mut |tape, _, n| {
+            let problem = self.problem.in_batches_of(self.problem.sample_len(0));
+            let (mut tape, mut outputs) = (problem.tape(), Vec::new());
+            problem.for_each_batch(&mut tape, &mut |tape, _, n| {
                 (0..n).for_each(|s| outputs.extend_from_slice(tape.logits().row(s)));
                 Ok(())
             })?;
@@ -176,21 +231,30 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
             return Ok(());
         }
         let (n, c) = (self.problem.samples(), self.problem.network.outputs());
-        let evaluation = self.evaluate()?.clone();
-        let blocks = 0..self.layers().len();
+        let layers = self.layers();
+        let evaluation = self.evaluate()?;
         match quantity {
-            Quantity::Loss => self.out.insert("loss", &[1], vec![T::from_f64(evaluation.loss)]),
-            Quantity::Output => self.out.insert("output", &[n, c], evaluation.outputs),
-            Quantity::PerSampleLoss => self.out.insert("per_sample_loss", &[n], evaluation.losses),
+            Quantity::Loss => {
+                let loss = T::from_f64(evaluation.loss);
+                self.out.insert("loss", &[1], vec![loss]);
+            }
+            Quantity::Output => {
+                let outputs = evaluation.outputs.clone();
+                self.out.insert("output", &[n, c], outputs);
+            }
+            Quantity::PerSampleLoss => {
+                let losses = evaluation.losses.clone();
+                self.out.insert("per_sample_loss", &[n], losses);
+            }
             Quantity::PerSampleGradientSquareNorm => {
-                for (b, norms) in evaluation.square_norms.into_iter().enumerate() {
+                for (b, norms) in evaluation.square_norms.clone().into_iter().enumerate() {
                     self.put(quantity, b, &[n], norms);
                 }
             }
             _ => {
-                for b in blocks {
-                    let block = &self.layers()[b];
-                    let data = evaluation.gradient[block.range()].to_vec();
+                let gradient = evaluation.gradient.clone();
+                for (b, block) in layers.iter().enumerate() {
+                    let data = gradient[block.range()].to_vec();
                     self.put(quantity, b, &[block.rows, block.cols], data);
                 }
             }

@@ -6,7 +6,7 @@ use super::super::quantity::Quantity;
 use super::Collector;
 use crate::Scalar;
 use crate::error::Error;
-use crate::spectrum::{ExtremalOptions, LinearOperator, Outcome, Which, extremal};
+use crate::spectrum::{ExtremalOptions, LinearOperator, Outcome, Progress, Which, extremal};
 use relfisher_core::Real;
 
 impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
@@ -16,20 +16,28 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
         let name = format!("probe.{}", block.name);
         let (shape, data) = self.vector(&name)?;
         match shape[..] {
-            [p, k] if p == block.len() => Ok((data, k)),
+            [p, k] if p == block.len() && k > 0 => Ok((data, k)),
             _ => Err(Error::input(
                 "--vectors",
                 format_args!("tensor {name:?}"),
                 format_args!("shape {shape:?}, but the layer has {} parameters", block.len()),
-                "give shape (m·d̃, k)",
+                format_args!("give shape ({}, k) with k at least 1", block.len()),
             )),
         }
+    }
+
+    /// Checks the vectors of every block.
+    pub(super) fn check_probes(&self) -> Result<(), Error> {
+        (0..self.layers().len()).try_for_each(|b| self.probe(b).map(|_| ()))
     }
 
     fn vector(&self, name: &str) -> Result<(Vec<usize>, Vec<T>), Error> {
         let tensor = self.request.vectors.and_then(|file| file.tensors.get(name));
         match tensor {
-            Some(tensor) => Ok((tensor.shape.clone(), tensor.data.clone())),
+            Some(tensor) => {
+                tensor.check_finite(name).map_err(|e| e.in_file("--vectors"))?;
+                Ok((tensor.shape.clone(), tensor.data.clone()))
+            }
             None => Err(Error::input(
                 "--vectors",
                 format_args!("tensor {name:?}"),
@@ -39,7 +47,8 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
         }
     }
 
-    pub(super) fn add_products(&mut self) -> Result<(), Error> {
+    /// The vectors of [`Quantity::Products`], flat as the parameters.
+    pub(super) fn product_vectors(&self) -> Result<Vec<Vec<T>>, Error> {
         let blocks = self.layers();
         let mut vectors: Vec<Vec<T>> = Vec::new();
         for (b, block) in blocks.iter().enumerate() {
@@ -66,12 +75,21 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
                 vector[block.range()].iter_mut().zip(column).for_each(|(o, &x)| *o = x);
             }
         }
+        Ok(vectors)
+    }
+
+    pub(super) fn add_products(&mut self) -> Result<(), Error> {
+        let (blocks, vectors, mut done) = (self.layers(), self.product_vectors()?, 0);
         for matrix in [Matrix::Hessian, Matrix::Ggn, Matrix::EmpiricalFisher] {
             let mut operator = NetworkOperator::new(self.problem, matrix)?;
             let mut products = vec![Vec::new(); vectors.len()];
             for (product, v) in products.iter_mut().zip(&vectors) {
                 product.resize(v.len(), T::ZERO);
                 operator.apply(product, v)?;
+                done += 1;
+                if let Some(watch) = self.problem.watch {
+                    watch(done, "products");
+                }
             }
             for (b, block) in blocks.iter().enumerate() {
                 let parts: Vec<&[T]> = products.iter().map(|p| &p[block.range()]).collect();
@@ -91,8 +109,14 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
     ) -> Result<(), Error> {
         let mut operator = NetworkOperator::new(self.problem, matrix)?;
         let options = ExtremalOptions::default();
+        let watch = self.problem.watch;
+        let mut report = |p: &Progress| {
+            if let Some(watch) = watch {
+                watch(p.products, "products");
+            }
+        };
         let exec = self.problem.executor;
-        let pairs = extremal(&mut operator, exec, which, &options, &mut |_| {})?;
+        let pairs = extremal(&mut operator, exec, which, &options, &mut report)?;
         // A value is wrong by at most its residual, so a search that was not proved complete may
         // still be good enough for the type; otherwise nothing is written.
         let largest = pairs.values.iter().fold(T::ZERO, |a, v| Real::max(a, Real::abs(*v)));

@@ -26,6 +26,9 @@ pub enum Shape {
     },
 }
 
+/// The most numbers between two layers, of one sample: places inside are kept as `u32`.
+const LARGEST: usize = u32::MAX as usize;
+
 impl Shape {
     /// The shape that `input_shape` of a network file means: one axis is a vector, three are an
     /// image (c, h, w), any other number a sequence of vectors along the last axis.
@@ -34,6 +37,7 @@ impl Shape {
     /// No axes, an axis of length 0, or more elements than a machine can address.
     pub fn of_input(axes: &[usize]) -> Result<Self, Error> {
         let count = axes.iter().try_fold(1_usize, |p, &n| p.checked_mul(n));
+        let count = count.filter(|&count| count <= LARGEST);
         match (axes, count) {
             (_, None | Some(0)) | ([], _) => Err(Error::input(
                 "",
@@ -89,7 +93,24 @@ impl Shape {
 }
 
 /// The shape after layer `i` of the file, which follows `previous` and gets `input`.
+///
+/// # Errors
+/// A layer that does not fit, or that gives more numbers than can be addressed.
 pub(super) fn after(
+    i: usize,
+    layer: &Layer,
+    previous: Option<&Layer>,
+    input: Shape,
+) -> Result<Shape, Error> {
+    let shape = fitting(i, layer, previous, input)?;
+    if shape.len() <= LARGEST {
+        return Ok(shape);
+    }
+    let problem = format_args!("gives too many numbers for a sample: {}", shape.describe());
+    Err(Error::input("", format_args!("layers[{i}]"), problem, "make the layer smaller"))
+}
+
+fn fitting(
     i: usize,
     layer: &Layer,
     previous: Option<&Layer>,
