@@ -289,8 +289,3 @@ fn relu_networks_with_damping() {
 fn tanh_networks_with_damping() {
     every_flaw("tanh", "1e-3");
 }
-
-#[test]
-fn sigmoid_networks_without_damping() {
-    every_flaw("sigmoid", "0");
-}
