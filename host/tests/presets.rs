@@ -66,6 +66,7 @@ kl_clip = 10.0
 
 [full]
 epochs = 4
+epochs_of = { sgd = 6 }
 
 [full.data]
 train_samples = 140
@@ -250,14 +251,15 @@ fn the_full_size_replaces_what_its_table_says() {
         &file,
         "--full",
         "--optimizers",
-        "sgd",
+        "sgd,adam",
         "--out",
         out.to_str().unwrap(),
     ]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let record = record(&out);
     let run = &record["runs"][0];
-    assert_eq!(run["epochs"].as_array().unwrap().len(), 5);
+    assert_eq!(run["epochs"].as_array().unwrap().len(), 7, "sgd has epochs of its own");
+    assert_eq!(record["runs"][1]["epochs"].as_array().unwrap().len(), 5);
     let data = &run["settings"]["data"];
     assert_eq!((&data["train_samples"], &data["test_samples"]), (&140.into(), &30.into()));
     assert_eq!(run["epochs"][1]["updates"], 7);
@@ -320,6 +322,7 @@ fn contradictions_are_refused_with_file_place_and_remedy() {
     refuse(&TINY.replace("[data]", "[data]\nscaling = \"standard\""), &["data.scaling", "unit"]);
     refuse(&TINY.replace("[data]", "[data]\ndirectory = \"x\""), &["data.curves", "directory"]);
     refuse(&TINY.replace("= 15", "= 0"), &["network.init.connections"]);
+    refuse(&TINY.replace("seed = 4", "seed = 4\nepochs_of = { sdg = 3 }"), &["epochs_of.sdg"]);
     refuse(&TINY.replace("\"sparse\"", "\"spars\""), &["line", "spars"]);
     let normalised = TINY.replace("epochs = 3", "epochs = 3\nvariants = [\"batch-norm\"]");
     refuse(&normalised, &["variants", "autoencode"]);

@@ -33,7 +33,7 @@ pub(super) struct TrainArgs {
     /// Seed of initial weights, mini-batches and sampled labels; the experiment's by default.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Passes over the training set; the experiment's by default.
+    /// Passes over the training set, of all optimisers; the experiment's by default.
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// The optimisers of the experiment to run, comma-separated (sgd,adam,kfac); all by default.
@@ -136,7 +136,10 @@ fn apply(args: &TrainArgs, experiment: &mut Experiment) -> Result<(), Error> {
         experiment.data.curves = None;
     }
     experiment.seed = args.seed.unwrap_or(experiment.seed);
-    experiment.epochs = args.epochs.unwrap_or(experiment.epochs);
+    if let Some(epochs) = args.epochs {
+        experiment.epochs = epochs;
+        experiment.epochs_of.clear();
+    }
     if let Some(dtype) = args.dtype {
         experiment.dtype = match dtype {
             Dtype::F32 => Precision::F32,

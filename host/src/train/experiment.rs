@@ -141,6 +141,9 @@ pub struct Experiment {
     pub seed: u64,
     /// Passes over the training set.
     pub epochs: usize,
+    /// Other passes for some optimisers, by name: cheap steps can be more.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub epochs_of: std::collections::BTreeMap<String, usize>,
     /// Samples of a mini-batch.
     pub batch_size: usize,
     /// The precision.
@@ -251,6 +254,11 @@ impl Experiment {
         Ok(full)
     }
 
+    /// The passes of an optimiser over the training set.
+    pub fn epochs_of(&self, optimizer: &str) -> usize {
+        self.epochs_of.get(optimizer).copied().unwrap_or(self.epochs)
+    }
+
     /// Checks ranges.
     ///
     /// # Errors
@@ -258,6 +266,7 @@ impl Experiment {
     pub fn validate(&self) -> Result<(), Error> {
         let bad =
             |key: &str, problem: &str, remedy: &str| Err(Error::input("", key, problem, remedy));
+        let names = OptimizerConfig::NAMES;
         let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if self.name.is_empty() || !self.name.chars().all(word) || self.name.starts_with('.') {
             return bad("name", "is not a plain name", "use letters, digits, - and _");
@@ -278,6 +287,10 @@ impl Experiment {
                 let key = format!("optimizers.{}", o.name());
                 return bad(&key, "is listed twice", "keep one of the two");
             }
+        }
+        if let Some(name) = self.epochs_of.keys().find(|name| !names.contains(&name.as_str())) {
+            let key = format!("epochs_of.{name}");
+            return bad(&key, "no such optimiser", &format!("use one of {}", names.join(", ")));
         }
         if self.variants.is_empty() {
             return bad("variants", "the list is empty", "use [\"plain\"]");
@@ -318,8 +331,8 @@ impl Experiment {
             }
             for (name, rates) in &tune.learning_rates {
                 let key = format!("tune.learning_rates.{name}");
-                if !OptimizerConfig::NAMES.contains(&name.as_str()) {
-                    let remedy = format!("use one of {}", OptimizerConfig::NAMES.join(", "));
+                if !names.contains(&name.as_str()) {
+                    let remedy = format!("use one of {}", names.join(", "));
                     return bad(&key, "no such optimiser", &remedy);
                 }
                 if rates.is_empty() || !rates.iter().all(|r| r.is_finite() && *r > 0.0) {

@@ -106,13 +106,14 @@ pub(super) fn entries<T: Scalar>(
             if let Some(rate) = tuned.and_then(|t| t.rate(optimizer.name(), variant)) {
                 optimizer.set_learning_rate(rate);
             }
+            let optimizer_name = optimizer.name();
             let plan = RunPlan {
                 optimizer,
                 architecture: architecture.clone(),
                 init: experiment.network.init,
                 task: experiment.task,
                 seed: experiment.seed,
-                epochs: experiment.epochs,
+                epochs: experiment.epochs_of(optimizer_name),
                 batch_size: experiment.batch_size,
             };
             let encode = |e: serde_json::Error| Error::input("record.json", "settings", e, "");
