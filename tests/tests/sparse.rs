@@ -122,10 +122,10 @@ fn means_are_their_definition<T: Real>() {
             }
             let mut root = vec![f64::NAN; d];
             root_metric(&mut root, &state, mean, n).unwrap();
-            for j in 0..d {
+            for (j, root) in root.iter().enumerate() {
                 let want = root_of(&rows, j, mean.exponent());
                 let label = format!("{mean:?} spread {spread} entry {j}");
-                assert_close(&label, &[root[j]], &[want], "root metric", Dense, 1);
+                assert_close(&label, &[*root], &[want], "root metric", Dense, 1);
             }
         }
     }

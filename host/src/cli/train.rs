@@ -1,4 +1,5 @@
-//! `relfisher train`: the experiment of S4 or one of a file, or the search for its learning rates.
+//! `relfisher train`: the experiment of S4, another bundled one or one of a file, or the search for
+//! its learning rates.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use super::{complain, say};
 use crate::error::Error;
 use crate::optimizer::OptimizerConfig;
 use crate::train::{
-    self, Experiment, Outcomes, Precision, SessionOptions, Start, Tuned, Variant, Verbosity,
+    self, Experiment, Outcomes, Precision, SessionOptions, Size, Start, Tuned, Variant, Verbosity,
 };
 
 /// Train: without arguments the S4 experiment on the bundled MNIST-10k subset.
@@ -22,16 +23,20 @@ pub(super) struct TrainArgs {
     /// MNIST-10k subset by default.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Experiment file (TOML); the S4 experiment by default.
-    #[arg(long, value_name = "FILE")]
+    /// A bundled experiment (s4, mnist-autoencoder, curves-autoencoder, digits-cnn) or a file (TOML);
+    /// the S4 experiment by default.
+    #[arg(long, value_name = "NAME|FILE")]
     experiment: Option<PathBuf>,
+    /// The full size of the experiment: what its [full] table says.
+    #[arg(long)]
+    full: bool,
     /// Seed of initial weights, mini-batches and sampled labels; the experiment's by default.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Passes over the training set; the experiment's by default.
+    /// Passes over the training set, of all optimisers; the experiment's by default.
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// The optimisers to run, comma-separated: sgd, adam, rngd, rngd-sample, kfac.
+    /// The optimisers of the experiment to run, comma-separated (sgd,adam,kfac); all by default.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     optimizers: Option<Vec<String>>,
     /// Networks without batch normalisation, with it, or both; the experiment's by default.
@@ -90,9 +95,10 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Error> {
+    let size = if args.full { Size::Full } else { Size::Reduced };
     let (mut experiment, tuned) = match &args.experiment {
-        Some(file) => Experiment::load(file)?,
-        None => Experiment::s4()?,
+        Some(name) => Experiment::find(name, size)?,
+        None => Experiment::s4(size)?,
     };
     apply(args, &mut experiment)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
@@ -127,9 +133,13 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Error> {
 fn apply(args: &TrainArgs, experiment: &mut Experiment) -> Result<(), Error> {
     if let Some(directory) = &args.data {
         experiment.data.directory = Some(directory.clone());
+        experiment.data.curves = None;
     }
     experiment.seed = args.seed.unwrap_or(experiment.seed);
-    experiment.epochs = args.epochs.unwrap_or(experiment.epochs);
+    if let Some(epochs) = args.epochs {
+        experiment.epochs = epochs;
+        experiment.epochs_of.clear();
+    }
     if let Some(dtype) = args.dtype {
         experiment.dtype = match dtype {
             Dtype::F32 => Precision::F32,
@@ -165,14 +175,11 @@ fn apply(args: &TrainArgs, experiment: &mut Experiment) -> Result<(), Error> {
 }
 
 fn summary(experiment: &Experiment, outcomes: &Outcomes, options: &SessionOptions) -> String {
-    let data = match &experiment.data.directory {
-        Some(directory) => directory.display().to_string(),
-        None => "MNIST-10k subset".to_string(),
-    };
     let record = &outcomes.record;
     let mut text = format!(
-        "{} on {data}, seed {}, {} ({} threads)\n\n{}\nwritten to {}: record.json, record.csv",
+        "{} on {}, seed {}, {} ({} threads)\n\n{}\nwritten to {}: record.json, record.csv",
         record.experiment,
+        experiment.data.name(),
         record.seed,
         record.machine.cpu,
         record.machine.threads,

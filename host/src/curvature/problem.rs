@@ -74,11 +74,25 @@ pub(crate) fn mean_loss_hessian<T: Scalar>(
     packed: &mut Vec<T>,
 ) -> Result<(), Error> {
     let (n, c) = (tape.batch(), network.outputs());
+    let share = T::ONE / T::from_usize(n);
+    if network.loss_kind() != Loss::SoftmaxCrossEntropy {
+        // Diagonal: Λ1 says it all, and n × C numbers are enough, where C may be many.
+        let (ones, diagonals) = grown(packed, 2 * n * c).split_at_mut(n * c);
+        ones.fill(T::ONE);
+        let ones = MatRef::new(ones, n, c)?;
+        let view = MatMut::new(&mut *diagonals, n, c)?;
+        output_loss(network.loss_kind()).hessian_apply(view, tape.probabilities(), ones)?;
+        out.fill(T::ZERO);
+        for i in 0..c {
+            let terms = diagonals.chunks_exact(c).map(|sample| sample[i]);
+            out[i * c + i] = terms.fold(T::ZERO, |sum, x| sum + share * x);
+        }
+        return Ok(());
+    }
     let width = packed_len(c);
     let packed = grown(packed, n * width);
     let view = MatMut::new(&mut *packed, n, width)?;
     output_loss(network.loss_kind()).hessian_packed(view, tape.probabilities())?;
-    let share = T::ONE / T::from_usize(n);
     for i in 0..c {
         for j in 0..=i {
             let at = packed_index(i, j);

@@ -1,11 +1,13 @@
-//! Data sets: the IDX reader, the bundled MNIST-10k subset, mini-batches.
+//! Data sets: the IDX reader, the bundled MNIST-10k subset, images of random curves, mini-batches.
 
+mod curves;
 mod idx;
 
 use std::path::{Path, PathBuf};
 
 use relfisher_core::MatRef;
 
+pub use curves::{CURVE_SAMPLES, CURVE_SIDE, Curve};
 pub use idx::Idx;
 
 use crate::network::Tape;

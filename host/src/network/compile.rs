@@ -7,9 +7,7 @@ use relfisher_core::metric::neuron::Activation;
 use super::architecture::{Architecture, Layer, Loss, Normalisation, Shape};
 use super::block::{Block, BlockKind, Convolution, ResponseSite};
 use super::convolution::Patches;
-use super::parameters::Parameters;
 use crate::Error;
-use crate::random::{self, Rng};
 
 /// The place of a value on a tape: for every sample `positions` rows of `cols` numbers (an image
 /// is channels-last inside a network); `augmented` rows have a trailing 1.
@@ -388,41 +386,5 @@ impl<T: Real> Network<T> {
                 Op::Activation(Activation::Tanh | Activation::Sigm | Activation::Elu { .. })
             )
         })
-    }
-
-    /// Fresh parameters: weights normal with variance 2/((1 + ι²) d) before relu (leak ι) and 2/d
-    /// before elu (He et al. 2015), uniform in ±√(6/(d + m)) elsewhere (Glorot & Bengio 2010);
-    /// biases 0, γ = 1, β = 0, running mean 0 and variance 1.
-    pub fn init(&self, rng: &mut Rng) -> Parameters<T> {
-        let mut parameters = Parameters {
-            values: vec![T::ZERO; self.parameter_count],
-            buffers: vec![T::ZERO; self.buffer_count],
-        };
-        let mut buffers = &mut parameters.buffers[..];
-        for block in &self.blocks {
-            let values = &mut parameters.values[block.range()];
-            if block.kind == BlockKind::BatchNorm {
-                values.chunks_exact_mut(2).for_each(|row| row[0] = T::ONE);
-                let (own, later) = buffers.split_at_mut(2 * block.rows);
-                own[block.rows..].fill(T::ONE);
-                buffers = later;
-                continue;
-            }
-            let (d, m) = (block.inputs as f64, block.rows as f64);
-            for row in values.chunks_exact_mut(block.cols) {
-                for w in &mut row[..block.inputs] {
-                    *w = T::from_f64(match block.response {
-                        ResponseSite::Activation(Activation::Relu { leak }) => {
-                            (2.0 / ((1.0 + leak * leak) * d)).sqrt() * random::normal(rng)
-                        }
-                        ResponseSite::Activation(Activation::Elu { .. }) => {
-                            (2.0 / d).sqrt() * random::normal(rng)
-                        }
-                        _ => (6.0 / (d + m)).sqrt() * (2.0 * random::uniform(rng) - 1.0),
-                    });
-                }
-            }
-        }
-        parameters
     }
 }

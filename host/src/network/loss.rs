@@ -10,6 +10,14 @@ use crate::executor::Executor;
 use crate::random::{self, Rng};
 use crate::{Error, Scalar};
 
+/// How good the predictions of a batch are, apart from the loss.
+enum Score {
+    /// The samples whose largest output is at their class.
+    Correct(usize),
+    /// The squared errors of the predicted means, summed over outputs and samples.
+    Squares(f64),
+}
+
 impl<T: Scalar> Network<T> {
     /// The loss of the batch after a forward pass. Leaves the output deltas ∂ℓ_s/∂f on the tape for
     /// [`Network::backward`]: η − e_y, 2·scale·(f − y), or sigm f − y.
@@ -25,8 +33,16 @@ impl<T: Scalar> Network<T> {
         targets: &Targets<'_, T>,
     ) -> Result<LossReport, Error> {
         let mut total = 0.0;
-        let correct = self.losses(tape, targets, &mut |loss| total += loss)?;
-        Ok(LossReport { mean: total / tape.batch as f64, correct })
+        let score = self.losses(tape, targets, &mut |loss| total += loss)?;
+        let n = tape.batch as f64;
+        Ok(match score {
+            Score::Correct(count) => {
+                LossReport { mean: total / n, correct: Some(count), squared_error: None }
+            }
+            Score::Squares(sum) => {
+                LossReport { mean: total / n, correct: None, squared_error: Some(sum / n) }
+            }
+        })
     }
 
     /// The loss ℓ_s of every sample of the batch, with the effects and errors of [`Network::loss`].
@@ -43,18 +59,18 @@ impl<T: Scalar> Network<T> {
         Ok(losses)
     }
 
-    /// Writes the output deltas, hands the loss of every sample to `each`, and counts the samples
-    /// whose largest output is at their class.
+    /// Writes the output deltas, hands the loss of every sample to `each`, and judges the predictions.
     fn losses(
         &self,
         tape: &mut Tape<T>,
         targets: &Targets<'_, T>,
         each: &mut dyn FnMut(f64),
-    ) -> Result<Option<usize>, Error> {
+    ) -> Result<Score, Error> {
         self.check_tape(tape)?;
         let n = tape.batch;
         self.check_targets(targets, n)?;
-        let Some(logits) = tape.values.last() else { return Ok(None) };
+        let mut squares = 0.0;
+        let Some(logits) = tape.values.last() else { return Ok(Score::Squares(squares)) };
         let (logits, probabilities) = (logits.values(n), tape.probabilities.values(n));
         let mut deltas = tape.deltas.output_mut(0, n);
         match (self.architecture.loss, targets) {
@@ -69,7 +85,7 @@ impl<T: Scalar> Network<T> {
                     delta.copy_from_slice(p);
                     delta[class] = -others(p, class);
                 }
-                return Ok(Some(right));
+                return Ok(Score::Correct(right));
             }
             (Loss::Mse { scale }, Targets::Values(values)) => {
                 let double = T::from_f64(2.0 * scale);
@@ -82,6 +98,7 @@ impl<T: Scalar> Network<T> {
                         sum += error.to_f64() * error.to_f64();
                     }
                     each(scale * sum);
+                    squares += sum;
                 }
             }
             (Loss::BinaryCrossEntropy, Targets::Values(values)) => {
@@ -91,6 +108,7 @@ impl<T: Scalar> Network<T> {
                     for (delta, ((&z, &y), &p)) in deltas.row_mut(s).iter_mut().zip(rows) {
                         // 1 − p = sigm(−z) keeps its digits as p → 1.
                         *delta = if z > T::ZERO { (T::ONE - y) - (-z).sigm() } else { p - y };
+                        squares += (p - y).to_f64() * (p - y).to_f64();
                         // ln(1 + eᶻ) − yz without overflow.
                         let loss = z.max(T::ZERO) - z * y + (-z.abs()).exp().ln_1p();
                         sum += if z.is_finite() { loss.to_f64() } else { f64::NAN };
@@ -100,7 +118,7 @@ impl<T: Scalar> Network<T> {
             }
             _ => {} // refused by check_targets
         }
-        Ok(None)
+        Ok(Score::Squares(squares))
     }
 
     /// Leaves on the tape the output deltas for labels drawn from the model
@@ -197,7 +215,7 @@ impl<T: Scalar> Network<T> {
                 "use data that fits the network",
             ));
         }
-        let (mut total, mut correct) = (0.0, None);
+        let (mut total, mut correct, mut squares) = (0.0, None, None);
         let mut start = 0;
         while start < samples {
             let n = tape.capacity().clamp(1, samples - start);
@@ -210,9 +228,11 @@ impl<T: Scalar> Network<T> {
             let report = self.loss(exec, tape, &targets.rows(start, n)?)?;
             total += report.mean * n as f64;
             correct = report.correct.map(|c| c + correct.unwrap_or(0));
+            squares = report.squared_error.map(|e| e * n as f64 + squares.unwrap_or(0.0));
             start += n;
         }
-        Ok(LossReport { mean: total / samples as f64, correct })
+        let squared_error = squares.map(|sum| sum / samples as f64);
+        Ok(LossReport { mean: total / samples as f64, correct, squared_error })
     }
 
     /// Checks targets for n samples.

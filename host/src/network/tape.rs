@@ -70,6 +70,9 @@ pub struct LossReport {
     pub mean: f64,
     /// How many samples have their largest output at their class; `None` without classes.
     pub correct: Option<usize>,
+    /// The mean over the samples of Σⱼ(ŷⱼ − yⱼ)², ŷ the predicted means: f for `mse`, sigm f for
+    /// `binary_cross_entropy`; `None` with classes.
+    pub squared_error: Option<f64>,
 }
 
 /// Rows of `cols` numbers, `stride` apart.

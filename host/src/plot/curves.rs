@@ -1,4 +1,5 @@
-//! Learning curves: train loss (logarithmic) and test accuracy, plain beside batch-normalised.
+//! Learning curves: train loss (logarithmic) and test accuracy, plain beside batch-normalised; of
+//! autoencoders train loss and test squared error.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ const LEGEND: i32 = 56;
 pub enum Axis {
     /// Passes over the training set.
     Epoch,
+    /// Steps of the optimiser.
+    Updates,
     /// Wall-clock seconds spent in training steps.
     Seconds,
 }
@@ -30,18 +33,21 @@ impl Axis {
     fn label(self) -> &'static str {
         match self {
             Axis::Epoch => "epoch",
+            Axis::Updates => "updates",
             Axis::Seconds => "training time, seconds",
         }
     }
     fn stem(self) -> &'static str {
         match self {
             Axis::Epoch => "curves-epoch",
+            Axis::Updates => "curves-updates",
             Axis::Seconds => "curves-seconds",
         }
     }
     fn of(self, e: &EpochRecord) -> f64 {
         match self {
             Axis::Epoch => e.epoch as f64,
+            Axis::Updates => e.updates.unwrap_or(0) as f64,
             Axis::Seconds => e.seconds,
         }
     }
@@ -52,28 +58,40 @@ impl Axis {
 enum Quantity {
     TrainLoss,
     TestAccuracy,
+    /// The train loss of an autoencoder: it does not fall to 0, where the inputs are between 0 and 1.
+    CodingLoss,
+    TestSquaredError,
 }
 
 impl Quantity {
     fn label(self) -> &'static str {
         match self {
-            Quantity::TrainLoss => "train loss",
+            Quantity::TrainLoss | Quantity::CodingLoss => "train loss",
             Quantity::TestAccuracy => "test accuracy",
+            Quantity::TestSquaredError => "squared error of a sample",
         }
     }
     fn of(self, e: &EpochRecord) -> f64 {
         match self {
-            Quantity::TrainLoss => e.train_loss.max(1e-12),
-            Quantity::TestAccuracy => e.test_accuracy,
+            Quantity::TrainLoss if e.train_loss <= 1e-12 => 1e-12,
+            Quantity::TrainLoss | Quantity::CodingLoss => e.train_loss,
+            Quantity::TestAccuracy => e.test_accuracy.unwrap_or(f64::NAN),
+            Quantity::TestSquaredError => e.test_squared_error.unwrap_or(f64::NAN),
         }
+    }
+    /// Whether its axis is logarithmic.
+    fn is_logarithmic(self) -> bool {
+        self == Quantity::TrainLoss
     }
 }
 
 /// Draws the curves of every run of `record` against `axis` and writes `curves-epoch.svg` and
-/// `.png` (or `curves-seconds.…`) into `dir`, each file whole or not at all.
+/// `.png` (or `curves-updates.…`, `curves-seconds.…`) into `dir`, each file whole or not at all.
 ///
-/// Two rows (train loss on a logarithmic axis, test accuracy) by the columns that the record has
-/// (plain, with batch normalisation); a thin line marks the loss `target`. Returns the paths.
+/// Two rows (train loss on a logarithmic axis, test accuracy; without classes train loss and the
+/// squared error of a test sample, both linear and without the fall of the first tenth) by the
+/// columns that the record has (plain, with batch normalisation); a thin line marks the loss
+/// `target`. Returns the paths.
 ///
 /// # Errors
 /// The folder cannot be written, or the plotting library fails.
@@ -104,10 +122,14 @@ impl Figure for Curves<'_> {
         let (body, legend) = root.split_vertically(HEIGHT as i32 - LEGEND);
         self.legend(&legend)?;
         let panels = body.split_evenly((2, columns.len().max(1)));
+        let (above, below) = if self.points().any(|e| e.test_squared_error.is_some()) {
+            (Quantity::CodingLoss, Quantity::TestSquaredError)
+        } else {
+            (Quantity::TrainLoss, Quantity::TestAccuracy)
+        };
         for (i, panel) in panels.iter().enumerate() {
             let Some(&batch_norm) = columns.get(i % columns.len().max(1)) else { continue };
-            let quantity =
-                if i < columns.len() { Quantity::TrainLoss } else { Quantity::TestAccuracy };
+            let quantity = if i < columns.len() { above } else { below };
             self.panel(panel, quantity, batch_norm)?;
         }
         Ok(())
@@ -126,6 +148,8 @@ impl Curves<'_> {
             (Quantity::TrainLoss, true) => "Train loss, batch normalisation",
             (Quantity::TestAccuracy, false) => "Test accuracy, plain",
             (Quantity::TestAccuracy, true) => "Test accuracy, batch normalisation",
+            (Quantity::CodingLoss, _) => "Train loss",
+            (Quantity::TestSquaredError, _) => "Test squared error",
         };
         let limits = Limits { x: self.x_range(), y: self.y_range(quantity) };
         let (x, y) = (limits.x.0..limits.x.1, limits.y.0..limits.y.1);
@@ -137,17 +161,17 @@ impl Curves<'_> {
             .y_label_area_size(76)
             .caption(title, (FONT, 23).into_font().color(&TEXT));
         let panel = Panel { figure: self, quantity, batch_norm, limits };
-        match (self.axis, quantity) {
-            (Axis::Epoch, Quantity::TrainLoss) => {
+        match (self.axis, quantity.is_logarithmic()) {
+            (Axis::Epoch | Axis::Updates, true) => {
                 panel.draw(&mut builder.build_cartesian_2d(x, y.log_scale())?)
             }
-            (Axis::Epoch, Quantity::TestAccuracy) => {
+            (Axis::Epoch | Axis::Updates, false) => {
                 panel.draw(&mut builder.build_cartesian_2d(x, y)?)
             }
-            (Axis::Seconds, Quantity::TrainLoss) => {
+            (Axis::Seconds, true) => {
                 panel.draw(&mut builder.build_cartesian_2d(x.log_scale(), y.log_scale())?)
             }
-            (Axis::Seconds, Quantity::TestAccuracy) => {
+            (Axis::Seconds, false) => {
                 panel.draw(&mut builder.build_cartesian_2d(x.log_scale(), y)?)
             }
         }
@@ -193,7 +217,7 @@ impl Curves<'_> {
         let max = used().fold(0.0, f64::max);
         let min = used().fold(f64::INFINITY, f64::min);
         match self.axis {
-            Axis::Epoch => (0.0, if max > 0.0 { max } else { 1.0 }),
+            Axis::Epoch | Axis::Updates => (0.0, if max > 0.0 { max } else { 1.0 }),
             Axis::Seconds if min < max => (min * 0.8, max * 1.1),
             Axis::Seconds => (0.1, 10.0),
         }
@@ -203,6 +227,17 @@ impl Curves<'_> {
     fn y_range(&self, quantity: Quantity) -> (f64, f64) {
         let finite = |v: &f64| v.is_finite();
         match quantity {
+            Quantity::CodingLoss | Quantity::TestSquaredError => {
+                let late = self.record.runs.iter().flat_map(|run| {
+                    let last = run.epochs.last().map_or(0, |e| e.epoch);
+                    run.epochs.iter().filter(move |e| 10 * e.epoch >= last)
+                });
+                let late: Vec<f64> = late.map(|e| quantity.of(e)).filter(finite).collect();
+                let lo = late.iter().copied().fold(f64::INFINITY, f64::min);
+                let hi = late.iter().copied().fold(0.0, f64::max);
+                let pad = 0.06 * (hi - lo);
+                if lo < hi { ((lo - pad).max(0.0), hi + pad) } else { (0.0, 1.0) }
+            }
             Quantity::TrainLoss => {
                 let first = self.points().filter(|e| e.epoch == 0).map(|e| quantity.of(e));
                 let first = first.filter(finite).fold(0.0, f64::max);
@@ -255,14 +290,15 @@ impl Panel<'_> {
             .y_labels(9)
             .x_label_formatter(&|v| short(*v))
             .y_label_formatter(&|v| match quantity {
-                Quantity::TrainLoss => short(*v),
                 Quantity::TestAccuracy => format!("{v:.3}"),
+                _ => short(*v),
             })
             .label_style((FONT, 17).into_font().color(&TEXT))
             .axis_desc_style((FONT, 19).into_font().color(&TEXT))
             .draw()?;
         let ((left, right), (lo, hi), target) = (self.limits.x, self.limits.y, self.figure.target);
-        if quantity == Quantity::TrainLoss && lo < target && target < hi {
+        let is_loss = matches!(quantity, Quantity::TrainLoss | Quantity::CodingLoss);
+        if is_loss && lo < target && target < hi {
             let grey = RGBColor(130, 130, 130);
             let line = vec![(left, target), (right, target)];
             chart.draw_series([PathElement::new(line, grey.stroke_width(1))])?;
@@ -289,7 +325,7 @@ impl Panel<'_> {
     {
         let style = style_of(&run.optimizer);
         let ((left, _), (lo, hi)) = (self.limits.x, self.limits.y);
-        let log = self.quantity == Quantity::TrainLoss;
+        let log = self.quantity.is_logarithmic();
         let points: Vec<(f64, f64)> = run
             .epochs
             .iter()

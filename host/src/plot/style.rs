@@ -41,7 +41,7 @@ pub(super) struct CurveStyle {
     pub(super) label: &'static str,
 }
 
-const STYLES: [(&str, CurveStyle); 5] = [
+const STYLES: [(&str, CurveStyle); 8] = [
     (
         "sgd",
         CurveStyle {
@@ -87,13 +87,40 @@ const STYLES: [(&str, CurveStyle); 5] = [
             label: "K-FAC",
         },
     ),
+    (
+        "kflr",
+        CurveStyle {
+            color: RGBColor(0, 0, 0),
+            dash: (14, 3),
+            marker: Marker::Triangle,
+            label: "KFLR",
+        },
+    ),
+    (
+        "kfra",
+        CurveStyle {
+            color: RGBColor(86, 180, 233),
+            dash: (1, 0),
+            marker: Marker::Circle,
+            label: "KFRA",
+        },
+    ),
+    (
+        "ekfac",
+        CurveStyle {
+            color: RGBColor(204, 121, 167),
+            dash: (1, 0),
+            marker: Marker::Square,
+            label: "EKFAC",
+        },
+    ),
 ];
 
 /// The style of an optimiser, by its name in the record.
 pub(super) fn style_of(optimizer: &str) -> CurveStyle {
     STYLES.iter().find(|(name, _)| *name == optimizer).map_or(
         CurveStyle {
-            color: RGBColor(204, 121, 167),
+            color: RGBColor(130, 110, 60),
             dash: (1, 0),
             marker: Marker::Circle,
             label: "other",

@@ -18,7 +18,7 @@ use crate::optimizer::State;
 use crate::random::Rng;
 use crate::scalar::Scalar;
 
-const META: &str = "relfisher checkpoint 1";
+const META: &str = "relfisher checkpoint 2";
 const REMEDY: &str = "delete it: the run then starts anew";
 
 /// How a run stands.
@@ -120,7 +120,7 @@ impl<T: Scalar> Checkpoint<T> {
         let rows: Vec<f64> = self.history.iter().flat_map(|e| e.to_row()).collect();
         let mut blobs = BTreeMap::from([
             ("buffers".to_string(), blob(&self.buffers, vec![self.buffers.len()])),
-            ("history".to_string(), blob(&rows, vec![self.history.len(), 6])),
+            ("history".to_string(), blob(&rows, vec![self.history.len(), EpochRecord::COLUMNS])),
             ("parameters".to_string(), blob(&self.parameters, vec![self.parameters.len()])),
             ("seconds".to_string(), blob(&[self.seconds], vec![1])),
         ]);
@@ -170,7 +170,8 @@ impl<T: Scalar> Checkpoint<T> {
         let meta: Meta = serde_json::from_str(meta).map_err(|e| damaged(&e))?;
         let get = |name: &str| views.get(name).ok_or(format!("the tensor {name} is missing"));
         let rows = numbers::<f64>(get("history")?)?;
-        let history = rows.as_chunks::<6>().0.iter().map(|r| EpochRecord::from_row(*r)).collect();
+        let rows = rows.as_chunks::<{ EpochRecord::COLUMNS }>().0;
+        let history = rows.iter().map(|r| EpochRecord::from_row(*r)).collect();
         let mut optimizer = State::new();
         for (name, view) in &views {
             if let Some(name) = name.strip_prefix("optimizer.") {
@@ -221,7 +222,17 @@ mod tests {
             epoch: 1,
             step: 3,
             seconds: 0.1 + 0.2,
-            history: vec![EpochRecord::from_row([0.0, 0.0, f64::NAN, 0.1, 1.0 / 3.0, 0.5])],
+            history: vec![EpochRecord::from_row([
+                0.0,
+                0.0,
+                0.0,
+                f64::NAN,
+                0.1,
+                -1.0,
+                1.0 / 3.0,
+                0.5,
+                f64::NAN,
+            ])],
             parameters: vec![0.1, 0.2, 1e-40],
             buffers: vec![],
             rng: random::stream(3, 0, "x"),

@@ -2,18 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use relfisher_core::metric::neuron::Activation;
 use serde::{Deserialize, Serialize};
 
+use super::network::NetworkConfig;
+use super::task::{Pace, Task};
 use super::tuned::Tuned;
+use crate::dataset::{BUNDLED, CURVE_SAMPLES};
 use crate::error::Error;
-use crate::network::{Architecture, Layer, Loss, Normalisation};
+use crate::network::Init;
 use crate::optimizer::OptimizerConfig;
-
-/// The experiment of S4, slides 25–27, which runs when no file is named.
-const S4: &str = include_str!("../../data/experiments/s4.toml");
-/// What `--tune` found for it.
-const S4_TUNED: &str = include_str!("../../data/experiments/s4-tuned.toml");
 
 /// The precision of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,14 +51,17 @@ pub struct DataConfig {
     /// A folder with an IDX pair; the bundled MNIST-10k subset when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
+    /// Images of random curves instead, drawn for the purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curves: Option<CurvesConfig>,
     /// The classes of a folder's labels: 0 to `classes` − 1.
     pub classes: usize,
     /// How pixels become inputs.
     pub scaling: Scaling,
-    /// The first so many training samples; all when absent.
+    /// The first so many training samples; all (20,000 curves) when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_samples: Option<usize>,
-    /// The first so many test samples; all when absent.
+    /// The first so many test samples; all (10,000 curves) when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_samples: Option<usize>,
 }
@@ -70,6 +70,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             directory: None,
+            curves: None,
             classes: 10,
             scaling: Scaling::Unit,
             train_samples: None,
@@ -78,56 +79,40 @@ impl Default for DataConfig {
     }
 }
 
-/// The network: hidden widths and an activation, or a network file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NetworkConfig {
-    /// The widths between the pixels and the classes.
-    pub hidden: Vec<usize>,
-    /// `relu`, `tanh`, `sigmoid` or `elu`.
-    pub activation: ActivationName,
-    /// A network file instead, relative to the experiment file; it has its own normalisation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
-    /// Initial weights (safetensors) instead of random ones; plain networks only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weights: Option<PathBuf>,
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self {
-            hidden: vec![80, 80, 80],
-            activation: ActivationName::Relu,
-            file: None,
-            weights: None,
+impl DataConfig {
+    /// What the samples are, for people.
+    pub fn name(&self) -> String {
+        match (&self.directory, &self.curves) {
+            (Some(directory), _) => directory.display().to_string(),
+            (None, Some(_)) => "curves-like images".to_string(),
+            (None, None) => BUNDLED.to_string(),
         }
+    }
+
+    /// The training and test images to draw where the samples are curves.
+    pub(crate) fn curve_samples(&self) -> (usize, usize) {
+        let (train, test) = CURVE_SAMPLES;
+        (self.train_samples.unwrap_or(train), self.test_samples.unwrap_or(test))
     }
 }
 
-/// The activation of the hidden layers.
+/// Images of smooth random curves ([`crate::dataset::Curve`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ActivationName {
-    /// max(t, 0).
-    Relu,
-    /// tanh t.
-    Tanh,
-    /// 1/(1 + e⁻ᵗ).
-    Sigmoid,
-    /// t for t ≥ 0, eᵗ − 1 otherwise.
-    Elu,
+#[serde(deny_unknown_fields)]
+pub struct CurvesConfig {
+    /// The seed of the images; another one than that of the experiment, so that repetitions of an
+    /// experiment see the same data.
+    pub seed: u64,
 }
 
-impl ActivationName {
-    fn activation(self) -> Activation<f64> {
-        match self {
-            ActivationName::Relu => Activation::Relu { leak: 0.0 },
-            ActivationName::Tanh => Activation::Tanh,
-            ActivationName::Sigmoid => Activation::Sigm,
-            ActivationName::Elu => Activation::Elu { alpha: 1.0 },
-        }
-    }
+/// How large an experiment is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Size {
+    /// As the file says without its `[full]` table.
+    #[default]
+    Reduced,
+    /// With the values of the `[full]` table in place of the others.
+    Full,
 }
 
 /// The search of `--tune`: every optimiser and variant at each rate of its grid.
@@ -156,11 +141,20 @@ pub struct Experiment {
     pub seed: u64,
     /// Passes over the training set.
     pub epochs: usize,
+    /// Other passes for some optimisers, by name: cheap steps can be more.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub epochs_of: std::collections::BTreeMap<String, usize>,
     /// Samples of a mini-batch.
     pub batch_size: usize,
     /// The precision.
     #[serde(default)]
     pub dtype: Precision,
+    /// What the network learns.
+    #[serde(default)]
+    pub task: Task,
+    /// What records and curves count progress in.
+    #[serde(default)]
+    pub pace: Pace,
     /// The network variants.
     #[serde(default = "plain")]
     pub variants: Vec<Variant>,
@@ -181,6 +175,9 @@ pub struct Experiment {
     /// The search for learning rates.
     #[serde(default)]
     pub tune: Option<TuneConfig>,
+    /// What is different at full size: keys as above, tables key by key, lists as a whole.
+    #[serde(default, skip_serializing)]
+    pub full: Option<toml::Table>,
 }
 
 fn one() -> u64 {
@@ -205,23 +202,13 @@ pub(super) fn toml_error(file: &str, text: &str, e: &toml::de::Error) -> Error {
 }
 
 impl Experiment {
-    /// The experiment of S4, with its tuned learning rates.
-    ///
-    /// # Errors
-    /// None in a sound build: the text is part of the program.
-    pub fn s4() -> Result<(Self, Option<Tuned>), Error> {
-        let experiment = Self::parse(S4, "s4.toml")?;
-        let tuned = Tuned::parse(S4_TUNED, "s4-tuned.toml")?;
-        Ok((experiment, Some(tuned)))
-    }
-
     /// Reads an experiment file, and the tuned learning rates that it names.
     ///
     /// # Errors
     /// A file that cannot be read, or a key that is unknown, missing or out of range.
-    pub fn load(path: &Path) -> Result<(Self, Option<Tuned>), Error> {
+    pub fn load(path: &Path, size: Size) -> Result<(Self, Option<Tuned>), Error> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "read", &e))?;
-        let mut experiment = Self::parse(&text, &path.display().to_string())?;
+        let mut experiment = Self::parse(&text, &path.display().to_string(), size)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let tuned = match &experiment.tuned {
             Some(file) => Some(Tuned::load(&folder.join(file))?),
@@ -237,11 +224,39 @@ impl Experiment {
     /// Reads the text of an experiment; `file` names it in messages.
     ///
     /// # Errors
-    /// As [`Experiment::load`].
-    pub fn parse(text: &str, file: &str) -> Result<Self, Error> {
-        let experiment: Self = toml::from_str(text).map_err(|e| toml_error(file, text, &e))?;
-        experiment.validate().map_err(|e| e.in_file(file))?;
-        Ok(experiment)
+    /// As [`Experiment::load`]; no `[full]` table for the full size.
+    pub fn parse(text: &str, file: &str, size: Size) -> Result<Self, Error> {
+        let mut reduced: Self = toml::from_str(text).map_err(|e| toml_error(file, text, &e))?;
+        reduced.validate().map_err(|e| e.in_file(file))?;
+        let full = match reduced.full.take() {
+            Some(changes) => Some(Self::enlarged(text, changes).map_err(|e| e.in_file(file))?),
+            None => None,
+        };
+        match (size, full) {
+            (Size::Reduced, _) => Ok(reduced),
+            (Size::Full, Some(full)) => Ok(full),
+            (Size::Full, None) => {
+                let remedy = "leave out --full, or add the table";
+                Err(Error::input(file, "full", "the experiment has no [full] table", remedy))
+            }
+        }
+    }
+
+    /// The experiment with the changes of its `[full]` table.
+    fn enlarged(text: &str, changes: toml::Table) -> Result<Self, Error> {
+        let bad =
+            |e: toml::de::Error| Error::input("", "full", e.message(), "correct the key or value");
+        let mut table: toml::Table = text.parse().map_err(bad)?;
+        table.remove("full");
+        merge(&mut table, changes);
+        let full: Self = table.try_into().map_err(bad)?;
+        full.validate().map_err(|e| e.at("full"))?;
+        Ok(full)
+    }
+
+    /// The passes of an optimiser over the training set.
+    pub fn epochs_of(&self, optimizer: &str) -> usize {
+        self.epochs_of.get(optimizer).copied().unwrap_or(self.epochs)
     }
 
     /// Checks ranges.
@@ -251,6 +266,7 @@ impl Experiment {
     pub fn validate(&self) -> Result<(), Error> {
         let bad =
             |key: &str, problem: &str, remedy: &str| Err(Error::input("", key, problem, remedy));
+        let names = OptimizerConfig::NAMES;
         let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if self.name.is_empty() || !self.name.chars().all(word) || self.name.starts_with('.') {
             return bad("name", "is not a plain name", "use letters, digits, - and _");
@@ -272,6 +288,10 @@ impl Experiment {
                 return bad(&key, "is listed twice", "keep one of the two");
             }
         }
+        if let Some(name) = self.epochs_of.keys().find(|name| !names.contains(&name.as_str())) {
+            let key = format!("epochs_of.{name}");
+            return bad(&key, "no such optimiser", &format!("use one of {}", names.join(", ")));
+        }
         if self.variants.is_empty() {
             return bad("variants", "the list is empty", "use [\"plain\"]");
         }
@@ -279,17 +299,19 @@ impl Experiment {
             return bad("variants", "a variant is listed twice", "keep one of the two");
         }
         if self.variants != [Variant::Plain] {
+            let remedy = "remove it: a network file has its own normalisation";
             if self.network.file.is_some() {
-                let remedy = "remove it: a network file has its own normalisation";
                 return bad("variants", "does not go with network.file", remedy);
+            }
+            if self.network.inline.is_some() {
+                return bad("variants", "does not go with network.inline", remedy);
             }
             if self.network.weights.is_some() {
                 return bad("variants", "does not go with network.weights", "use [\"plain\"]");
             }
         }
-        if self.network.hidden.contains(&0) {
-            return bad("network.hidden", "has a layer of width 0", "use at least 1");
-        }
+        self.network.validate()?;
+        self.validate_task()?;
         if !(self.target_train_loss > 0.0 && self.target_train_loss.is_finite()) {
             return bad("target_train_loss", "is not a positive number", "use 0.02, say");
         }
@@ -309,8 +331,8 @@ impl Experiment {
             }
             for (name, rates) in &tune.learning_rates {
                 let key = format!("tune.learning_rates.{name}");
-                if !OptimizerConfig::NAMES.contains(&name.as_str()) {
-                    let remedy = format!("use one of {}", OptimizerConfig::NAMES.join(", "));
+                if !names.contains(&name.as_str()) {
+                    let remedy = format!("use one of {}", names.join(", "));
                     return bad(&key, "no such optimiser", &remedy);
                 }
                 if rates.is_empty() || !rates.iter().all(|r| r.is_finite() && *r > 0.0) {
@@ -321,55 +343,40 @@ impl Experiment {
         Ok(())
     }
 
-    /// The network of a variant, for inputs of `pixels` numbers and `classes` classes.
-    ///
-    /// # Errors
-    /// A network file that cannot be read or does not fit the data.
-    pub fn architecture(
-        &self,
-        variant: Variant,
-        pixels: usize,
-        classes: usize,
-    ) -> Result<Architecture, Error> {
-        if let Some(file) = &self.network.file {
-            let architecture = Architecture::load(file)?;
-            let fit = [
-                ("input_shape", architecture.inputs(), pixels),
-                ("layers", architecture.outputs(), classes),
-            ];
-            for (place, found, needed) in fit {
-                if found != needed {
-                    return Err(Error::input(
-                        file.display(),
-                        place,
-                        format_args!("gives {found} numbers, the data need {needed}"),
-                        "use a network that fits the data",
-                    ));
-                }
-            }
-            if architecture.loss != Loss::SoftmaxCrossEntropy {
-                return Err(Error::input(
-                    file.display(),
-                    "loss.type",
-                    "is not for classes",
-                    "use softmax_cross_entropy",
-                ));
-            }
-            return Ok(architecture);
+    /// Checks what the task asks of data and network.
+    fn validate_task(&self) -> Result<(), Error> {
+        let bad =
+            |key: &str, problem: &str, remedy: &str| Err(Error::input("", key, problem, remedy));
+        if self.data.curves.is_some() && self.data.directory.is_some() {
+            return bad("data.curves", "does not go with data.directory", "keep one of the two");
         }
-        let mut widths = vec![pixels];
-        widths.extend(&self.network.hidden);
-        widths.push(classes);
-        let normalisation = match variant {
-            Variant::Plain => Normalisation::Plain,
-            Variant::BatchNorm => Normalisation::Batch,
-        };
-        let activation = self.network.activation.activation();
-        Architecture::mlp(&widths, activation, normalisation, Loss::SoftmaxCrossEntropy)
+        if self.network.weights.is_some() && self.network.init != Init::Dense {
+            return bad("network.init", "does not go with network.weights", "keep one of the two");
+        }
+        match self.task {
+            Task::Classify if self.data.curves.is_some() => {
+                bad("data.curves", "have no classes", "use task = \"autoencode\"")
+            }
+            Task::Classify => Ok(()),
+            Task::Autoencode if self.data.scaling != Scaling::Unit => {
+                bad("data.scaling", "an autoencoder gives back numbers in 0 … 1", "use \"unit\"")
+            }
+            Task::Autoencode if self.variants != [Variant::Plain] => {
+                bad("variants", "does not go with task = \"autoencode\"", "use [\"plain\"]")
+            }
+            Task::Autoencode => Ok(()),
+        }
     }
 }
 
-/// Whether a network normalises batches.
-pub(super) fn has_batch_norm(architecture: &Architecture) -> bool {
-    architecture.layers.iter().any(|l| matches!(l, Layer::BatchNorm { .. }))
+/// Puts `changes` in place of the values of `table`; tables are merged.
+fn merge(table: &mut toml::Table, changes: toml::Table) {
+    for (key, value) in changes {
+        match (table.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
 }

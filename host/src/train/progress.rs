@@ -68,23 +68,30 @@ impl Progress {
 
     /// An epoch of the run is measured.
     pub(crate) fn epoch(&self, e: &EpochRecord) {
-        self.run.set_message(format!(
-            "epoch {} train {:.4} test acc {:.4}",
-            e.epoch, e.train_loss, e.test_accuracy
-        ));
+        let score = match (e.test_accuracy, e.test_squared_error) {
+            (Some(accuracy), _) => format!("test acc {accuracy:.4}"),
+            (None, Some(error)) => format!("test sq. error {error:.4}"),
+            (None, None) => format!("test {:.4}", e.test_loss),
+        };
+        self.run.set_message(format!("epoch {} train {:.4} {score}", e.epoch, e.train_loss));
         if e.epoch > 0 {
             self.all.inc(1);
         }
         if self.verbosity == Verbosity::Lines {
+            let score = |accuracy: Option<f64>, error: Option<f64>| match (accuracy, error) {
+                (Some(accuracy), _) => format!(", accuracy {accuracy:.4}"),
+                (None, Some(error)) => format!(", squared error {error:.4}"),
+                (None, None) => String::new(),
+            };
             eprintln!(
-                "{}: epoch {}: {:.2} s, train loss {:.6}, accuracy {:.4}, test loss {:.4}, accuracy {:.4}",
+                "{}: epoch {}: {:.2} s, train loss {:.6}{}, test loss {:.4}{}",
                 self.label,
                 e.epoch,
                 e.seconds,
                 e.train_loss,
-                e.train_accuracy,
+                score(e.train_accuracy, e.train_squared_error),
                 e.test_loss,
-                e.test_accuracy
+                score(e.test_accuracy, e.test_squared_error),
             );
         }
     }

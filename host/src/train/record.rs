@@ -13,41 +13,67 @@ use crate::format::write_bytes;
 pub struct EpochRecord {
     /// Passes over the training set so far.
     pub epoch: usize,
+    /// Steps of the optimiser so far; absent where an experiment counts in epochs only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updates: Option<usize>,
     /// Wall-clock seconds spent in training steps so far; evaluation, files and plots excluded.
     pub seconds: f64,
     /// The mean loss over the training set, without the weight decay.
     pub train_loss: f64,
-    /// The share of the training set that is classified correctly.
-    pub train_accuracy: f64,
+    /// The share of the training set that is classified correctly; absent without classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f64>,
+    /// The squared error of the outputs of a sample, summed over the outputs, its mean over the
+    /// training set; absent with classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_squared_error: Option<f64>,
     /// The mean loss over the test set.
     pub test_loss: f64,
-    /// The share of the test set that is classified correctly.
-    pub test_accuracy: f64,
+    /// The share of the test set that is classified correctly; absent without classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
+    /// The mean squared error of a sample of the test set; absent with classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_squared_error: Option<f64>,
 }
 
+/// In a row of a checkpoint: the quantity does not exist. None of them is ever negative.
+const ABSENT: f64 = -1.0;
+
 impl EpochRecord {
+    /// The numbers of a row.
+    pub(crate) const COLUMNS: usize = 9;
+
     /// The numbers in the order of the columns, for checkpoints.
-    pub(crate) fn to_row(self) -> [f64; 6] {
+    pub(crate) fn to_row(self) -> [f64; EpochRecord::COLUMNS] {
         [
             self.epoch as f64,
+            self.updates.map_or(ABSENT, |n| n as f64),
             self.seconds,
             self.train_loss,
-            self.train_accuracy,
+            self.train_accuracy.unwrap_or(ABSENT),
+            self.train_squared_error.unwrap_or(ABSENT),
             self.test_loss,
-            self.test_accuracy,
+            self.test_accuracy.unwrap_or(ABSENT),
+            self.test_squared_error.unwrap_or(ABSENT),
         ]
     }
 
     /// The inverse of [`EpochRecord::to_row`].
-    pub(crate) fn from_row(row: [f64; 6]) -> Self {
-        let [epoch, seconds, train_loss, train_accuracy, test_loss, test_accuracy] = row;
+    pub(crate) fn from_row(row: [f64; EpochRecord::COLUMNS]) -> Self {
+        let present = |x: f64| (x != ABSENT).then_some(x);
+        let [epoch, updates, seconds, train_loss, rest @ ..] = row;
+        let [train_accuracy, train_error, test_loss, test_accuracy, test_error] = rest;
         Self {
             epoch: epoch as usize,
+            updates: present(updates).map(|n| n as usize),
             seconds,
             train_loss,
-            train_accuracy,
+            train_accuracy: present(train_accuracy),
+            train_squared_error: present(train_error),
             test_loss,
-            test_accuracy,
+            test_accuracy: present(test_accuracy),
+            test_squared_error: present(test_error),
         }
     }
 }
@@ -55,7 +81,7 @@ impl EpochRecord {
 /// One run: an optimiser on one network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunRecord {
-    /// The optimiser's name: `sgd`, `adam`, `rngd`, `rngd-sample`, `kfac`.
+    /// The optimiser's name: one of [`crate::optimizer::OptimizerConfig::NAMES`].
     pub optimizer: String,
     /// Whether the network has batch normalisation.
     pub batch_norm: bool,
@@ -111,11 +137,19 @@ struct CsvRow<'a> {
     optimizer: &'a str,
     batch_norm: bool,
     epoch: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updates: Option<usize>,
     seconds: f64,
     train_loss: f64,
-    train_accuracy: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    train_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    train_squared_error: Option<f64>,
     test_loss: f64,
-    test_accuracy: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_squared_error: Option<f64>,
 }
 
 impl Record {
@@ -143,11 +177,14 @@ impl Record {
                     optimizer: &run.optimizer,
                     batch_norm: run.batch_norm,
                     epoch: e.epoch,
+                    updates: e.updates,
                     seconds: e.seconds,
                     train_loss: e.train_loss,
                     train_accuracy: e.train_accuracy,
+                    train_squared_error: e.train_squared_error,
                     test_loss: e.test_loss,
                     test_accuracy: e.test_accuracy,
+                    test_squared_error: e.test_squared_error,
                 })?;
             }
         }

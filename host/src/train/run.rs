@@ -5,10 +5,11 @@ use std::time::Instant;
 use super::checkpoint::{Checkpoint, Outcome};
 use super::record::EpochRecord;
 use super::samples::Samples;
+use super::task::{Goals, Task};
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::network::{Architecture, Mode, Network, Parameters, Tape, Targets};
+use crate::network::{Architecture, Init, LossReport, Mode, Network, Parameters, Tape};
 use crate::optimizer::{MetricBatch, Optimizer, OptimizerConfig, State, Step};
 use crate::random::{self, Rng};
 use crate::scalar::Scalar;
@@ -21,6 +22,8 @@ const EVALUATION_BATCH: usize = 500;
 pub(crate) struct RunPlan {
     pub(crate) optimizer: OptimizerConfig,
     pub(crate) architecture: Architecture,
+    pub(crate) init: Init,
+    pub(crate) task: Task,
     pub(crate) seed: u64,
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
@@ -47,7 +50,7 @@ pub(crate) struct Run<'a, T: Scalar> {
     evaluation: Tape<T>,
     gradient: Vec<T>,
     order: Vec<usize>,
-    labels: Vec<usize>,
+    goals: Goals<T>,
     fresh: Fresh<'a, T>,
     epoch: usize,
     step: usize,
@@ -70,7 +73,7 @@ impl<'a, T: Scalar> Run<'a, T> {
         let network = Network::from_architecture(&plan.architecture)?;
         let parameters = match weights {
             Some(weights) => weights,
-            None => network.init(&mut random::stream(plan.seed, 0, "init")),
+            None => network.init_with(plan.init, &mut random::stream(plan.seed, 0, "init")),
         };
         let n = samples.train.len();
         Ok(Self {
@@ -80,7 +83,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             evaluation: Tape::new(&network, EVALUATION_BATCH),
             gradient: vec![T::ZERO; network.parameter_count()],
             order: Vec::with_capacity(n),
-            labels: Vec::with_capacity(plan.batch_size),
+            goals: Goals::new(plan.task),
             fresh: Fresh { set: &samples.train, order: Vec::with_capacity(n) },
             epoch: 0,
             step: 0,
@@ -223,11 +226,12 @@ impl<'a, T: Scalar> Run<'a, T> {
     fn one_step(&mut self) -> Result<(), Error> {
         let index = self.steps_done() as u64;
         let batch = self.order.chunks(self.plan.batch_size).nth(self.step).unwrap_or(&[]);
-        self.samples.train.gather(batch, &mut self.tape, &mut self.labels)?;
+        self.tape.gather(self.samples.train.features(), batch)?;
+        self.goals.gather(&self.samples.train, batch);
         let executor = self.executor;
         self.network.forward(executor, &self.parameters, Mode::Train, &mut self.tape)?;
         self.network.update_running_averages(&self.tape, &mut self.parameters)?;
-        let targets = Targets::Classes(&self.labels);
+        let targets = self.goals.targets()?;
         let loss = self.network.loss(executor, &mut self.tape, &targets)?;
         if !loss.mean.is_finite() {
             return Err(Error::divergence("", format_args!("the loss is {}", loss.mean)));
@@ -257,31 +261,35 @@ impl<'a, T: Scalar> Run<'a, T> {
         tell: &mut dyn FnMut(&Self, Event<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let samples = self.samples;
-        let (train_loss, train_accuracy) = self.evaluate(&samples.train)?;
-        let (test_loss, test_accuracy) = self.evaluate(&samples.test)?;
+        let train = self.evaluate(&samples.train)?;
+        let test = self.evaluate(&samples.test)?;
+        let share = |report: LossReport, set: &Dataset<T>| {
+            report.correct.map(|count| count as f64 / set.len() as f64)
+        };
         let record = EpochRecord {
             epoch: self.epoch,
+            updates: Some(self.steps_done()),
             seconds: self.seconds,
-            train_loss,
-            train_accuracy,
-            test_loss,
-            test_accuracy,
+            train_loss: train.mean,
+            train_accuracy: share(train, &samples.train),
+            train_squared_error: train.squared_error,
+            test_loss: test.mean,
+            test_accuracy: share(test, &samples.test),
+            test_squared_error: test.squared_error,
         };
         self.history.push(record);
-        if !(train_loss.is_finite() && test_loss.is_finite()) {
-            let problem = format!("epoch {}: the train loss is {train_loss}", self.epoch);
+        if !(train.mean.is_finite() && test.mean.is_finite()) {
+            let problem = format!("epoch {}: the train loss is {}", self.epoch, train.mean);
             self.outcome = Outcome::Diverged(problem);
         }
         tell(self, Event::Epoch(&record))
     }
 
-    /// Mean loss and share of correct classes, with the running averages of batch normalisation.
-    fn evaluate(&mut self, set: &Dataset<T>) -> Result<(f64, f64), Error> {
-        let (tape, targets) = (&mut self.evaluation, Targets::Classes(set.labels()));
+    /// The loss over a data set, with the running averages of batch normalisation.
+    fn evaluate(&mut self, set: &Dataset<T>) -> Result<LossReport, Error> {
+        let (tape, targets) = (&mut self.evaluation, self.goals.of(set));
         let (executor, features) = (self.executor, set.features());
-        let report = self.network.evaluate(executor, &self.parameters, tape, features, &targets)?;
-        let correct = report.correct.unwrap_or(0) as f64 / set.len() as f64;
-        Ok((report.mean, correct))
+        self.network.evaluate(executor, &self.parameters, tape, features, &targets)
     }
 }
 

@@ -21,9 +21,13 @@ impl<T: Scalar> Samples<T> {
     /// # Errors
     /// Those of the reader: file, place and remedy.
     pub(crate) fn load(config: &DataConfig) -> Result<Self, Error> {
-        let split = match &config.directory {
-            Some(folder) => Split::open(folder, config.classes)?,
-            None => Split::bundled()?,
+        let split = match (&config.directory, &config.curves) {
+            (Some(folder), _) => Split::open(folder, config.classes)?,
+            (None, Some(curves)) => {
+                let (train, test) = config.curve_samples();
+                Split::curves(curves.seed, train, test)?
+            }
+            (None, None) => Split::bundled()?,
         };
         let train = cut(split.train, config.train_samples)?;
         let test = cut(split.test, config.test_samples)?;

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::checkpoint::{Checkpoint, Outcome};
-use super::experiment::{Experiment, Precision, Variant, has_batch_norm};
+use super::experiment::{Experiment, Precision, Variant};
 use super::machine::Machine;
+use super::network::has_batch_norm;
 use super::progress::{Progress, Verbosity};
-use super::record::{Record, RunRecord, run_name};
+use super::record::{EpochRecord, Record, RunRecord, run_name};
 use super::run::{Event, Run, RunPlan};
 use super::samples::Samples;
+use super::task::{Pace, Task};
 use super::tuned::Tuned;
 use crate::error::Error;
 use crate::executor::{Cpu, Executor};
 use crate::format::{self, write_bytes};
-use crate::network::{Network, Parameters};
+use crate::network::{Init, Network, Parameters};
 use crate::plot::{Axis, learning_curves};
 use crate::scalar::Scalar;
 
@@ -97,22 +99,25 @@ pub(super) fn entries<T: Scalar>(
 ) -> Result<Vec<Entry>, Error> {
     let mut entries = Vec::new();
     for &variant in &experiment.variants {
-        let architecture =
-            experiment.architecture(variant, samples.train.width(), samples.train.classes())?;
+        let sizes = (samples.train.width(), samples.train.classes());
+        let architecture = experiment.network.architecture(variant, experiment.task, sizes)?;
         for optimizer in &experiment.optimizers {
             let mut optimizer = optimizer.clone();
             if let Some(rate) = tuned.and_then(|t| t.rate(optimizer.name(), variant)) {
                 optimizer.set_learning_rate(rate);
             }
+            let optimizer_name = optimizer.name();
             let plan = RunPlan {
                 optimizer,
                 architecture: architecture.clone(),
+                init: experiment.network.init,
+                task: experiment.task,
                 seed: experiment.seed,
-                epochs: experiment.epochs,
+                epochs: experiment.epochs_of(optimizer_name),
                 batch_size: experiment.batch_size,
             };
             let encode = |e: serde_json::Error| Error::input("record.json", "settings", e, "");
-            let settings = json!({
+            let mut settings = json!({
                 "optimizer": serde_json::to_value(&plan.optimizer).map_err(encode)?,
                 "network": serde_json::to_value(&architecture).map_err(encode)?,
                 "data": samples.description,
@@ -122,6 +127,12 @@ pub(super) fn entries<T: Scalar>(
                 "batch_size": plan.batch_size,
                 "dtype": T::NAME,
             });
+            if experiment.task != Task::Classify {
+                settings["task"] = serde_json::to_value(experiment.task).map_err(encode)?;
+            }
+            if plan.init != Init::Dense {
+                settings["init"] = serde_json::to_value(plan.init).map_err(encode)?;
+            }
             let batch_norm = has_batch_norm(&architecture);
             entries.push(Entry { plan, variant, batch_norm, settings });
         }
@@ -249,7 +260,8 @@ impl<T: Scalar> Session<'_, T> {
                         "resume with the same settings, or choose another --out",
                     ));
                 }
-                let record = run_record(entry, &checkpoint.outcome, &checkpoint.history);
+                let (outcome, history) = (&checkpoint.outcome, &checkpoint.history);
+                let record = run_record(self.experiment.pace, entry, outcome, history);
                 if let Some(slot) = self.records.get_mut(index) {
                     *slot = Some(record);
                 }
@@ -281,7 +293,7 @@ impl<T: Scalar> Session<'_, T> {
         let mut save = |run: &Run<'_, T>| -> Result<(), Error> {
             run.checkpoint(&settings).write(&path)?;
             if let Some(slot) = records.get_mut(index) {
-                *slot = Some(run_record(entry, run.outcome(), run.history()));
+                *slot = Some(run_record(experiment.pace, entry, run.outcome(), run.history()));
             }
             assemble(experiment, machine, records).write(&options.out)
         };
@@ -320,7 +332,11 @@ impl<T: Scalar> Session<'_, T> {
 
     fn plot(&self, record: &Record) -> Result<Vec<PathBuf>, Error> {
         let mut files = Vec::new();
-        for axis in [Axis::Epoch, Axis::Seconds] {
+        let pace = match self.experiment.pace {
+            Pace::Epochs => Axis::Epoch,
+            Pace::Updates => Axis::Updates,
+        };
+        for axis in [pace, Axis::Seconds] {
             let target = self.experiment.target_train_loss;
             files.extend(learning_curves(record, axis, target, &self.options.out)?);
         }
@@ -338,16 +354,16 @@ fn assemble(experiment: &Experiment, machine: &Machine, runs: &[Option<RunRecord
     }
 }
 
-fn run_record(
-    entry: &Entry,
-    outcome: &Outcome,
-    history: &[super::record::EpochRecord],
-) -> RunRecord {
+fn run_record(pace: Pace, entry: &Entry, outcome: &Outcome, history: &[EpochRecord]) -> RunRecord {
+    let shown = |e: &EpochRecord| match pace {
+        Pace::Epochs => EpochRecord { updates: None, ..*e },
+        Pace::Updates => *e,
+    };
     RunRecord {
         optimizer: entry.plan.optimizer.name().to_string(),
         batch_norm: entry.batch_norm,
         settings: entry.settings.clone(),
-        epochs: history.to_vec(),
+        epochs: history.iter().map(shown).collect(),
         diverged: match outcome {
             Outcome::Diverged(how) => Some(how.clone()),
             Outcome::Running | Outcome::Finished => None,

@@ -1,24 +1,34 @@
 //! The final table.
 
-use super::record::Record;
+use super::record::{EpochRecord, Record};
 
-/// A text table of the runs of `record`: learning rate, epochs and seconds to the train loss
-/// `target`, and the state after the last epoch; columns are aligned.
+/// A text table of the runs of `record`: learning rate, epochs (or updates) and seconds to the train
+/// loss `target`, and the state after the last epoch, with accuracies or, without classes, mean
+/// squared errors of a sample; columns are aligned.
 pub fn table(record: &Record, target: f64) -> String {
     let to = format!("to {target}");
+    let every = || record.runs.iter().flat_map(|run| &run.epochs);
+    let counts_updates = every().any(|e| e.updates.is_some());
+    let has_classes = every().all(|e| e.test_squared_error.is_none());
+    let unit = if counts_updates { "updates" } else { "epochs" };
+    let score = if has_classes { "acc" } else { "sq. error" };
     let head = [
         "optimizer",
         "batch norm",
         "lr",
-        &format!("epochs {to}"),
+        &format!("{unit} {to}"),
         &format!("seconds {to}"),
-        "epochs",
+        unit,
         "train loss",
-        "train acc",
+        &format!("train {score}"),
         "test loss",
-        "test acc",
+        &format!("test {score}"),
         "s/epoch",
     ];
+    let progress = |e: &EpochRecord| e.updates.unwrap_or(e.epoch).to_string();
+    let judged = |accuracy: Option<f64>, error: Option<f64>| {
+        accuracy.or(error).map_or_else(|| "-".to_string(), |x| format!("{x:.4}"))
+    };
     let mut rows: Vec<Vec<String>> = vec![head.iter().map(ToString::to_string).collect()];
     for run in &record.runs {
         let Some(last) = run.epochs.last() else { continue };
@@ -28,13 +38,13 @@ pub fn table(record: &Record, target: f64) -> String {
             run.optimizer.clone(),
             if run.batch_norm { "yes" } else { "no" }.to_string(),
             rate.map_or_else(|| "-".to_string(), |r| format!("{r}")),
-            reached.map_or_else(|| "-".to_string(), |e| e.epoch.to_string()),
+            reached.map_or_else(|| "-".to_string(), progress),
             reached.map_or_else(|| "-".to_string(), |e| format!("{:.1}", e.seconds)),
-            if run.diverged.is_some() { "diverged".to_string() } else { last.epoch.to_string() },
+            if run.diverged.is_some() { "diverged".to_string() } else { progress(last) },
             format!("{:.5}", last.train_loss),
-            format!("{:.4}", last.train_accuracy),
+            judged(last.train_accuracy, last.train_squared_error),
             format!("{:.4}", last.test_loss),
-            format!("{:.4}", last.test_accuracy),
+            judged(last.test_accuracy, last.test_squared_error),
             if last.epoch == 0 {
                 "-".to_string()
             } else {

@@ -48,6 +48,7 @@ fn tune_in<T: Scalar>(
     let mut experiment = experiment.clone();
     experiment.seed = config.seed;
     experiment.epochs = config.epochs;
+    experiment.epochs_of.clear();
     let samples = Samples::<T>::load(&experiment.data)?;
     let executor = Cpu::new(threads)?;
     let entries = entries(&experiment, None, &samples)?;

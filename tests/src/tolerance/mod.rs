@@ -7,6 +7,7 @@
 
 mod curvature;
 mod executor;
+mod experiments;
 mod linalg;
 mod math;
 mod metric;
@@ -105,6 +106,7 @@ const TABLES: &[&[Entry]] = &[
     spectra::ENTRIES,
     metric::ENTRIES,
     executor::ENTRIES,
+    experiments::ENTRIES,
     network::ENTRIES,
     optimizer::ENTRIES,
     proof::ENTRIES,

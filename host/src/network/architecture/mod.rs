@@ -135,6 +135,50 @@ impl Architecture {
         Ok(architecture)
     }
 
+    /// An autoencoder with logits as outputs: linear layers from `inputs` through the widths of
+    /// `encoder` to the code, the last of them, and mirrored back to `inputs`; the activation after
+    /// each but the code and the outputs, which are linear (Hinton and Salakhutdinov 2006); loss
+    /// `binary_cross_entropy`.
+    ///
+    /// # Errors
+    /// An empty encoder, a width 0, or bad activation parameters.
+    ///
+    /// ```
+    /// use relfisher::network::{Architecture, Layer};
+    /// use relfisher_core::metric::neuron::Activation;
+    /// let net = Architecture::autoencoder(784, &[100, 6], Activation::Sigm)?;
+    /// let widths = net.layers.iter().filter_map(|l| match l {
+    ///     Layer::Linear { outputs, .. } => Some(*outputs),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(widths.collect::<Vec<_>>(), [100, 6, 100, 784]);
+    /// # Ok::<(), relfisher::Error>(())
+    /// ```
+    pub fn autoencoder(
+        inputs: usize,
+        encoder: &[usize],
+        activation: Activation<f64>,
+    ) -> Result<Self, Error> {
+        let Some((code, outer)) = encoder.split_last() else {
+            return Err(Error::input("", "encoder", "no widths", "end the list with the code"));
+        };
+        let mut widths = vec![inputs];
+        widths.extend(outer);
+        widths.push(*code);
+        widths.extend(outer.iter().rev());
+        widths.push(inputs);
+        let loss = Loss::BinaryCrossEntropy;
+        let mut net = Self::mlp(&widths, activation, Normalisation::Plain, loss)?;
+        let mut linear = 0;
+        net.layers.retain(|layer| {
+            let is_linear = matches!(layer, Layer::Linear { .. });
+            linear += usize::from(is_linear);
+            is_linear || linear != encoder.len()
+        });
+        net.validate()?;
+        Ok(net)
+    }
+
     /// Reads and checks a network file.
     ///
     /// # Errors

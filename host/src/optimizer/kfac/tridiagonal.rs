@@ -88,7 +88,7 @@ impl<T: Scalar> Chain<T> {
         executor: &dyn Executor<T>,
         blocks: &[Curvature<T>],
         v: &mut [T],
-        solve: &mut dyn FnMut(&Curvature<T>, &mut [T]) -> Result<(), Error>,
+        solve: &mut BlockSolve<'_, T>,
     ) -> Result<(), Error> {
         let Self { links, work, product } = self;
         let linked = |b: usize| links.iter().find(|link| link.blocks[0] == b);
@@ -110,6 +110,9 @@ impl<T: Scalar> Chain<T> {
         Ok(())
     }
 }
+
+/// The solve of a block by itself, in place.
+pub(super) type BlockSolve<'a, T> = dyn FnMut(&Curvature<T>, &mut [T]) -> Result<(), Error> + 'a;
 
 /// Which way a link couples two parts of a vector.
 #[derive(Clone, Copy, PartialEq, Eq)]
