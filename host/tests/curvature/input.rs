@@ -18,7 +18,7 @@ fn raw_tensors(header: &str, bytes: usize) -> Vec<u8> {
 /// A `.npy` file with the header `header`, written by hand, and `bytes` bytes of data.
 fn raw_array(header: &str, bytes: usize) -> Vec<u8> {
     let mut text = header.to_owned();
-    while (10 + text.len() + 1) % 64 != 0 {
+    while !(10 + text.len() + 1).is_multiple_of(64) {
         text.push(' ');
     }
     text.push('\n');
