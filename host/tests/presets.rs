@@ -89,15 +89,12 @@ fn every_bundled_experiment_is_sound_at_both_sizes() {
         assert!(full.epochs > reduced.epochs && full.optimizers == reduced.optimizers, "{name}");
         assert!(full.data.train_samples > reduced.data.train_samples, "{name}");
         assert_eq!(full.network, reduced.network, "{name}");
-        // Every rate is one of the grid that it was chosen from, and not the last of it.
+        // Every rate is one of the grid that it was chosen from, and neither end of it.
         let grids = reduced.tune.unwrap().learning_rates;
         for optimizer in &reduced.optimizers {
             let (rate, grid) = (optimizer.learning_rate(), &grids[optimizer.name()]);
-            assert!(
-                grid.contains(&rate),
-                "{name}: {}: {rate} is not in {grid:?}",
-                optimizer.name()
-            );
+            let inside = &grid[1..grid.len() - 1];
+            assert!(inside.contains(&rate), "{name}: {}: {rate}, {grid:?}", optimizer.name());
         }
     }
     assert_eq!(Experiment::bundled("no-such", Size::Reduced).unwrap(), None);
