@@ -43,7 +43,7 @@ fn network_files_that_are_wrong() {
     check("\"in\": 3", "\"in\": 4", &["layers[2].in: is 4", "gives 3"]);
     check("\"out\": 2", "\"out\": 0", &["layers[2].out: is 0"]);
     check("\"out\": 2", "\"out\": -2", &["layers[2] (linear)", "invalid value"]);
-    check("\"out\": 2", "\"out\": 18446744073709551615", &["layers[2]", "parameters"]);
+    check("\"out\": 2", "\"out\": 18446744073709551615", &["layers[2]", "too many numbers"]);
     check("\"b\"", "\"a\"", &["layers[2].param", "\"a\" is used by an earlier layer"]);
     check("\"b\"", "\"\"", &["layers[2].param: is empty"]);
     check(", \"param\": \"b\"", "", &["layers[2] (linear)", "missing field `param`"]);
