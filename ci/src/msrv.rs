@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use crate::Outcome;
-use crate::repository::{command, output};
+use relfisher_ci::Outcome;
+use relfisher_ci::repository::{command, output};
 
 /// The crates that users depend on; benches, tests and this program may need a newer Rust.
 const PUBLISHED: [&str; 2] = ["relfisher-core", "relfisher"];

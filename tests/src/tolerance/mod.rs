@@ -7,6 +7,7 @@
 
 mod curvature;
 mod executor;
+mod kernels;
 mod linalg;
 mod math;
 mod metric;
@@ -99,6 +100,7 @@ use Dtype::*;
 const TABLES: &[&[Entry]] = &[
     math::ENTRIES,
     linalg::ENTRIES,
+    kernels::ENTRIES,
     curvature::ENTRIES,
     spectra::ENTRIES,
     metric::ENTRIES,

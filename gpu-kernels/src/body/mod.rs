@@ -1,0 +1,12 @@
+//! The kernels: what one thread does, without unsafe code, generic over [`Device`](crate::Device).
+//!
+//! Every body is called by all threads of a launch whose shape `crate::contract` names. Reductions
+//! have a fixed order that depends on the shapes only.
+
+pub mod elementwise;
+pub mod epilogue;
+pub mod operand;
+pub mod product;
+pub mod reduce;
+pub mod step;
+pub mod tile;

@@ -1,0 +1,25 @@
+//! The kernels for GPUs, on the emulator (`gpu-kernels/tests/kernels/main.rs`). Products and
+//! factorisations use the entries of the core's routines: the arithmetic is the same.
+
+use super::Bound::*;
+use super::Dtype::*;
+use super::Oracle::*;
+use super::{Entry, entry};
+
+pub(super) const ENTRIES: &[Entry] = &[
+    entry(
+        "kernel elementwise",
+        HigherPrecision,
+        Both,
+        Epsilons(4.0),
+        "functions of 2 ulp and up to four roundings, relative to the largest value",
+    ),
+    entry(
+        "kernel adam",
+        HigherPrecision,
+        Both,
+        Epsilons(64.0),
+        "1 − β₂ᵗ for t = 7 in f32 keeps 17 bits of what β₂ = 0.999 lost to rounding",
+    ),
+    entry("kernel sum", Dense, Both, EpsilonsSqrt(4.0), "chains of 16 sums, then a tree"),
+];
