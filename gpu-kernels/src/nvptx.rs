@@ -100,7 +100,9 @@ impl<T> Copy for Array<T> {}
 fn shared_base() -> u32 {
     let address: u32;
     // SAFETY: reads the address of the symbol declared above.
-    unsafe { asm!("mov.u32 {}, dynamic_shared;", out(reg32) address, options(pure, nomem, nostack)) };
+    unsafe {
+        asm!("mov.u32 {}, dynamic_shared;", out(reg32) address, options(pure, nomem, nostack))
+    };
     address
 }
 
@@ -158,7 +160,9 @@ impl Device for Nvptx {
     fn opaque(self, value: u32) -> u32 {
         let same: u32;
         // SAFETY: copies a register. Not `pure`, or it would be moved out of loops itself.
-        unsafe { asm!("mov.b32 {}, {};", out(reg32) same, in(reg32) value, options(nomem, nostack)) };
+        unsafe {
+            asm!("mov.b32 {}, {};", out(reg32) same, in(reg32) value, options(nomem, nostack))
+        };
         same
     }
 
@@ -289,9 +293,8 @@ impl Device for Nvptx {
     #[inline(always)]
     fn mma_tf32(self, c: [f32; 4], a: [u32; 4], b: [u32; 2]) -> [f32; 4] {
         // SAFETY: reached by every lane of the warp, as the trait demands.
-        let d = unsafe {
-            mma_m16n8k8_tf32(a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], c[2], c[3])
-        };
+        let d =
+            unsafe { mma_m16n8k8_tf32(a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], c[2], c[3]) };
         [d.0, d.1, d.2, d.3]
     }
     #[cfg(feature = "sm_80")]

@@ -21,7 +21,13 @@ pub fn nn<T: Scalar, D: Device, const R: usize>(
     update: Update<T>,
 ) {
     let ab = (Rows::new(a, strides.a), Columns::new(b, strides.b));
-    product::<T, D, _, _, _, R>(d, ab, into(d, c, extent, strides, update), place::<D, R>(d, extent), extent);
+    product::<T, D, _, _, _, R>(
+        d,
+        ab,
+        into(d, c, extent, strides, update),
+        place::<D, R>(d, extent),
+        extent,
+    );
 }
 
 /// `C ← α A Bᵀ + β C`: A rows × inner, B columns × inner; else like [`nn`].
@@ -36,7 +42,13 @@ pub fn nt<T: Scalar, D: Device, const R: usize>(
     update: Update<T>,
 ) {
     let ab = (Rows::new(a, strides.a), Rows::new(b, strides.b));
-    product::<T, D, _, _, _, R>(d, ab, into(d, c, extent, strides, update), place::<D, R>(d, extent), extent);
+    product::<T, D, _, _, _, R>(
+        d,
+        ab,
+        into(d, c, extent, strides, update),
+        place::<D, R>(d, extent),
+        extent,
+    );
 }
 
 /// `C ← α Aᵀ B + β C`: A inner × rows, B inner × columns; else like [`nn`].
@@ -51,7 +63,13 @@ pub fn tn<T: Scalar, D: Device, const R: usize>(
     update: Update<T>,
 ) {
     let ab = (Columns::new(a, strides.a), Columns::new(b, strides.b));
-    product::<T, D, _, _, _, R>(d, ab, into(d, c, extent, strides, update), place::<D, R>(d, extent), extent);
+    product::<T, D, _, _, _, R>(
+        d,
+        ab,
+        into(d, c, extent, strides, update),
+        place::<D, R>(d, extent),
+        extent,
+    );
 }
 
 #[inline(always)]

@@ -61,12 +61,7 @@ pub fn sum<T: Scalar, D: Device>(d: D, out: D::Array<T>, x: D::Array<T>, count: 
 }
 
 #[inline(always)]
-fn reduce<T: Scalar, D: Device>(
-    d: D,
-    out: D::Array<T>,
-    count: u64,
-    term: impl Fn(u64, u32) -> T,
-) {
+fn reduce<T: Scalar, D: Device>(d: D, out: D::Array<T>, count: u64, term: impl Fn(u64, u32) -> T) {
     let block = d.block()[0];
     let start = u64::from(block) * u64::from(CHUNK);
     let length = if count - start < u64::from(CHUNK) { (count - start) as u32 } else { CHUNK };

@@ -107,20 +107,23 @@ impl<L: Copy, const R: usize> Mover<L, R> {
         let mut values = [T::ZERO; 4];
         // Opaque, so that the addresses of all elements are not kept in registers through the loop.
         let moving = d.opaque(if O::ALONG_INNER { self.outer } else { self.inner });
-        unroll::<4>(#[inline(always)] |i| {
-            let j = (half * R / 2 + i) as u32;
-            if O::ALONG_INNER {
-                let outer = moving + SLICE * j;
-                if i < R / 2 && outer < self.count && self.inner < left {
-                    values[i] = operand.value(d, operand.lane(outer), self.inner);
+        unroll::<4>(
+            #[inline(always)]
+            |i| {
+                let j = (half * R / 2 + i) as u32;
+                if O::ALONG_INNER {
+                    let outer = moving + SLICE * j;
+                    if i < R / 2 && outer < self.count && self.inner < left {
+                        values[i] = operand.value(d, operand.lane(outer), self.inner);
+                    }
+                } else {
+                    let inner = moving + step(R) * j;
+                    if i < R / 2 && self.outer < self.count && inner < left {
+                        values[i] = operand.value(d, self.lane, inner);
+                    }
                 }
-            } else {
-                let inner = moving + step(R) * j;
-                if i < R / 2 && self.outer < self.count && inner < left {
-                    values[i] = operand.value(d, self.lane, inner);
-                }
-            }
-        });
+            },
+        );
         values
     }
 
@@ -134,17 +137,20 @@ impl<L: Copy, const R: usize> Mover<L, R> {
         half: usize,
     ) {
         let row = side(R) + PAD;
-        unroll::<4>(#[inline(always)] |i| {
-            let j = (half * R / 2 + i) as u32;
-            let at = if O::ALONG_INNER {
-                self.inner * row + self.outer + SLICE * j
-            } else {
-                (self.inner + step(R) * j) * row + self.outer
-            };
-            if i < R / 2 {
-                d.shared_store(slice, at, values[i]);
-            }
-        });
+        unroll::<4>(
+            #[inline(always)]
+            |i| {
+                let j = (half * R / 2 + i) as u32;
+                let at = if O::ALONG_INNER {
+                    self.inner * row + self.outer + SLICE * j
+                } else {
+                    (self.inner + step(R) * j) * row + self.outer
+                };
+                if i < R / 2 {
+                    d.shared_store(slice, at, values[i]);
+                }
+            },
+        );
     }
 }
 
@@ -198,10 +204,13 @@ where
 
     let mut sums = [[T::ZERO; R]; R];
     let mut left = place.end - place.inner;
-    unroll::<2>(#[inline(always)] |half| {
-        move_a.put::<D, T, A>(d, slice, move_a.fetch(d, a, left, half), half);
-        move_b.put::<D, T, B>(d, buffer(0).1, move_b.fetch(d, b, left, half), half);
-    });
+    unroll::<2>(
+        #[inline(always)]
+        |half| {
+            move_a.put::<D, T, A>(d, slice, move_a.fetch(d, a, left, half), half);
+            move_b.put::<D, T, B>(d, buffer(0).1, move_b.fetch(d, b, left, half), half);
+        },
+    );
     let mut parity = 0;
     loop {
         d.barrier();
@@ -215,20 +224,32 @@ where
         }
         // A quarter of the next slices is under way during each quarter of the products: all of
         // them at once would take too many registers.
-        unroll::<2>(#[inline(always)] |half| {
-            let next = if more { move_a.fetch(d, a, left, half) } else { [T::ZERO; 4] };
-            unroll::<QUARTER>(#[inline(always)] |k| multiply(d, &mut sums, (from_a, from_b), half * QUARTER + k));
-            if more {
-                move_a.put::<D, T, A>(d, to_a, next, half);
-            }
-        });
-        unroll::<2>(#[inline(always)] |half| {
-            let next = if more { move_b.fetch(d, b, left, half) } else { [T::ZERO; 4] };
-            unroll::<QUARTER>(#[inline(always)] |k| multiply(d, &mut sums, (from_a, from_b), (2 + half) * QUARTER + k));
-            if more {
-                move_b.put::<D, T, B>(d, to_b, next, half);
-            }
-        });
+        unroll::<2>(
+            #[inline(always)]
+            |half| {
+                let next = if more { move_a.fetch(d, a, left, half) } else { [T::ZERO; 4] };
+                unroll::<QUARTER>(
+                    #[inline(always)]
+                    |k| multiply(d, &mut sums, (from_a, from_b), half * QUARTER + k),
+                );
+                if more {
+                    move_a.put::<D, T, A>(d, to_a, next, half);
+                }
+            },
+        );
+        unroll::<2>(
+            #[inline(always)]
+            |half| {
+                let next = if more { move_b.fetch(d, b, left, half) } else { [T::ZERO; 4] };
+                unroll::<QUARTER>(
+                    #[inline(always)]
+                    |k| multiply(d, &mut sums, (from_a, from_b), (2 + half) * QUARTER + k),
+                );
+                if more {
+                    move_b.put::<D, T, B>(d, to_b, next, half);
+                }
+            },
+        );
         if !more {
             return sums;
         }
@@ -247,19 +268,33 @@ fn multiply<T: Scalar, D: Device, const R: usize>(
     let at = k as u32 * (side(R) + PAD);
     let x = fragment::<T, D, R>(d, a, at);
     let y = fragment::<T, D, R>(d, b, at);
-    unroll::<R>(#[inline(always)] |i| unroll::<R>(#[inline(always)] |j| sums[i][j] = x[i].fused(y[j], sums[i][j])));
+    unroll::<R>(
+        #[inline(always)]
+        |i| {
+            unroll::<R>(
+                #[inline(always)]
+                |j| sums[i][j] = x[i].fused(y[j], sums[i][j]),
+            )
+        },
+    );
 }
 
 /// Four values at `at` and, for R = 8, four more half a tile further on.
 #[inline(always)]
 fn fragment<T: Scalar, D: Device, const R: usize>(d: D, slice: Shared<T>, at: u32) -> [T; R] {
     let mut values = [T::ZERO; R];
-    unroll::<2>(#[inline(always)] |half| {
-        if half * 4 < R {
-            let four = d.shared_load4(slice, at + half as u32 * SIDE * 4);
-            unroll::<4>(#[inline(always)] |i| values[half * 4 + i] = four[i]);
-        }
-    });
+    unroll::<2>(
+        #[inline(always)]
+        |half| {
+            if half * 4 < R {
+                let four = d.shared_load4(slice, at + half as u32 * SIDE * 4);
+                unroll::<4>(
+                    #[inline(always)]
+                    |i| values[half * 4 + i] = four[i],
+                );
+            }
+        },
+    );
     values
 }
 
@@ -276,29 +311,38 @@ where
     let tile = Shared::<T>::at(0);
     let (width, row) = (side(R), side(R) + PAD);
     let (down, across) = (d.thread() / SIDE * 4, d.thread() % SIDE * 4);
-    unroll::<2>(#[inline(always)] |half| {
-        if half * 4 < R {
-            d.barrier();
-            unroll::<4>(#[inline(always)] |i| {
-                let sums = &sums[half * 4 + i];
-                let at = (down + i as u32) * row + across;
-                unroll::<2>(#[inline(always)] |part| {
-                    if part * 4 < R {
-                        let four = [0, 1, 2, 3].map(|j| sums[part * 4 + j]);
-                        d.shared_store4(tile, at + part as u32 * SIDE * 4, four);
+    unroll::<2>(
+        #[inline(always)]
+        |half| {
+            if half * 4 < R {
+                d.barrier();
+                unroll::<4>(
+                    #[inline(always)]
+                    |i| {
+                        let sums = &sums[half * 4 + i];
+                        let at = (down + i as u32) * row + across;
+                        unroll::<2>(
+                            #[inline(always)]
+                            |part| {
+                                if part * 4 < R {
+                                    let four = [0, 1, 2, 3].map(|j| sums[part * 4 + j]);
+                                    d.shared_store4(tile, at + part as u32 * SIDE * 4, four);
+                                }
+                            },
+                        );
+                    },
+                );
+                d.barrier();
+                let mut at = d.thread();
+                while at < 64 * width {
+                    let (r, c) = (at / width, at % width);
+                    let below = r + 64 * half as u32;
+                    if below < rows && c < columns {
+                        e.store(d, below, c, d.shared_load(tile, r * row + c));
                     }
-                });
-            });
-            d.barrier();
-            let mut at = d.thread();
-            while at < 64 * width {
-                let (r, c) = (at / width, at % width);
-                let below = r + 64 * half as u32;
-                if below < rows && c < columns {
-                    e.store(d, below, c, d.shared_load(tile, r * row + c));
+                    at += THREADS;
                 }
-                at += THREADS;
             }
-        }
-    });
+        },
+    );
 }

@@ -6,6 +6,4 @@ mod list;
 mod parameters;
 
 pub use list::{BUDGETS, CONTRACTS, Contract, Variant};
-pub use parameters::{
-    AdamScalars, Extent, Join, Neurons, Scale, SgdScalars, Strides, Update,
-};
+pub use parameters::{AdamScalars, Extent, Join, Neurons, Scale, SgdScalars, Strides, Update};

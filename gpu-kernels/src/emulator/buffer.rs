@@ -47,7 +47,13 @@ impl<T: Word> Buffer<T> {
                 state.store(SETTLED, Relaxed);
             }
         }
-        View { words: &self.words, shadow: &self.shadow, base: 0, writable: false, values: PhantomData }
+        View {
+            words: &self.words,
+            shadow: &self.shadow,
+            base: 0,
+            writable: false,
+            values: PhantomData,
+        }
     }
 
     /// A handle for kernels that write it, and perhaps read it. What was written before this call
@@ -58,7 +64,13 @@ impl<T: Word> Buffer<T> {
                 *state.get_mut() = SETTLED;
             }
         }
-        View { words: &self.words, shadow: &self.shadow, base: 0, writable: true, values: PhantomData }
+        View {
+            words: &self.words,
+            shadow: &self.shadow,
+            base: 0,
+            writable: true,
+            values: PhantomData,
+        }
     }
 
     /// The values.

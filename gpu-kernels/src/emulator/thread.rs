@@ -216,9 +216,8 @@ impl<'m> Device for Thread<'m, '_> {
         // Lane 4g + t holds A at rows g, g + 8 and columns t, t + 4; B at rows t, t + 4, column g;
         // C at rows g, g + 8 and columns 2t, 2t + 1 (PTX ISA, fragments of mma.m16n8k8).
         let value = |bits: u32| f64::from(f32::from_bits(bits & TF32));
-        let left = |row: u32, k: u32| {
-            value(of(4 * (row % 8) + k % 4)[(row / 8 + 2 * (k / 4)) as usize])
-        };
+        let left =
+            |row: u32, k: u32| value(of(4 * (row % 8) + k % 4)[(row / 8 + 2 * (k / 4)) as usize]);
         let right = |k: u32, column: u32| value(of(4 * column + k % 4)[(4 + k / 4) as usize]);
         self.fragment(c, |row, column| (0..8).map(|k| left(row, k) * right(k, column)).sum())
     }
@@ -230,8 +229,7 @@ impl<'m> Device for Thread<'m, '_> {
         let left = |row: u32, k: u32| {
             half(of(4 * (row % 8) + k % 8 / 2)[(row / 8 + 2 * (k / 8)) as usize], k)
         };
-        let right =
-            |k: u32, column: u32| half(of(4 * column + k % 8 / 2)[(4 + k / 8) as usize], k);
+        let right = |k: u32, column: u32| half(of(4 * column + k % 8 / 2)[(4 + k / 8) as usize], k);
         self.fragment(c, |row, column| (0..16).map(|k| left(row, k) * right(k, column)).sum())
     }
 }

@@ -39,7 +39,8 @@ fn a_missing_barrier_is_found() {
     let behind = fault(|d| {
         d.shared_store(CELLS, d.thread(), 0);
         d.barrier();
-        pass_on(d, 63, |_| ());
+        d.shared_store(CELLS, d.thread(), 1);
+        d.shared_load(CELLS, (d.thread() + 63) % 64);
     });
     assert!(matches!(behind.kind, Kind::Race { .. }), "{behind}");
 }
