@@ -2,7 +2,7 @@
 
 use relfisher_core::metric::neuron::Activation;
 
-use crate::contract::{Scale, Update};
+use crate::contract::{Masked, Update};
 use crate::device::Device;
 use crate::word::Scalar;
 
@@ -45,6 +45,8 @@ pub struct Forward<D: Device, T: Scalar> {
     pub a: D::Array<T>,
     /// b, one value a column.
     pub bias: D::Array<T>,
+    /// The distance between the values of b.
+    pub bias_stride: u32,
     /// The distance between rows of T and A.
     pub stride: u32,
     /// f.
@@ -57,8 +59,8 @@ pub struct Hadamard<D: Device, T: Scalar> {
     pub c: D::Array<T>,
     /// H.
     pub h: D::Array<T>,
-    /// The distance between rows of C and H.
-    pub scale: Scale<T>,
+    /// The distance between rows of C and of H, α, β, and how many rows share one of H.
+    pub masked: Masked<T>,
     row: u32,
     column: u32,
 }
@@ -101,8 +103,8 @@ impl<D: Device, T: Scalar> Symmetric<D, T> {
 impl<D: Device, T: Scalar> Hadamard<D, T> {
     /// The product with H into C.
     #[inline(always)]
-    pub fn new(c: D::Array<T>, h: D::Array<T>, scale: Scale<T>) -> Self {
-        Self { c, h, scale, row: 0, column: 0 }
+    pub fn new(c: D::Array<T>, h: D::Array<T>, masked: Masked<T>) -> Self {
+        Self { c, h, masked, row: 0, column: 0 }
     }
 }
 
@@ -159,12 +161,12 @@ impl<D: Device, T: Scalar> Epilogue<D, T> for Forward<D, T> {
     #[inline(always)]
     fn start(self, d: D, row: u32, column: u32) -> Self {
         let at = offset(row, self.stride, column);
-        let bias = d.advance(self.bias, u64::from(column));
+        let bias = d.advance(self.bias, u64::from(column) * u64::from(self.bias_stride));
         Self { t: d.advance(self.t, at), a: d.advance(self.a, at), bias, ..self }
     }
     #[inline(always)]
     fn store(self, d: D, row: u32, column: u32, value: T) {
-        let t = value + d.load(self.bias, column);
+        let t = value + d.load(self.bias, column * self.bias_stride);
         let at = row * self.stride + column;
         d.store(self.t, at, t);
         d.store(self.a, at, self.activation.value(t));
@@ -174,15 +176,16 @@ impl<D: Device, T: Scalar> Epilogue<D, T> for Forward<D, T> {
 impl<D: Device, T: Scalar> Epilogue<D, T> for Hadamard<D, T> {
     #[inline(always)]
     fn start(self, d: D, row: u32, column: u32) -> Self {
-        let c = d.advance(self.c, offset(row, self.scale.stride, column));
+        let c = d.advance(self.c, offset(row, self.masked.product.strides.c, column));
         Self { c, row, column, ..self }
     }
     #[inline(always)]
     fn store(self, d: D, row: u32, column: u32, value: T) {
-        let Scale { stride, repeat, update } = self.scale;
+        let Masked { product, repeat } = self.masked;
+        let stride = product.strides.c;
         let at = offset((self.row + row) / repeat, stride, self.column + column);
         let weighted = value * d.load(d.advance(self.h, at), 0);
-        accumulate(d, self.c, row * stride + column, weighted, update);
+        accumulate(d, self.c, row * stride + column, weighted, product.update);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The list of entry points.
 
-use crate::body::{elementwise, reduce, tile};
+use crate::body::{cholesky, elementwise, jacobi, reduce, sample, select, softmax, tile};
 
 /// A compiled file of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,11 @@ const fn product_f64(name: &'static str, flops: &'static str, values: &'static s
     }
 }
 
+/// A product of which the lower triangle is formed: with k tiles along a side, k(k + 1)/2 blocks.
+const fn triangle(contract: Contract) -> Contract {
+    Contract { grid: "tiles of the lower triangle, 1, pieces", ..contract }
+}
+
 const fn reduction(name: &'static str, flops: &'static str, values: &'static str) -> Contract {
     Contract {
         name,
@@ -103,6 +108,40 @@ const fn reduction(name: &'static str, flops: &'static str, values: &'static str
         values,
     }
 }
+
+/// A kernel with a block a matrix or a group of rows.
+const fn batch(
+    name: &'static str,
+    threads: u32,
+    shared_bytes: u32,
+    costs: (&'static str, &'static str),
+) -> Contract {
+    Contract {
+        name,
+        since: Variant::Sm75,
+        threads,
+        resident: 2,
+        shared_bytes,
+        grid: "matrices",
+        flops: costs.0,
+        values: costs.1,
+    }
+}
+
+/// A kernel with a warp a row.
+const fn rows(name: &'static str, costs: (&'static str, &'static str)) -> Contract {
+    let contract = batch(name, softmax::THREADS, 0, costs);
+    Contract { resident: 4, grid: "[n/8]", ..contract }
+}
+
+const SOFTMAX: (&str, &str) = ("nC (2e(exp) + 6)", "3nC + 2n");
+const METRIC: (&str, &str) = ("nC (3C + 1)/2", "nC + nC(C + 1)/2");
+const ROOT: (&str, &str) = ("2nC²", "nC + nC²");
+const CHOLESKY: (&str, &str) = ("n³/3 a matrix", "2n² a matrix");
+const SOLVE: (&str, &str) = ("2n² a right side", "n²/2 + 2n a right side");
+const SAMPLE: (&str, &str) = ("m(n³/3 + 2n²)", "n² + 3nm");
+const JACOBI: (&str, &str) = ("9n³ a sweep and matrix", "2n² + n a matrix");
+const SELECT: (&str, &str) = ("0", "5n + 2 kept a row");
 
 const _: () = assert!(elementwise::CHUNK == 1024 && reduce::CHUNK == 4096);
 
@@ -124,7 +163,60 @@ pub const CONTRACTS: &[Contract] = &[
     product("gemm_nn_f32", "2mnk", "mk + nk + mn"),
     product("gemm_nt_f32", "2mnk", "mk + nk + mn"),
     product("gemm_tn_f32", "2mnk", "mk + nk + mn"),
+    product("packed_grams_f32", "mn d(d + 1)", "nm + nd + m d(d + 1)/2"),
+    product("forward_f32", "2mnk + mn e(f)", "mk + nk + 2mn"),
+    product("masked_nn_f32", "2mnk + mn", "mk + nk + 2mn"),
+    product("masked_nt_f32", "2mnk + mn", "mk + nk + 2mn"),
+    product("divided_nn_f32", "2mnk + 3mn", "mk + nk + mn"),
+    triangle(product("gram_f32", "nd(d + 1)", "nd + d²")),
+    triangle(product("weighted_gram_f32", "nd(d + 1)", "nd + n + d²")),
     product_f64("gemm_nn_f64", "2mnk", "mk + nk + mn"),
     product_f64("gemm_nt_f64", "2mnk", "mk + nk + mn"),
     product_f64("gemm_tn_f64", "2mnk", "mk + nk + mn"),
+    product_f64("packed_grams_f64", "mn d(d + 1)", "nm + nd + m d(d + 1)/2"),
+    product_f64("forward_f64", "2mnk + mn e(f)", "mk + nk + 2mn"),
+    product_f64("masked_nn_f64", "2mnk + mn", "mk + nk + 2mn"),
+    product_f64("masked_nt_f64", "2mnk + mn", "mk + nk + 2mn"),
+    product_f64("divided_nn_f64", "2mnk + 3mn", "mk + nk + mn"),
+    triangle(product_f64("gram_f64", "nd(d + 1)", "nd + d²")),
+    triangle(product_f64("weighted_gram_f64", "nd(d + 1)", "nd + n + d²")),
+    rows("softmax_f32", SOFTMAX),
+    rows("softmax_metric_f32", METRIC),
+    rows("softmax_root_f32", ROOT),
+    batch(
+        "cholesky_small_f32",
+        cholesky::SMALL_THREADS,
+        cholesky::small_bytes(cholesky::SMALL, 4),
+        CHOLESKY,
+    ),
+    batch("cholesky_large_f32", cholesky::THREADS, cholesky::large_bytes(4), CHOLESKY),
+    batch(
+        "cholesky_solve_f32",
+        cholesky::THREADS,
+        cholesky::solve_bytes(cholesky::LARGEST, 4),
+        SOLVE,
+    ),
+    batch("sample_solve_f32", sample::THREADS, sample::shared_bytes(sample::MOST, 4), SAMPLE),
+    batch("jacobi_small_f32", jacobi::THREADS, jacobi::small_bytes(jacobi::SMALL, 4), JACOBI),
+    batch("jacobi_large_f32", jacobi::THREADS, jacobi::large_bytes(jacobi::LARGEST, 4), JACOBI),
+    rows("softmax_f64", SOFTMAX),
+    rows("softmax_metric_f64", METRIC),
+    rows("softmax_root_f64", ROOT),
+    batch(
+        "cholesky_small_f64",
+        cholesky::SMALL_THREADS,
+        cholesky::small_bytes(cholesky::SMALL, 8),
+        CHOLESKY,
+    ),
+    batch("cholesky_large_f64", cholesky::THREADS, cholesky::large_bytes(8), CHOLESKY),
+    batch(
+        "cholesky_solve_f64",
+        cholesky::THREADS,
+        cholesky::solve_bytes(cholesky::LARGEST, 8),
+        SOLVE,
+    ),
+    batch("sample_solve_f64", sample::THREADS, sample::shared_bytes(sample::MOST, 8), SAMPLE),
+    batch("jacobi_small_f64", jacobi::THREADS, jacobi::small_bytes(48, 8), JACOBI),
+    batch("jacobi_large_f64", jacobi::THREADS, jacobi::large_bytes(jacobi::LARGEST, 8), JACOBI),
+    batch("select_f32", select::THREADS, select::SHARED_BYTES, SELECT),
 ];

@@ -6,4 +6,7 @@ mod list;
 mod parameters;
 
 pub use list::{BUDGETS, CONTRACTS, Contract, Variant};
-pub use parameters::{AdamScalars, Extent, Join, Neurons, Scale, SgdScalars, Strides, Update};
+pub use parameters::{
+    AdamScalars, Batch, Classes, Divided, Extent, Join, Layer, Masked, Neurons, Product,
+    RightSides, Samples, Selection, SgdScalars, Strides, Update,
+};

@@ -128,16 +128,46 @@ pub struct Update<T> {
     pub beta: T,
 }
 
-/// An element-wise product with H after a product: `C ← α P ∘ H + β C`.
+/// A product and where it goes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Scale<T> {
-    /// The distance between rows of C and of H.
-    pub stride: u32,
-    /// How many rows of the product share a row of H.
-    pub repeat: u32,
+pub struct Product<T> {
+    /// The shape.
+    pub extent: Extent,
+    /// The distances between rows.
+    pub strides: Strides,
     /// α and β.
     pub update: Update<T>,
+}
+
+/// An element-wise product with H after a product: `C ← α P ∘ H + β C`; H has the row distance of C.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Masked<T> {
+    /// The product.
+    pub product: Product<T>,
+    /// How many rows of the product share a row of H.
+    pub repeat: u32,
+}
+
+/// A division in an eigenbasis after a product: `C ← P ⊘ (g aᵀ + λ)`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Divided<T> {
+    /// The product; α and β are not used.
+    pub product: Product<T>,
+    /// λ.
+    pub damping: T,
+}
+
+/// A layer T = X Wᵀ + 1 bᵀ, A = f(T) with W̃ = [W | b].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<T> {
+    /// Samples, outputs, inputs without the bias; strides of X, W̃, and of both T and A.
+    pub product: Product<T>,
+    /// f.
+    pub neurons: Neurons<T>,
 }
 
 /// The pieces of a product and where they go.
@@ -176,4 +206,74 @@ pub struct AdamScalars<T> {
     pub count: u64,
     /// The scalars of the step.
     pub rule: AdamStep<T>,
+}
+
+/// Matrices of one order, one after the other.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<T> {
+    /// Values from the start of a matrix to the start of the next.
+    pub distance: u64,
+    /// The order.
+    pub order: u32,
+    /// The distance between rows; 0 for packed lower triangles, row by row.
+    pub row: u32,
+    /// λ, added to the diagonal.
+    pub damping: T,
+}
+
+impl<T> Batch<T> {
+    /// Where element (i, j), i ≥ j, of a matrix stands.
+    #[inline(always)]
+    pub const fn index(&self, i: u32, j: u32) -> u32 {
+        if self.row == 0 { i * (i + 1) / 2 + j } else { i * self.row + j }
+    }
+}
+
+/// Where the right sides of a batch of systems stand: block (x, y) solves right side y of matrix x.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RightSides {
+    /// Values from the right sides of a matrix to those of the next.
+    pub distance: u64,
+    /// Values from a right side to the next of the same matrix.
+    pub side: u32,
+    /// Values from an element of a right side to the next.
+    pub element: u32,
+}
+
+/// The systems of the sample space: one for each neuron.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<T> {
+    /// n, the order of each.
+    pub samples: u32,
+    /// m, how many.
+    pub neurons: u32,
+    /// λ' = nλ.
+    pub damping: T,
+}
+
+/// Rows of logits or probabilities, one sample a row.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Classes<T> {
+    /// n.
+    pub samples: u32,
+    /// C.
+    pub classes: u32,
+    /// What the gradient is multiplied with: 1/n for the mean loss.
+    pub scale: T,
+}
+
+/// A selection in each row of a matrix.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Selection {
+    /// Values from a row to the next.
+    pub distance: u64,
+    /// Values in a row, at least 1.
+    pub length: u32,
+    /// How many of them are kept, from 1 to `length`.
+    pub kept: u32,
 }

@@ -9,6 +9,7 @@ use crate::body::{elementwise, reduce, step};
 use crate::contract::{AdamScalars, Join, Neurons, SgdScalars};
 use crate::nvptx::{Array, Nvptx};
 
+mod batch;
 mod product;
 
 /// Entry points that only pass their parameters to a body.

@@ -11,8 +11,11 @@ mod random;
 #[allow(dead_code, unreachable_pub)]
 mod tolerance;
 
+mod batch;
 mod elementwise;
 mod faults;
+mod gram;
 mod product;
 mod reduce;
+mod rows;
 mod run;

@@ -2,7 +2,7 @@
 
 use relfisher_kernels::Scalar;
 use relfisher_kernels::body::{product, reduce};
-use relfisher_kernels::contract::{Extent, Join, Strides, Update};
+use relfisher_kernels::contract::{Extent, Join, Product, Strides, Update};
 use relfisher_kernels::emulator::{Buffer, Thread, View};
 
 use crate::compare::{assert_close, to_f64};
@@ -42,14 +42,12 @@ fn call<'m, T: Scalar, const R: usize>(
     d: Thread<'m, '_>,
     form: Form,
     (c, a, b): Body<'m, T>,
-    extent: Extent,
-    strides: Strides,
-    update: Update<T>,
+    p: Product<T>,
 ) {
     match form {
-        Form::Nn => product::nn::<T, _, R>(d, c, a, b, extent, strides, update),
-        Form::Nt => product::nt::<T, _, R>(d, c, a, b, extent, strides, update),
-        Form::Tn => product::tn::<T, _, R>(d, c, a, b, extent, strides, update),
+        Form::Nn => product::nn::<T, _, R>(d, c, a, b, p),
+        Form::Nt => product::nt::<T, _, R>(d, c, a, b, p),
+        Form::Tn => product::tn::<T, _, R>(d, c, a, b, p),
     }
 }
 
@@ -77,8 +75,8 @@ fn gemm<T: Scalar, const R: usize>(name: &str, form: Form) {
             };
             let update = Update { alpha: T::TWO, beta: T::from_f64(beta) };
             let views = (c.output(), left.input(), right.input());
-            let extent = Extent::whole(m, n, k);
-            run(name, grid, |d| call::<T, R>(d, form, views, extent, strides, update));
+            let p = Product { extent: Extent::whole(m, n, k), strides, update };
+            run(name, grid, |d| call::<T, R>(d, form, views, p));
             let want: Vec<f64> = product
                 .iter()
                 .zip(&before)
@@ -114,7 +112,7 @@ fn a_product_in_pieces_is_joined() {
     let strides = Strides { a: m, b: n, c: n };
     let update = Update { alpha: 1.0, beta: 0.0 };
     run("gemm_tn_f32", [1, 1, pieces], |d| {
-        call::<f32, 8>(d, Form::Tn, views, extent, strides, update);
+        call::<f32, 8>(d, Form::Tn, views, Product { extent, strides, update });
     });
     let mut c = Buffer::<f32>::unwritten((m * n) as usize);
     let (to, from) = (c.output(), parts.input());

@@ -21,5 +21,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         Epsilons(64.0),
         "1 − β₂ᵗ for t = 7 in f32 keeps 17 bits of what β₂ = 0.999 lost to rounding",
     ),
+    entry(
+        "kernel softmax",
+        Dense,
+        Both,
+        EpsilonsSqrt(1024.0),
+        "logits around 1000 carry an absolute error of 1000 ε into the exponent",
+    ),
     entry("kernel sum", Dense, Both, EpsilonsSqrt(4.0), "chains of 16 sums, then a tree"),
 ];
