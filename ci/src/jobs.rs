@@ -57,7 +57,11 @@ fn fmt() -> Outcome {
 }
 
 fn lint() -> Outcome {
-    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    // The kernels as a GPU build has them, without std, and over Rust-CUDA's library.
+    let kernels = ["clippy", "--release", "-p", "relfisher-kernels", "--lib"];
+    cargo(&[kernels.as_slice(), &["--", "-D", "warnings"]].concat())?;
+    cargo(&[kernels.as_slice(), &["--features", "rust-cuda", "--", "-D", "warnings"]].concat())
 }
 
 fn test() -> Outcome {

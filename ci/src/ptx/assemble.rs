@@ -90,7 +90,7 @@ pub(super) fn usage(
 ) -> Result<Vec<Usage>, String> {
     let folder = root().join("target/ptx");
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let path = folder.join(format!("{}.ptx", variant.name()));
+    let path = folder.join(format!("{}-for-{architecture}.ptx", variant.name()));
     fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
     assemble(&assembler()?, &path, architecture)
 }
@@ -106,9 +106,20 @@ pub(super) fn check(built: &[(Variant, String)]) -> Result<(), String> {
                 complaints.push(format!("{} {entry}: {places}", variant.name()));
             }
         }
-        for architecture in architectures(*variant) {
-            let usages = usage(text, *variant, architecture)?;
-            println!("{} for {architecture}: {} kernels", variant.name(), usages.len());
+        // One process for each architecture: the assembler uses one thread.
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let start = |architecture| scope.spawn(move || usage(text, *variant, architecture));
+            let running: Vec<_> = architectures(*variant).iter().map(|a| (a, start(a))).collect();
+            running.into_iter().map(|(a, thread)| (a, thread.join())).collect()
+        });
+        for (architecture, result) in results {
+            let usages = result.map_err(|_| format!("no result for {architecture}"))??;
+            let most = usages.iter().map(|u| u.registers).max().unwrap_or(0);
+            println!(
+                "{} for {architecture}: {} kernels, at most {most} registers",
+                variant.name(),
+                usages.len()
+            );
             complaints.extend(usages.iter().filter_map(|u| complaint(u, architecture)));
         }
     }

@@ -12,7 +12,7 @@ use crate::repository::root;
 use crate::sources::rust_files;
 
 /// The parts of the core that kernels call: the test of the stamp finds a use of any other.
-pub const REACHED: [&str; 4] = ["real.rs", "math", "metric/neuron", "optim"];
+pub const REACHED: [&str; 5] = ["real.rs", "math", "metric/neuron", "optim", "factor/mod.rs"];
 
 /// What of `gpu-kernels/src` never reaches a GPU.
 const HOST_ONLY: [&str; 2] = ["emulator", "rust_cuda.rs"];

@@ -6,6 +6,7 @@
 pub mod cholesky;
 pub mod elementwise;
 pub mod epilogue;
+pub mod fma;
 pub mod jacobi;
 pub mod operand;
 pub mod product;
@@ -15,4 +16,5 @@ pub mod select;
 pub mod softmax;
 pub mod square;
 pub mod step;
+pub mod tensor;
 pub mod tile;

@@ -38,7 +38,7 @@ pub struct Columns<D: Device, T: Scalar> {
     stride: u32,
 }
 
-/// The products of pairs of columns of X (inner × d): outer a(a + 1)/2 + b, a ≥ b, is x_a x_b.
+/// The products of pairs of columns of X (inner × d, d < 2¹⁶): outer a(a + 1)/2 + b, a ≥ b, is x_a x_b.
 pub struct Pairs<D: Device, T: Scalar> {
     x: D::Array<T>,
     stride: u32,
@@ -170,7 +170,8 @@ pub fn unpack(k: u32) -> (u32, u32) {
 
 impl<D: Device, T: Scalar> Operand<D, T> for Pairs<D, T> {
     const ALONG_INNER: bool = false;
-    type Lane = (u32, u32);
+    /// a below 2¹⁶, b in the upper half: one register.
+    type Lane = u32;
     #[inline(always)]
     fn start(self, d: D, outer: u32, inner: u32) -> Self {
         let x = d.advance(self.x, offset(inner, self.stride));
@@ -181,13 +182,14 @@ impl<D: Device, T: Scalar> Operand<D, T> for Pairs<D, T> {
         Self { x: d.advance(self.x, offset(by, self.stride)), ..self }
     }
     #[inline(always)]
-    fn lane(self, outer: u32) -> (u32, u32) {
-        unpack(self.first + outer)
+    fn lane(self, outer: u32) -> u32 {
+        let (a, b) = unpack(self.first + outer);
+        a | b << 16
     }
     #[inline(always)]
-    fn value(self, d: D, (a, b): (u32, u32), inner: u32) -> T {
-        let row = inner * self.stride;
-        d.load(self.x, row + a) * d.load(self.x, row + b)
+    fn value(self, d: D, lane: u32, inner: u32) -> T {
+        let (row, lane) = (inner * self.stride, d.opaque(lane));
+        d.load(self.x, row + (lane & 0xffff)) * d.load(self.x, row + (lane >> 16))
     }
 }
 

@@ -1,12 +1,10 @@
 //! A tile of a matrix product: `P = A Bᵀ` of two operands seen as (outer, inner).
 //!
-//! A block of 256 threads forms a tile of 16R × 16R elements, R × R of them in each thread's
-//! registers, from slices of 16 inner indices that pass through shared memory: while one slice is
-//! multiplied, the next is on its way in registers. Each element is one chain of fused
-//! multiply-adds in the order of the inner index, whatever the tile.
-//!
-//! Shared memory: two buffers of two slices, [`shared_bytes`]; afterwards it carries the tile, 64
-//! rows at a time, so that the epilogue reads and writes whole rows.
+//! A block forms a square tile in registers, from slices of 16 inner indices that pass
+//! through shared memory: while one slice is multiplied, the next is on its way in registers. What
+//! multiplies is an [`Engine`]: fused multiply-adds ([`super::fma`]) or tensor cores
+//! ([`super::tensor`]). Afterwards shared memory carries the tile, 64 rows at a time, so that the
+//! epilogue reads and writes whole rows.
 
 use super::epilogue::Epilogue;
 use super::operand::Operand;
@@ -14,24 +12,47 @@ use crate::contract::Extent;
 use crate::device::{Device, Shared};
 use crate::word::{Scalar, unroll};
 
-/// Threads of a block.
-pub const THREADS: u32 = 256;
 /// Inner indices of a slice.
 pub const SLICE: u32 = 16;
-const QUARTER: usize = SLICE as usize / 4;
-/// Threads along each side of a tile.
-const SIDE: u32 = 16;
 /// Columns that keep the rows of a slice on different banks.
-const PAD: u32 = 4;
+const PAD: u32 = 8;
+/// Rows of the tile that pass to the epilogue at once.
+pub(super) const HALF: u32 = 64;
 
-/// Rows and columns of a tile with R × R elements a thread.
-pub const fn side(r: usize) -> u32 {
-    SIDE * r as u32
+/// What multiplies two slices.
+pub trait Engine<T: Scalar> {
+    /// A sixteenth of the side of a tile: 8 or 4.
+    const R: usize;
+    /// Threads of a block: 256 or 512.
+    const THREADS: u32;
+    /// What a thread has of the tile.
+    type Sums: Copy;
+    /// A tile of zeros.
+    fn zero() -> Self::Sums;
+    /// Adds a quarter of the product of two slices. All threads call it with the same quarter.
+    fn multiply<D: Device>(
+        d: D,
+        sums: &mut Self::Sums,
+        slices: (Shared<T>, Shared<T>),
+        quarter: usize,
+    );
+    /// Writes what the thread has of rows 64·half to 64·half + 63 into a tile of shared memory.
+    fn put<D: Device>(d: D, sums: &Self::Sums, tile: Shared<T>, half: usize);
 }
 
-/// Bytes of shared memory for values of `bytes` bytes.
+/// Rows and columns of a tile.
+pub const fn side(r: usize) -> u32 {
+    16 * r as u32
+}
+
+/// The distance between rows of a slice or tile in shared memory.
+pub(super) const fn row(r: usize) -> u32 {
+    side(r) + PAD
+}
+
+/// Bytes of shared memory for values of `bytes` bytes: two buffers of two slices.
 pub const fn shared_bytes(r: usize, bytes: u32) -> u32 {
-    4 * SLICE * (side(r) + PAD) * bytes
+    4 * SLICE * row(r) * bytes
 }
 
 /// The part of the product that a block forms.
@@ -50,54 +71,73 @@ pub struct Place {
 impl Place {
     /// Block (x, y, z) of the grid forms tile (y, x) over the z-th piece of the inner range.
     #[inline(always)]
-    pub fn of_grid<D: Device, const R: usize>(d: D, extent: Extent) -> Self {
+    pub fn of_grid<D: Device>(d: D, extent: Extent, side: u32) -> Self {
         let [x, y, z] = d.block();
         let inner = z * extent.piece;
         let end = inner + extent.piece;
         let end = if end < extent.inner { end } else { extent.inner };
-        Self { row: y * side(R), column: x * side(R), inner, end }
+        Self { row: y * side, column: x * side, inner, end }
     }
 
     /// Block x of the grid forms the x-th tile of the lower triangle, row by row, over the z-th piece of
     /// the inner range.
     #[inline(always)]
-    pub fn of_triangle<D: Device, const R: usize>(d: D, extent: Extent) -> Self {
+    pub fn of_triangle<D: Device>(d: D, extent: Extent, side: u32) -> Self {
         let (row, column) = super::operand::unpack(d.block()[0]);
-        let place = Self::of_grid::<D, R>(d, extent);
-        Self { row: row * side(R), column: column * side(R), ..place }
+        Self { row: row * side, column: column * side, ..Self::of_grid(d, extent, side) }
     }
 }
 
-/// A thread's part in moving an operand from global to shared memory: R elements of each slice, at
+/// A thread's part in moving an operand from global to shared memory: a few elements of each slice, at
 /// one inner index where the operand is stored along inner, else at one outer index.
-struct Mover<L, const R: usize> {
+struct Mover<L> {
     /// Of the outer index, where there is one.
     lane: L,
-    outer: u32,
+    /// The first outer index of several, or the first inner one: no index of the matrix for a thread
+    /// whose only outer index lies outside.
+    first: u32,
+    /// The inner index, where there is one.
     inner: u32,
     /// Outer indices of the operand.
     count: u32,
+    /// Where the first element goes in a slice.
+    at: u32,
 }
 
-impl<L: Copy, const R: usize> Mover<L, R> {
+/// Beyond every inner index.
+const OUTSIDE: u32 = 1 << 31;
+
+impl<L: Copy> Mover<L> {
     /// The movement of `operand`, which has `count` outer indices from its start on.
     #[inline(always)]
-    fn new<D: Device, T: Scalar, O: Operand<D, T, Lane = L>>(d: D, operand: O, count: u32) -> Self {
+    fn new<D: Device, T: Scalar, O: Operand<D, T, Lane = L>, G: Engine<T>>(
+        d: D,
+        operand: O,
+        count: u32,
+    ) -> Self {
         let thread = d.thread();
-        let (outer, inner) = if O::ALONG_INNER {
-            (thread / SLICE, thread % SLICE)
-        } else {
-            (thread % side(R), thread / side(R))
-        };
+        if O::ALONG_INNER {
+            let (first, inner) = (thread / SLICE, thread % SLICE);
+            return Self {
+                lane: operand.lane(0),
+                first,
+                inner,
+                count,
+                at: inner * row(G::R) + first,
+            };
+        }
+        let (outer, inner) = (thread % side(G::R), thread / side(G::R));
+        let at = inner * row(G::R) + outer;
         // An index outside the matrix is not used, but must not be computed from one either.
-        let lane = operand.lane(if outer < count { outer } else { 0 });
-        Self { lane, outer, inner, count }
+        let (lane, first) =
+            if outer < count { (operand.lane(outer), inner) } else { (operand.lane(0), OUTSIDE) };
+        Self { lane, first, inner, count, at }
     }
 
     /// Reads a half of the thread's elements of the slice at the operand's start; 0 outside the
     /// matrix.
     #[inline(always)]
-    fn fetch<D: Device, T: Scalar, O: Operand<D, T, Lane = L>>(
+    fn fetch<D: Device, T: Scalar, O: Operand<D, T, Lane = L>, G: Engine<T>>(
         &self,
         d: D,
         operand: O,
@@ -106,19 +146,22 @@ impl<L: Copy, const R: usize> Mover<L, R> {
     ) -> Half<T> {
         let mut values = [T::ZERO; 4];
         // Opaque, so that the addresses of all elements are not kept in registers through the loop.
-        let moving = d.opaque(if O::ALONG_INNER { self.outer } else { self.inner });
+        let moving = d.opaque(self.first);
         unroll::<4>(
             #[inline(always)]
             |i| {
-                let j = (half * R / 2 + i) as u32;
+                let j = (half * each::<T, G>() / 2 + i) as u32;
+                if i >= each::<T, G>() / 2 {
+                    return;
+                }
                 if O::ALONG_INNER {
-                    let outer = moving + SLICE * j;
-                    if i < R / 2 && outer < self.count && self.inner < left {
+                    let outer = moving + G::THREADS / SLICE * j;
+                    if outer < self.count && self.inner < left {
                         values[i] = operand.value(d, operand.lane(outer), self.inner);
                     }
                 } else {
-                    let inner = moving + step(R) * j;
-                    if i < R / 2 && self.outer < self.count && inner < left {
+                    let inner = moving + G::THREADS / side(G::R) * j;
+                    if inner < left {
                         values[i] = operand.value(d, self.lane, inner);
                     }
                 }
@@ -129,95 +172,89 @@ impl<L: Copy, const R: usize> Mover<L, R> {
 
     /// Writes them to shared memory, inner index by inner index.
     #[inline(always)]
-    fn put<D: Device, T: Scalar, O: Operand<D, T, Lane = L>>(
+    fn put<D: Device, T: Scalar, O: Operand<D, T, Lane = L>, G: Engine<T>>(
         &self,
         d: D,
         slice: Shared<T>,
         values: Half<T>,
         half: usize,
     ) {
-        let row = side(R) + PAD;
+        let apart =
+            if O::ALONG_INNER { G::THREADS / SLICE } else { G::THREADS / side(G::R) * row(G::R) };
         unroll::<4>(
             #[inline(always)]
             |i| {
-                let j = (half * R / 2 + i) as u32;
-                let at = if O::ALONG_INNER {
-                    self.inner * row + self.outer + SLICE * j
-                } else {
-                    (self.inner + step(R) * j) * row + self.outer
-                };
-                if i < R / 2 {
-                    d.shared_store(slice, at, values[i]);
+                if i < each::<T, G>() / 2 {
+                    d.shared_store(
+                        slice,
+                        self.at + apart * (half * each::<T, G>() / 2 + i) as u32,
+                        values[i],
+                    );
                 }
             },
         );
     }
 }
 
-/// Half of the R values that a thread moves of a slice: the first R/2 of these.
-type Half<T> = [T; 4];
-
-/// Inner indices between two elements of a thread that moves along outer.
-const fn step(r: usize) -> u32 {
-    THREADS / side(r)
+/// The elements of a slice that a thread moves: 8 or 4.
+const fn each<T: Scalar, G: Engine<T>>() -> usize {
+    (SLICE * side(G::R) / G::THREADS) as usize
 }
+
+/// Half of the values that a thread moves of a slice: the first of these.
+type Half<T> = [T; 4];
 
 /// Forms the tile at `place` of the product of `a` and `b` and hands it to the epilogue.
 #[inline(always)]
-pub fn product<T, D, A, B, E, const R: usize>(d: D, ab: (A, B), e: E, place: Place, extent: Extent)
+pub fn product<T, D, A, B, E, G>(d: D, ab: (A, B), e: E, place: Place, extent: Extent)
 where
     T: Scalar,
     D: Device,
     A: Operand<D, T>,
     B: Operand<D, T>,
     E: Epilogue<D, T>,
+    G: Engine<T>,
 {
-    let sums = accumulate::<T, D, A, B, R>(d, ab, place, extent);
-    finish::<T, D, E, R>(d, sums, e, place, extent);
+    let sums = accumulate::<T, D, A, B, G>(d, ab, place, extent);
+    finish::<T, D, E, G>(d, sums, e, place, extent);
 }
 
-/// The thread's elements of the tile.
+/// The thread's part of the tile.
 #[inline(always)]
-fn accumulate<T, D, A, B, const R: usize>(
-    d: D,
-    (a, b): (A, B),
-    place: Place,
-    extent: Extent,
-) -> [[T; R]; R]
+fn accumulate<T, D, A, B, G>(d: D, (a, b): (A, B), place: Place, extent: Extent) -> G::Sums
 where
     T: Scalar,
     D: Device,
     A: Operand<D, T>,
     B: Operand<D, T>,
+    G: Engine<T>,
 {
-    let row = side(R) + PAD;
-    let slice = Shared::<T>::at(0);
     let buffer = |parity: u32| {
-        let a = slice.skip(parity * 2 * SLICE * row);
-        (a, a.skip(SLICE * row))
+        let a = Shared::<T>::at(0).skip(parity * 2 * SLICE * row(G::R));
+        (a, a.skip(SLICE * row(G::R)))
     };
     let (mut a, mut b) =
         (a.start(d, place.row, place.inner), b.start(d, place.column, place.inner));
-    let move_a = Mover::<A::Lane, R>::new(d, a, extent.rows - place.row);
-    let move_b = Mover::<B::Lane, R>::new(d, b, extent.columns - place.column);
-    let (down, across) = (d.thread() / SIDE * 4, d.thread() % SIDE * 4);
+    let move_a = Mover::<A::Lane>::new::<D, T, A, G>(d, a, extent.rows - place.row);
+    let move_b = Mover::<B::Lane>::new::<D, T, B, G>(d, b, extent.columns - place.column);
 
-    let mut sums = [[T::ZERO; R]; R];
+    let mut sums = G::zero();
     let mut left = place.end - place.inner;
     unroll::<2>(
         #[inline(always)]
         |half| {
-            move_a.put::<D, T, A>(d, slice, move_a.fetch(d, a, left, half), half);
-            move_b.put::<D, T, B>(d, buffer(0).1, move_b.fetch(d, b, left, half), half);
+            let (to_a, to_b) = buffer(0);
+            let values = move_a.fetch::<D, T, A, G>(d, a, left, half);
+            move_a.put::<D, T, A, G>(d, to_a, values, half);
+            let values = move_b.fetch::<D, T, B, G>(d, b, left, half);
+            move_b.put::<D, T, B, G>(d, to_b, values, half);
         },
     );
     let mut parity = 0;
     loop {
         d.barrier();
         let more = left > SLICE;
-        let (to_a, to_b) = buffer(parity ^ 1);
-        let (from_a, from_b) = buffer(parity);
-        let (from_a, from_b) = (from_a.skip(down), from_b.skip(across));
+        let (slices, (to_a, to_b)) = (buffer(parity), buffer(parity ^ 1));
         if more {
             left -= SLICE;
             (a, b) = (a.step(d, SLICE), b.step(d, SLICE));
@@ -227,26 +264,26 @@ where
         unroll::<2>(
             #[inline(always)]
             |half| {
-                let next = if more { move_a.fetch(d, a, left, half) } else { [T::ZERO; 4] };
-                unroll::<QUARTER>(
-                    #[inline(always)]
-                    |k| multiply(d, &mut sums, (from_a, from_b), half * QUARTER + k),
-                );
+                let mut next = [T::ZERO; 4];
                 if more {
-                    move_a.put::<D, T, A>(d, to_a, next, half);
+                    next = move_a.fetch::<D, T, A, G>(d, a, left, half);
+                }
+                G::multiply(d, &mut sums, slices, half);
+                if more {
+                    move_a.put::<D, T, A, G>(d, to_a, next, half);
                 }
             },
         );
         unroll::<2>(
             #[inline(always)]
             |half| {
-                let next = if more { move_b.fetch(d, b, left, half) } else { [T::ZERO; 4] };
-                unroll::<QUARTER>(
-                    #[inline(always)]
-                    |k| multiply(d, &mut sums, (from_a, from_b), (2 + half) * QUARTER + k),
-                );
+                let mut next = [T::ZERO; 4];
                 if more {
-                    move_b.put::<D, T, B>(d, to_b, next, half);
+                    next = move_b.fetch::<D, T, B, G>(d, b, left, half);
+                }
+                G::multiply(d, &mut sums, slices, 2 + half);
+                if more {
+                    move_b.put::<D, T, B, G>(d, to_b, next, half);
                 }
             },
         );
@@ -257,90 +294,34 @@ where
     }
 }
 
-/// Adds the products of inner index k of two slices, which begin at the thread's rows and columns.
-#[inline(always)]
-fn multiply<T: Scalar, D: Device, const R: usize>(
-    d: D,
-    sums: &mut [[T; R]; R],
-    (a, b): (Shared<T>, Shared<T>),
-    k: usize,
-) {
-    let at = k as u32 * (side(R) + PAD);
-    let x = fragment::<T, D, R>(d, a, at);
-    let y = fragment::<T, D, R>(d, b, at);
-    unroll::<R>(
-        #[inline(always)]
-        |i| {
-            unroll::<R>(
-                #[inline(always)]
-                |j| sums[i][j] = x[i].fused(y[j], sums[i][j]),
-            )
-        },
-    );
-}
-
-/// Four values at `at` and, for R = 8, four more half a tile further on.
-#[inline(always)]
-fn fragment<T: Scalar, D: Device, const R: usize>(d: D, slice: Shared<T>, at: u32) -> [T; R] {
-    let mut values = [T::ZERO; R];
-    unroll::<2>(
-        #[inline(always)]
-        |half| {
-            if half * 4 < R {
-                let four = d.shared_load4(slice, at + half as u32 * SIDE * 4);
-                unroll::<4>(
-                    #[inline(always)]
-                    |i| values[half * 4 + i] = four[i],
-                );
-            }
-        },
-    );
-    values
-}
-
 /// Passes the tile through shared memory, 64 rows at a time, to the epilogue.
 #[inline(always)]
-fn finish<T, D, E, const R: usize>(d: D, sums: [[T; R]; R], e: E, place: Place, extent: Extent)
+fn finish<T, D, E, G>(d: D, sums: G::Sums, e: E, place: Place, extent: Extent)
 where
     T: Scalar,
     D: Device,
     E: Epilogue<D, T>,
+    G: Engine<T>,
 {
     let e = e.start(d, place.row, place.column);
     let (rows, columns) = (extent.rows - place.row, extent.columns - place.column);
     let tile = Shared::<T>::at(0);
-    let (width, row) = (side(R), side(R) + PAD);
-    let (down, across) = (d.thread() / SIDE * 4, d.thread() % SIDE * 4);
+    let width = side(G::R);
     unroll::<2>(
         #[inline(always)]
         |half| {
-            if half * 4 < R {
+            if half as u32 * HALF < width {
                 d.barrier();
-                unroll::<4>(
-                    #[inline(always)]
-                    |i| {
-                        let sums = &sums[half * 4 + i];
-                        let at = (down + i as u32) * row + across;
-                        unroll::<2>(
-                            #[inline(always)]
-                            |part| {
-                                if part * 4 < R {
-                                    let four = [0, 1, 2, 3].map(|j| sums[part * 4 + j]);
-                                    d.shared_store4(tile, at + part as u32 * SIDE * 4, four);
-                                }
-                            },
-                        );
-                    },
-                );
+                G::put(d, &sums, tile, half);
                 d.barrier();
                 let mut at = d.thread();
-                while at < 64 * width {
+                while at < HALF * width {
                     let (r, c) = (at / width, at % width);
-                    let below = r + 64 * half as u32;
+                    let below = r + HALF * half as u32;
                     if below < rows && c < columns {
-                        e.store(d, below, c, d.shared_load(tile, r * row + c));
+                        e.store(d, below, c, d.shared_load(tile, r * row(G::R) + c));
                     }
-                    at += THREADS;
+                    at += G::THREADS;
                 }
             }
         },

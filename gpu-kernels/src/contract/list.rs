@@ -1,6 +1,8 @@
 //! The list of entry points.
 
-use crate::body::{cholesky, elementwise, jacobi, reduce, sample, select, softmax, tile};
+use crate::body::{
+    cholesky, elementwise, fma, jacobi, reduce, sample, select, softmax, tensor, tile,
+};
 
 /// A compiled file of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ const fn product(name: &'static str, flops: &'static str, values: &'static str) 
     Contract {
         name,
         since: Variant::Sm75,
-        threads: tile::THREADS,
+        threads: fma::THREADS,
         resident: 2,
         shared_bytes: tile::shared_bytes(8, 4),
         grid: "[columns/128], [rows/128], pieces",
@@ -89,6 +91,17 @@ const fn product_f64(name: &'static str, flops: &'static str, values: &'static s
         grid: "[columns/64], [rows/64], pieces",
         ..product(name, flops, values)
     }
+}
+
+/// A product of which one block a multiprocessor must do: its loads take registers that two would not
+/// leave.
+const fn alone(contract: Contract) -> Contract {
+    Contract { resident: 1, ..contract }
+}
+
+/// A product by tensor cores.
+const fn tensor(contract: Contract) -> Contract {
+    Contract { since: Variant::Sm80, threads: tensor::THREADS, resident: 1, ..contract }
 }
 
 /// A product of which the lower triangle is formed: with k tiles along a side, k(k + 1)/2 blocks.
@@ -163,7 +176,7 @@ pub const CONTRACTS: &[Contract] = &[
     product("gemm_nn_f32", "2mnk", "mk + nk + mn"),
     product("gemm_nt_f32", "2mnk", "mk + nk + mn"),
     product("gemm_tn_f32", "2mnk", "mk + nk + mn"),
-    product("packed_grams_f32", "mn d(d + 1)", "nm + nd + m d(d + 1)/2"),
+    alone(product("packed_grams_f32", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
     product("forward_f32", "2mnk + mn e(f)", "mk + nk + 2mn"),
     product("masked_nn_f32", "2mnk + mn", "mk + nk + 2mn"),
     product("masked_nt_f32", "2mnk + mn", "mk + nk + 2mn"),
@@ -180,6 +193,21 @@ pub const CONTRACTS: &[Contract] = &[
     product_f64("divided_nn_f64", "2mnk + 3mn", "mk + nk + mn"),
     triangle(product_f64("gram_f64", "nd(d + 1)", "nd + d²")),
     triangle(product_f64("weighted_gram_f64", "nd(d + 1)", "nd + n + d²")),
+    tensor(product("gemm_nn_tf32x3", "2mnk", "mk + nk + mn")),
+    tensor(product("gemm_nt_tf32x3", "2mnk", "mk + nk + mn")),
+    tensor(product("gemm_tn_tf32x3", "2mnk", "mk + nk + mn")),
+    tensor(product("packed_grams_tf32x3", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
+    tensor(triangle(product("gram_tf32x3", "nd(d + 1)", "nd + d²"))),
+    tensor(product("gemm_nn_tf32", "2mnk", "mk + nk + mn")),
+    tensor(product("gemm_nt_tf32", "2mnk", "mk + nk + mn")),
+    tensor(product("gemm_tn_tf32", "2mnk", "mk + nk + mn")),
+    tensor(product("packed_grams_tf32", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
+    tensor(triangle(product("gram_tf32", "nd(d + 1)", "nd + d²"))),
+    tensor(product("gemm_nn_bf16", "2mnk", "mk + nk + mn")),
+    tensor(product("gemm_nt_bf16", "2mnk", "mk + nk + mn")),
+    tensor(product("gemm_tn_bf16", "2mnk", "mk + nk + mn")),
+    tensor(product("packed_grams_bf16", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
+    tensor(triangle(product("gram_bf16", "nd(d + 1)", "nd + d²"))),
     rows("softmax_f32", SOFTMAX),
     rows("softmax_metric_f32", METRIC),
     rows("softmax_root_f32", ROOT),

@@ -2,7 +2,7 @@
 
 use relfisher_core::metric::neuron::Activation;
 use relfisher_kernels::Scalar;
-use relfisher_kernels::body::product;
+use relfisher_kernels::body::{fma::Fma, product};
 use relfisher_kernels::contract::{
     Divided, Extent, Layer, Masked, Neurons, Product, Strides, Update,
 };
@@ -53,9 +53,9 @@ fn grams<T: Scalar, const R: usize>(plain: &str, weighted: &str) {
                 let (to, from, with) = (c.output(), input.input(), weights.input());
                 run(name, grid, |dev| {
                     if name == plain {
-                        product::gram::<T, _, R>(dev, to, from, p);
+                        product::gram::<T, _, Fma<R>>(dev, to, from, p);
                     } else {
-                        product::weighted_gram::<T, _, R>(dev, to, from, with, p);
+                        product::weighted_gram::<T, _, Fma<R>>(dev, to, from, with, p);
                     }
                 });
                 let weight = |s: usize| if name == plain { 1.0 } else { w[s].to_f64() };
@@ -94,7 +94,7 @@ fn packed<T: Scalar, const R: usize>(name: &str) {
         let side = 16 * R as u32;
         let grid = [(pairs as u32).div_ceil(side), (m as u32).div_ceil(side), 1];
         let (to, with, from) = (out.output(), weights.input(), input.input());
-        run(name, grid, |dev| product::packed_grams::<T, _, R>(dev, to, with, from, p));
+        run(name, grid, |dev| product::packed_grams::<T, _, Fma<R>>(dev, to, with, from, p));
         let wide = to_f64(&x);
         let mut want = Vec::new();
         for i in 0..m {
@@ -137,7 +137,7 @@ fn layers<T: Scalar, const R: usize>(name: &str) {
         let activation = Activation::Relu { leak: T::from_f64(leak) };
         let layer = Layer { product, neurons: Neurons::activated(activation, (n * m) as u64) };
         let (to, to_a, from, with) = (t.output(), a.output(), input.input(), weights.input());
-        run(name, grid, |dev| product::forward::<T, _, R>(dev, to, to_a, from, with, layer));
+        run(name, grid, |dev| product::forward::<T, _, Fma<R>>(dev, to, to_a, from, with, layer));
         let augmented: Vec<f64> =
             to_f64(&x).chunks(d).flat_map(|row| row.iter().copied().chain([1.0])).collect();
         let want = multiply(&augmented, &to_f64(&w), [n, m, d + 1], true);
@@ -177,9 +177,9 @@ fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
         let side = 16 * R as u32;
         run(name, [(n as u32).div_ceil(side), (m as u32).div_ceil(side), 1], |dev| {
             if transposed {
-                product::masked_nt::<T, _, R>(dev, to, by, from, with, masked);
+                product::masked_nt::<T, _, Fma<R>>(dev, to, by, from, with, masked);
             } else {
-                product::masked_nn::<T, _, R>(dev, to, by, from, with, masked);
+                product::masked_nn::<T, _, Fma<R>>(dev, to, by, from, with, masked);
             }
         });
         let products = multiply(&to_f64(&a), &to_f64(&b), [m, n, k], transposed);
@@ -213,7 +213,7 @@ fn divisions<T: Scalar, const R: usize>(name: &str) {
     let (from, with) = (left.input(), right.input());
     let side = 16 * R as u32;
     run(name, [(n as u32).div_ceil(side), (m as u32).div_ceil(side), 1], |dev| {
-        product::divided_nn::<T, _, R>(dev, to, by, from, with, divided);
+        product::divided_nn::<T, _, Fma<R>>(dev, to, by, from, with, divided);
     });
     let products = multiply(&to_f64(&a), &to_f64(&b), [m, n, k], false);
     let scale = |i: usize| values[i / n].to_f64() * values[m + i % n].to_f64() + 0.5;

@@ -19,3 +19,5 @@ mod product;
 mod reduce;
 mod rows;
 mod run;
+mod steps;
+mod tensor;

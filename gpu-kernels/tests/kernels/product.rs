@@ -1,7 +1,7 @@
 //! Products of tiles against naive sums in f64, at shapes that fill no tile.
 
 use relfisher_kernels::Scalar;
-use relfisher_kernels::body::{product, reduce};
+use relfisher_kernels::body::{fma::Fma, product, reduce};
 use relfisher_kernels::contract::{Extent, Join, Product, Strides, Update};
 use relfisher_kernels::emulator::{Buffer, Thread, View};
 
@@ -45,9 +45,9 @@ fn call<'m, T: Scalar, const R: usize>(
     p: Product<T>,
 ) {
     match form {
-        Form::Nn => product::nn::<T, _, R>(d, c, a, b, p),
-        Form::Nt => product::nt::<T, _, R>(d, c, a, b, p),
-        Form::Tn => product::tn::<T, _, R>(d, c, a, b, p),
+        Form::Nn => product::nn::<T, _, Fma<R>>(d, c, a, b, p),
+        Form::Nt => product::nt::<T, _, Fma<R>>(d, c, a, b, p),
+        Form::Tn => product::tn::<T, _, Fma<R>>(d, c, a, b, p),
     }
 }
 
