@@ -104,3 +104,14 @@ pub fn unroll<const N: usize>(mut f: impl FnMut(usize)) {
     }
     steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
 }
+
+/// a / b and a mod b; 0 and a for b = 0. A plain division would check b, and bring the call of a
+/// panic into the kernel.
+#[inline(always)]
+pub(crate) fn divide(a: u32, b: u32) -> (u32, u32) {
+    let quotient = match a.checked_div(b) {
+        Some(quotient) => quotient,
+        None => 0,
+    };
+    (quotient, a.wrapping_sub(quotient.wrapping_mul(b)))
+}

@@ -96,11 +96,15 @@ pub(super) fn usage(
 }
 
 /// Assembles everything for everything: no spill, no stack, registers inside the budget, no
-/// collective under a predicate.
+/// collective under a predicate, no call.
 pub(super) fn check(built: &[(Variant, String)]) -> Result<(), String> {
     println!("{}", output(command(&assembler()?.display().to_string(), &["--version"]))?.trim());
     let mut complaints = Vec::new();
     for (variant, text) in built {
+        // What is not inlined is a panic, or a function that moves registers through memory.
+        if let Some(line) = text.lines().find(|line| line.trim_start().starts_with("call")) {
+            complaints.push(format!("{}: a kernel calls a function: {line}", variant.name()));
+        }
         for (entry, places) in super::collectives(text) {
             if places.contains('@') {
                 complaints.push(format!("{} {entry}: {places}", variant.name()));

@@ -1,6 +1,7 @@
 //! The compiler's part: Rust to PTX with Debian's tool chain.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use relfisher_kernels::contract::Variant;
 
@@ -75,16 +76,24 @@ fn one(variant: Variant) -> Result<String, String> {
         .env_remove("RUSTUP_TOOLCHAIN")
         .envs(PROFILE);
     let deps = target.join(TARGET).join("release/deps");
-    // The name of the output holds a hash that changes with the features.
-    let _ = fs::remove_dir_all(&deps);
+    // The name of the output holds a hash that changes with the features: no older one may stay.
+    for old in texts(&deps) {
+        fs::remove_file(&old).map_err(|e| format!("{}: {e}", old.display()))?;
+    }
     run(build)?;
-    let found = fs::read_dir(&deps).map_err(|e| format!("{}: {e}", deps.display()))?;
-    let paths: Vec<_> = found
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "s"))
-        .collect();
+    let paths = texts(&deps);
     let [path] = paths.as_slice() else {
         return Err(format!("{}: {} files of PTX, not one", deps.display(), paths.len()));
     };
     fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The kernels as text in a build folder; none when there is no folder yet.
+fn texts(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let named = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with("relfisher_kernels") && name.ends_with(".s")
+    };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(named).collect()
 }

@@ -4,7 +4,7 @@ use relfisher_core::metric::neuron::Activation;
 
 use crate::contract::{Masked, Update};
 use crate::device::Device;
-use crate::word::Scalar;
+use crate::word::{Scalar, divide};
 
 /// The end of a product.
 pub trait Epilogue<D: Device, T: Scalar>: Copy {
@@ -183,7 +183,7 @@ impl<D: Device, T: Scalar> Epilogue<D, T> for Hadamard<D, T> {
     fn store(self, d: D, row: u32, column: u32, value: T) {
         let Masked { product, repeat } = self.masked;
         let stride = product.strides.c;
-        let at = offset((self.row + row) / repeat, stride, self.column + column);
+        let at = offset(divide(self.row + row, repeat).0, stride, self.column + column);
         let weighted = value * d.load(d.advance(self.h, at), 0);
         accumulate(d, self.c, row * stride + column, weighted, product.update);
     }

@@ -12,7 +12,7 @@ use super::reduce::block_sum;
 use super::square::{self, Square};
 use crate::contract::Batch;
 use crate::device::{Device, Shared, WARP};
-use crate::word::Scalar;
+use crate::word::{Scalar, unroll};
 
 /// Threads of a block.
 pub const THREADS: u32 = 256;
@@ -171,9 +171,10 @@ fn decompose<T: Scalar, D: Device, M: Matrix<D, T>>(
             i += WARP;
         }
         let mut rank: u32 = below;
-        for distance in [16, 8, 4, 2, 1] {
-            rank += d.shuffle_xor(rank, distance);
-        }
+        unroll::<5>(
+            #[inline(always)]
+            |i| rank += d.shuffle_xor(rank, WARP >> (i + 1)),
+        );
         if d.lane() == 0 {
             d.store(values, rank, value);
         }

@@ -9,6 +9,7 @@ pub mod epilogue;
 pub mod fma;
 pub mod jacobi;
 pub mod operand;
+pub mod patches;
 pub mod product;
 pub mod reduce;
 pub mod sample;

@@ -7,8 +7,9 @@
 
 use super::epilogue::{Divide, Epilogue, Forward, Hadamard, Plain, Symmetric};
 use super::operand::{Columns, Operand, Pairs, Rows, Weighted};
+use super::patches::Patches;
 use super::tile::{Engine, Place, product, side};
-use crate::contract::{Divided, Layer, Masked, Product};
+use crate::contract::{Divided, Layer, Masked, Patched, Product};
 use crate::device::Device;
 use crate::word::Scalar;
 
@@ -75,6 +76,19 @@ pub fn weighted_gram<T: Scalar, D: Device, G: Engine<T>>(
 ) {
     let x = Columns::new(x, p.strides.a);
     over_triangle::<T, D, _, _, G>(d, (x, Weighted::new(x, w)), c, p);
+}
+
+/// `C ← α P̃ᵀP̃ + β C` with the patches P̃ of images and a trailing 1: KFC's factor A for α = 1/(nT).
+/// Images n × channels × height × width, C symmetric of order channels·kernel + 1; else like [`gram`].
+#[inline(always)]
+pub fn patch_gram<T: Scalar, D: Device, G: Engine<T>>(
+    d: D,
+    c: D::Array<T>,
+    images: D::Array<T>,
+    patched: Patched<T>,
+) {
+    let patches = Patches::new(images, patched.window);
+    over_triangle::<T, D, _, _, G>(d, (patches, patches), c, patched.product);
 }
 
 /// All m relative Fisher metrics of a layer, packed:

@@ -1,7 +1,7 @@
 //! Sums in a fixed order.
 
 use crate::device::{Device, Shared, WARP};
-use crate::word::Scalar;
+use crate::word::{Scalar, unroll};
 
 /// Threads of a block.
 pub const THREADS: u32 = 256;
@@ -15,9 +15,10 @@ pub const SHARED_BYTES: u32 = THREADS / WARP * 8;
 #[inline(always)]
 pub fn warp_sum<T: Scalar, D: Device>(d: D, value: T) -> T {
     let mut sum = value;
-    for distance in [16, 8, 4, 2, 1] {
-        sum += d.shuffle_xor(sum, distance);
-    }
+    unroll::<5>(
+        #[inline(always)]
+        |i| sum += d.shuffle_xor(sum, WARP >> (i + 1)),
+    );
     sum
 }
 

@@ -6,7 +6,7 @@
 use super::reduce::warp_sum;
 use crate::contract::Classes;
 use crate::device::{Device, WARP};
-use crate::word::Scalar;
+use crate::word::{Scalar, unroll};
 
 /// Threads of a block.
 pub const THREADS: u32 = 256;
@@ -17,10 +17,13 @@ pub const ROWS: u32 = THREADS / WARP;
 #[inline(always)]
 fn warp_max<T: Scalar, D: Device>(d: D, value: T) -> T {
     let mut largest = value;
-    for distance in [16, 8, 4, 2, 1] {
-        let other = d.shuffle_xor(largest, distance);
-        largest = if other > largest { other } else { largest };
-    }
+    unroll::<5>(
+        #[inline(always)]
+        |i| {
+            let other = d.shuffle_xor(largest, WARP >> (i + 1));
+            largest = if other > largest { other } else { largest };
+        },
+    );
     largest
 }
 

@@ -7,6 +7,6 @@ mod parameters;
 
 pub use list::{BUDGETS, CONTRACTS, Contract, Variant};
 pub use parameters::{
-    AdamScalars, Batch, Classes, Divided, Extent, Join, Layer, Masked, Neurons, Product,
-    RightSides, Samples, Selection, SgdScalars, Strides, Update,
+    AdamScalars, Batch, Classes, Divided, Extent, Join, Layer, Masked, Neurons, Patched, Product,
+    RightSides, Samples, Selection, SgdScalars, Strides, Update, Window,
 };

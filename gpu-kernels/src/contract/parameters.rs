@@ -277,3 +277,34 @@ pub struct Selection {
     /// How many of them are kept, from 1 to `length`.
     pub kept: u32,
 }
+
+/// A window that slides over images of channels × height × width; pairs are (y, x), as in
+/// `relfisher_core::conv::Window`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Channels of an image.
+    pub channels: u32,
+    /// Rows and columns of an image.
+    pub size: [u32; 2],
+    /// Taps, below 2¹⁴ each.
+    pub kernel: [u32; 2],
+    /// The distance between neighbouring windows.
+    pub stride: [u32; 2],
+    /// The zeros on either side of an image.
+    pub padding: [u32; 2],
+    /// The distance between neighbouring taps.
+    pub dilation: [u32; 2],
+    /// Rows and columns of the output.
+    pub positions: [u32; 2],
+}
+
+/// The Gram matrix of the patches of images.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Patched<T> {
+    /// Rows and columns: channels·kernel + 1; inner: images·positions.
+    pub product: Product<T>,
+    /// The geometry.
+    pub window: Window,
+}
