@@ -109,9 +109,6 @@ pub fn unroll<const N: usize>(mut f: impl FnMut(usize)) {
 /// panic into the kernel.
 #[inline(always)]
 pub(crate) fn divide(a: u32, b: u32) -> (u32, u32) {
-    let quotient = match a.checked_div(b) {
-        Some(quotient) => quotient,
-        None => 0,
-    };
+    let quotient = a.checked_div(b).unwrap_or_default();
     (quotient, a.wrapping_sub(quotient.wrapping_mul(b)))
 }

@@ -298,7 +298,7 @@ fn corner_forward<T: Scalar, D: Device>(
     let mut k = 0;
     while k < width {
         if lane == k {
-            value = value / d.load(l, b.index(first + k, first + k));
+            value /= d.load(l, b.index(first + k, first + k));
         }
         let solved = d.shuffle_from(value, k);
         if lane > k && lane < width {
@@ -326,7 +326,7 @@ fn corner_backward<T: Scalar, D: Device>(
     while k > 0 {
         k -= 1;
         if lane == k {
-            value = value / d.load(l, b.index(first + k, first + k));
+            value /= d.load(l, b.index(first + k, first + k));
         }
         let solved = d.shuffle_from(value, k);
         if lane < k {

@@ -131,7 +131,7 @@ pub fn forward<T: Scalar, D: Device, G: Engine<T>>(
     over_grid::<T, D, _, _, _, G>(d, ab, e, p);
 }
 
-/// `C ← α (A B) ∘ H + β C`: back-propagation through a layer (H = f′), KFRA's factor (H = E[bbᵀ])
+/// `C ← α (A B) ∘ H + β C`: back-propagation through a layer (H = f′), KFRA's factor (H = `E[bbᵀ]`)
 /// and, with `repeat` rows a sample, KFLR's. A rows × inner, B inner × columns. One piece.
 #[inline(always)]
 pub fn masked_nn<T: Scalar, D: Device, G: Engine<T>>(

@@ -34,8 +34,7 @@ pub fn sgd<T: Scalar, D: Device>(
     });
 }
 
-/// Adam, one step: [`relfisher_core::optim::AdamStep::step`] with the scalars of
-/// [`AdamScalars::new`].
+/// Adam, one step: [`relfisher_core::optim::AdamStep::step`].
 #[inline(always)]
 pub fn adam<T: Scalar, D: Device>(
     d: D,

@@ -137,7 +137,13 @@ fn divergence_is_found() {
         }
     });
     assert!(matches!(half_of_the_block.kind, Kind::Divergence { .. }), "{half_of_the_block}");
-    let half_of_a_warp = fault(|d| if d.lane() < 16 { d.barrier() } else { d.barrier() });
+    // Two barriers where one is meant: half of a warp waits at each.
+    let half_of_a_warp = fault(|d| {
+        if d.lane() < 16 {
+            d.barrier();
+        }
+        d.barrier();
+    });
     assert!(matches!(half_of_a_warp.kind, Kind::Divergence { .. }), "{half_of_a_warp}");
     let shuffle = fault(|d| {
         if d.lane() != 3 {
