@@ -15,8 +15,13 @@ const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 /// Targets that have no std and no operating system.
 const BARE_TARGETS: [&str; 1] = ["thumbv7em-none-eabihf"];
 
+/// The compiler of the packages.
+pub const RUSTC: &str = "/usr/bin/rustc";
+/// The build program of the packages.
+pub const CARGO: &str = "/usr/bin/cargo";
+
 /// Installs the packages where they are missing.
-fn install() -> Outcome {
+pub fn install() -> Outcome {
     let present = |package: &str| {
         Command::new("dpkg").args(["-s", package]).output().is_ok_and(|o| o.status.success())
     };
@@ -30,23 +35,24 @@ fn install() -> Outcome {
     install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(PACKAGES);
     install.env("DEBIAN_FRONTEND", "noninteractive");
     run(install)
-        .map_err(|e| format!("{e}; this job needs the Debian packages {}", PACKAGES.join(", ")))
+        .map_err(|e| format!("{e}; this job needs the Debian packages {}", PACKAGES.join(", ")))?;
+    if Path::new(RUSTC).exists() {
+        Ok(())
+    } else {
+        Err(format!("{RUSTC} is missing though its package is installed"))
+    }
 }
 
 /// Builds the core for targets without std, against `core` alone (no `alloc`).
-pub(crate) fn no_std() -> Outcome {
+pub fn no_std() -> Outcome {
     install()?;
-    let (cargo, rustc) = ("/usr/bin/cargo", "/usr/bin/rustc");
-    if !Path::new(rustc).exists() {
-        return Err(format!("{rustc} is missing though its package is installed"));
-    }
     for target in BARE_TARGETS {
         let mut build = repository::command(
-            cargo,
+            CARGO,
             &["build", "--release", "-Zbuild-std=core", "--target", target, "-p", "relfisher-core"],
         );
         build
-            .env("RUSTC", rustc)
+            .env("RUSTC", RUSTC)
             // Unlocks -Zbuild-std on a stable compiler; the crate itself uses stable features only.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_DIR", repository::root().join("target/no-std"))

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use relfisher_ci::golden::{self, Program};
 
-use crate::repository::{command, output, root};
-use crate::{Options, Outcome};
+use relfisher_ci::Outcome;
+use relfisher_ci::repository::{command, output, root};
+
+use crate::Options;
 
 /// Runs the program on every case, prints the table of worst errors, and fails when a tensor is
 /// missing or off.

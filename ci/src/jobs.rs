@@ -1,7 +1,9 @@
 //! The list of jobs.
 
-use crate::repository::{cargo, command, run};
-use crate::{Options, Outcome, debian, golden_job, msrv, no_panic, sources};
+use relfisher_ci::repository::{cargo, command, run};
+use relfisher_ci::{Outcome, debian, ptx, sources};
+
+use crate::{Options, golden_job, msrv, no_panic};
 
 /// One check.
 pub(crate) struct Job {
@@ -36,6 +38,7 @@ pub(crate) const JOBS: &[Job] = &[
         purpose: "core builds for a target without std",
         run: |_| debian::no_std(),
     },
+    Job { name: "ptx", purpose: "the kernels as PTX (--check, --report)", run: kernels },
     Job { name: "accuracy", purpose: "golden cases and the oracle ladder", run: |_| accuracy() },
     Job {
         name: "golden",
@@ -54,11 +57,23 @@ fn fmt() -> Outcome {
 }
 
 fn lint() -> Outcome {
-    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    // The kernels as a GPU build has them, without std, and over Rust-CUDA's library.
+    let kernels = ["clippy", "--release", "-p", "relfisher-kernels", "--lib"];
+    cargo(&[kernels.as_slice(), &["--", "-D", "warnings"]].concat())?;
+    cargo(&[kernels.as_slice(), &["--features", "rust-cuda", "--", "-D", "warnings"]].concat())
 }
 
 fn test() -> Outcome {
     cargo(&["test", "--release", "--workspace"])
+}
+
+fn kernels(options: &Options) -> Outcome {
+    ptx::run(match (options.check, options.report) {
+        (true, _) => ptx::Task::Check,
+        (_, true) => ptx::Task::Report,
+        _ => ptx::Task::Write,
+    })
 }
 
 /// Debug assertions and overflow checks are on in the dev profile, and only there.

@@ -4,13 +4,10 @@
 //! machine. A job prints what it runs, streams the output of its commands, and ends with one line
 //! that says pass or the reason of the failure.
 
-mod debian;
 mod golden_job;
 mod jobs;
 mod msrv;
 mod no_panic;
-mod repository;
-mod sources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,15 +37,18 @@ struct Options {
     /// For `golden`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
+    /// For `ptx`: builds again and compares, writing nothing (always so within `all`).
+    #[arg(long)]
+    check: bool,
+    /// For `ptx`: prints what every kernel costs, building nothing.
+    #[arg(long, conflicts_with = "check")]
+    report: bool,
 }
 
-/// The outcome of a job: nothing, or why it failed.
-type Outcome = Result<(), String>;
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
     let mut chosen: Vec<&Job> = Vec::new();
-    for name in &arguments.jobs {
+    for name in arguments.jobs.clone() {
         match name.as_str() {
             "list" => {
                 for job in jobs::JOBS {
@@ -56,7 +56,10 @@ fn main() -> ExitCode {
                 }
                 return ExitCode::SUCCESS;
             }
-            "all" => chosen.extend(jobs::JOBS),
+            "all" => {
+                arguments.options.check = true;
+                chosen.extend(jobs::JOBS);
+            }
             name => match jobs::JOBS.iter().find(|job| job.name == name) {
                 Some(job) => chosen.push(job),
                 None => {

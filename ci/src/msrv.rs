@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use crate::Outcome;
-use crate::repository::{command, output};
+use relfisher_ci::Outcome;
+use relfisher_ci::repository::{command, output};
 
 /// The crates that users depend on; benches, tests and this program may need a newer Rust.
-const PUBLISHED: [&str; 2] = ["relfisher-core", "relfisher"];
+const PUBLISHED: [&str; 3] = ["relfisher-core", "relfisher-kernels", "relfisher"];
 
 /// Fails when a normal or build dependency of a published crate states a newer Rust.
 pub(crate) fn check() -> Outcome {

@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::Outcome;
-use crate::repository::{self, output, root};
-use crate::sources::rust_files;
+use relfisher_ci::Outcome;
+use relfisher_ci::repository::{self, output, root};
+use relfisher_ci::sources::rust_files;
 
 /// The undefined function that the proof's panic handler calls.
 const MARKER: &str = "relfisher_panic_is_reachable";

@@ -6,20 +6,20 @@ use std::process::Command;
 use crate::Outcome;
 
 /// The root of the checkout that this program was built from.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
 }
 
 /// A command that will run in the root.
-pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
+pub fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
     command
 }
 
 /// Runs a command with its output passed on, and says what failed.
-pub(crate) fn run(mut command: Command) -> Outcome {
+pub fn run(mut command: Command) -> Outcome {
     let line = describe(&command);
     println!("$ {line}");
     let status = command.status().map_err(|e| format!("`{line}` did not start: {e}"))?;
@@ -27,12 +27,12 @@ pub(crate) fn run(mut command: Command) -> Outcome {
 }
 
 /// Runs cargo with the tool chain that runs this program.
-pub(crate) fn cargo(arguments: &[&str]) -> Outcome {
+pub fn cargo(arguments: &[&str]) -> Outcome {
     run(command("cargo", arguments))
 }
 
 /// Runs a command and returns what it printed.
-pub(crate) fn output(mut command: Command) -> Result<String, String> {
+pub fn output(mut command: Command) -> Result<String, String> {
     let line = describe(&command);
     let result = command.output().map_err(|e| format!("`{line}` did not start: {e}"))?;
     if !result.status.success() {

@@ -22,7 +22,7 @@ const FORBIDDEN_IN_CORE: [&str; 8] = [
 ];
 
 /// Every Rust source below `folder`, build outputs left out.
-pub(crate) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+pub fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     while let Some(folder) = open.pop() {
@@ -43,7 +43,7 @@ pub(crate) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// File sizes, ignored tests, and panicking calls in the core.
-pub(crate) fn check() -> Outcome {
+pub fn check() -> Outcome {
     let root = root();
     let mut complaints = Vec::new();
     for path in rust_files(&root)? {

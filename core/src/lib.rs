@@ -41,6 +41,8 @@
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
+// Needed on that target only, where the compiler is one for GPU kernels; see `real.rs`.
+#![cfg_attr(target_arch = "nvptx64", feature(core_float_math))]
 
 pub mod backend;
 pub mod blas;

@@ -165,5 +165,11 @@ macro_rules! impl_real {
     };
 }
 
-impl_real!(f32, 32, libm::sqrtf, libm::powf);
-impl_real!(f64, 64, libm::sqrt, libm::pow);
+// The correctly rounded root is one instruction of a GPU, which `libm` does not know.
+#[cfg(not(target_arch = "nvptx64"))]
+use libm::{sqrt as sqrt64, sqrtf as sqrt32};
+#[cfg(target_arch = "nvptx64")]
+use {core::f32::math::sqrt as sqrt32, core::f64::math::sqrt as sqrt64};
+
+impl_real!(f32, 32, sqrt32, libm::powf);
+impl_real!(f64, 64, sqrt64, libm::pow);

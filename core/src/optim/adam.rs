@@ -4,6 +4,7 @@ use crate::error::check_len;
 use crate::{Error, Real};
 
 /// Where weight decay enters.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WeightDecay<T> {
     /// `g ← g + decay·θ`.
@@ -13,6 +14,7 @@ pub enum WeightDecay<T> {
 }
 
 /// The hyper-parameters of Adam (D. P. Kingma, J. Ba, 2015).
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam<T> {
     /// β₁, the weight of the past in the first moment.
@@ -37,7 +39,9 @@ impl<T: Real> Default for Adam<T> {
     }
 }
 
-/// The scalars of one step, the same for all its slices.
+/// The scalars of one step, the same for all its slices. Its layout is fixed: GPU kernels take it by
+/// value.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep<T> {
     rule: Adam<T>,

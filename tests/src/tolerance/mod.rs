@@ -8,6 +8,7 @@
 mod curvature;
 mod executor;
 mod experiments;
+mod kernels;
 mod linalg;
 mod math;
 mod metric;
@@ -101,6 +102,7 @@ use Dtype::*;
 const TABLES: &[&[Entry]] = &[
     math::ENTRIES,
     linalg::ENTRIES,
+    kernels::ENTRIES,
     curvature::ENTRIES,
     sparse::ENTRIES,
     spectra::ENTRIES,

@@ -178,8 +178,7 @@ pub(super) fn spd_inverse<T: Scalar>(
         })
         .map_err(|pivot| Error::NotPositiveDefinite { block: 0, pivot })?;
         store(&mut a, inverse);
-        mirror(&mut a);
-        Ok(())
+        mirror(&cpu.pool, &mut a)
     })
 }
 

@@ -4,10 +4,10 @@
 use faer::linalg::matmul::{matmul, triangular};
 use faer::prelude::ReborrowMut;
 use faer::{Accum, Par};
-use relfisher_core::{Error, MatMut, MatRef, Real, blas};
+use relfisher_core::{Error, MatMut, MatRef, blas};
 
 use super::Cpu;
-use super::pool::{Divide, Pool, RowsMut};
+use super::pool::{Divide, Parts, Pool, RowsMut};
 use super::views::{check_layout, check_len, dense, dense_mut};
 use crate::{Scalar, vectorised};
 
@@ -137,8 +137,7 @@ pub(super) fn gram<T: Scalar>(
             lower_product(&cpu.pool, c.rb_mut(), beta, alpha, x, MatRef::new(scaled, n, d)?)
         })?,
     }
-    mirror(&mut c);
-    Ok(())
+    mirror(&cpu.pool, &mut c)
 }
 
 /// The lower triangle of `c ← α xᵀ y + β c`, where the product is symmetric.
@@ -210,9 +209,46 @@ pub(super) fn each_lower(d: usize, mut f: impl FnMut(usize, usize)) {
     }
 }
 
+/// Below this order a matrix is mirrored by one thread.
+const MIRROR_ALONE: usize = 256;
+
 /// Copies the lower triangle onto the upper one.
-pub(super) fn mirror<T: Real>(c: &mut MatMut<'_, T>) {
+pub(super) fn mirror<T: Scalar>(pool: &Pool, c: &mut MatMut<'_, T>) -> Result<(), Error> {
     let (d, stride) = (c.rows(), c.row_stride());
-    let data = c.data_mut();
-    each_lower(d, |i, j| data[j * stride + i] = data[i * stride + j]);
+    mirror_part(pool, c.data_mut(), (d, stride), 0)
+}
+
+/// [`mirror`] of the square of order d whose first row begins `data`, at column `left`: the block beside
+/// its halves, several rows at once, then both halves.
+fn mirror_part<T: Scalar>(
+    pool: &Pool,
+    data: &mut [T],
+    (d, stride): (usize, usize),
+    left: usize,
+) -> Result<(), Error> {
+    if d < MIRROR_ALONE {
+        each_lower(d, |i, j| data[j * stride + left + i] = data[i * stride + left + j]);
+        return Ok(());
+    }
+    let half = d / 2;
+    let (above, below) = data.split_at_mut(half * stride);
+    let (from, middle) = (&*below, left + half);
+    let rows = Parts { data: &mut *above, len: SQUARE * stride };
+    pool.for_each(rows, 2, &|first: usize, rows: Parts<'_, T>| {
+        let top = left + first * SQUARE;
+        for start in (0..d - half).step_by(SQUARE) {
+            let columns = start..(start + SQUARE).min(d - half);
+            for (i, row) in rows.data.chunks_mut(stride).enumerate() {
+                for j in columns.clone() {
+                    row[middle + j] = from[j * stride + top + i];
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let (mut head, mut tail) = (Ok(()), Ok(()));
+    pool.join(&mut || head = mirror_part(pool, above, (half, stride), left), &mut || {
+        tail = mirror_part(pool, below, (d - half, stride), middle);
+    });
+    head.and(tail)
 }

@@ -1,0 +1,130 @@
+//! Soft-max with its metric, and exact selection, row by row.
+
+use relfisher_kernels::Scalar;
+use relfisher_kernels::body::{select, softmax};
+use relfisher_kernels::contract::{Classes, Selection};
+use relfisher_kernels::emulator::Buffer;
+
+use crate::compare::{assert_close, to_f64};
+use crate::random::Random;
+use crate::run::run;
+use crate::tolerance::Oracle;
+
+fn probabilities(logits: &[f64]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|x| (x - largest).exp()).sum();
+    logits.iter().map(|x| (x - largest).exp() / sum).collect()
+}
+
+fn softmaxes<T: Scalar>(names: [&str; 3]) {
+    for (n, c) in [(1, 1), (13, 10), (9, 33), (2, 100)] {
+        let mut random = Random::new((n * c) as u64);
+        let mut logits: Vec<T> = random.uniforms(n * c, -8.0, 8.0);
+        // A row far from 0 overflows nothing.
+        for x in &mut logits[..c] {
+            *x += T::from_f64(1000.0);
+        }
+        let labels: Vec<u32> = (0..n).map(|_| random.below(c) as u32).collect();
+        let (input, targets) = (Buffer::from_slice(&logits), Buffer::from_slice(&labels));
+        let scale = T::ONE / T::from_usize(n);
+        let s = Classes { samples: n as u32, classes: c as u32, scale };
+        let mut outputs = [n * c, n * c, n].map(Buffer::<T>::unwritten);
+        let to = outputs.each_mut().map(Buffer::output);
+        let (from, with) = (input.input(), targets.input());
+        let grid = [(n as u32).div_ceil(softmax::ROWS), 1, 1];
+        run(names[0], grid, |d| softmax::softmax(d, to, from, with, s));
+        let [eta, delta, loss] = outputs.each_ref().map(Buffer::to_vec);
+        let want: Vec<f64> = to_f64(&logits).chunks(c).flat_map(probabilities).collect();
+        let close = |got: &[T], want: &[f64]| {
+            assert_close(names[0], got, want, "kernel softmax", Oracle::Dense, c);
+        };
+        close(&eta, &want);
+        let target = |i: usize| f64::from(labels[i / c] as usize == i % c);
+        let slopes: Vec<f64> =
+            want.iter().enumerate().map(|(i, p)| scale.to_f64() * (p - target(i))).collect();
+        close(&delta, &slopes);
+        let losses: Vec<f64> =
+            labels.iter().enumerate().map(|(s, y)| -want[s * c + *y as usize].ln()).collect();
+        close(&loss, &losses);
+        metrics::<T>(names, &eta, s);
+    }
+}
+
+/// The metric and its root against diag(η) − ηηᵀ in f64.
+fn metrics<T: Scalar>(names: [&str; 3], eta: &[T], s: Classes<T>) {
+    let (n, c) = (s.samples as usize, s.classes as usize);
+    let wide = to_f64(eta);
+    let input = Buffer::from_slice(eta);
+    let dense = |s: usize, a: usize, b: usize| {
+        let (p, q) = (wide[s * c + a], wide[s * c + b]);
+        if a == b {
+            p * (0..c).filter(|k| *k != a).map(|k| wide[s * c + k]).sum::<f64>()
+        } else {
+            -p * q
+        }
+    };
+    let pairs = c * (c + 1) / 2;
+    let mut packed = Buffer::<T>::unwritten(n * pairs);
+    let (to, from) = (packed.output(), input.input());
+    let grid = [s.samples.div_ceil(softmax::ROWS), 1, 1];
+    run(names[1], grid, |d| softmax::metric(d, to, from, s));
+    let want: Vec<f64> = (0..n)
+        .flat_map(|s| (0..c).flat_map(move |a| (0..=a).map(move |b| (s, a, b))))
+        .map(|(s, a, b)| dense(s, a, b))
+        .collect();
+    assert_close(names[1], &packed.to_vec(), &want, "kernel softmax", Oracle::Dense, c);
+    let mut roots = Buffer::<T>::unwritten(n * c * c);
+    let to = roots.output();
+    run(names[2], grid, |d| softmax::root(d, to, from, s));
+    let roots = to_f64(&roots.to_vec());
+    let mut outer = vec![T::ZERO; n * c * c];
+    let mut full = vec![0.0; n * c * c];
+    for s in 0..n {
+        for a in 0..c {
+            for b in 0..c {
+                let row = |k: usize, i: usize| roots[(s * c + k) * c + i];
+                let sum: f64 = (0..c).map(|k| row(k, a) * row(k, b)).sum();
+                outer[(s * c + a) * c + b] = T::from_f64(sum);
+                full[(s * c + a) * c + b] = dense(s, a, b);
+            }
+        }
+    }
+    assert_close(names[2], &outer, &full, "kernel softmax", Oracle::Dense, c);
+}
+
+#[test]
+fn softmax_its_loss_its_metric_and_the_root() {
+    softmaxes::<f32>(["softmax_f32", "softmax_metric_f32", "softmax_root_f32"]);
+    softmaxes::<f64>(["softmax_f64", "softmax_metric_f64", "softmax_root_f64"]);
+}
+
+#[test]
+fn the_largest_magnitudes_of_each_row() {
+    for (rows, length, kept) in [(1, 1, 1), (3, 700, 105), (2, 256, 256), (2, 1000, 1)] {
+        let mut random = Random::new(length as u64);
+        let mut x: Vec<f32> = random.normals(rows * length);
+        // Many ties, some of them at the threshold, both zeros, and extremes.
+        for v in x.iter_mut().step_by(3) {
+            *v = (*v * 2.0).round() / 2.0;
+        }
+        x[0] = f32::MAX;
+        let input = Buffer::from_slice(&x);
+        let mut index = Buffer::<u32>::unwritten(rows * kept);
+        let mut value = Buffer::<f32>::unwritten(rows * kept);
+        let s = Selection { distance: length as u64, length: length as u32, kept: kept as u32 };
+        let (to, to_value, from) = (index.output(), value.output(), input.input());
+        run("select_f32", [rows as u32, 1, 1], |d| select::select(d, to, to_value, from, s));
+        let (index, value) = (index.to_vec(), value.to_vec());
+        for (r, row) in x.chunks(length).enumerate() {
+            let mut order: Vec<usize> = (0..length).collect();
+            order.sort_by(|a, b| row[*b].abs().total_cmp(&row[*a].abs()).then(a.cmp(b)));
+            let mut want = order[..kept].to_vec();
+            want.sort_unstable();
+            let got: Vec<usize> =
+                index[r * kept..(r + 1) * kept].iter().map(|i| *i as usize).collect();
+            assert_eq!(got, want, "row {r} of {rows}, {kept} of {length}");
+            let values: Vec<f32> = want.iter().map(|i| row[*i]).collect();
+            assert_eq!(value[r * kept..(r + 1) * kept], values, "row {r}");
+        }
+    }
+}
