@@ -33,7 +33,8 @@ impl Place {
 pub(super) struct BatchNorm<T> {
     pub(super) eps: T,
     pub(super) momentum: T,
-    /// Where the running mean starts in [`Parameters::buffers`]; the running variance follows it.
+    /// Where the running mean starts in [`Parameters::buffers`](super::Parameters::buffers); the
+    /// running variance follows it.
     pub(super) offset: usize,
 }
 
@@ -101,7 +102,7 @@ pub(super) struct Site {
 
 /// A network compiled for one scalar type: the blocks, and where their values live on a tape.
 ///
-/// It holds no parameters; those are [`Parameters`].
+/// It holds no parameters; those are [`Parameters`](super::Parameters).
 #[derive(Clone, Debug)]
 pub struct Network<T> {
     pub(super) architecture: Architecture,
@@ -352,7 +353,7 @@ impl<T: Real> Network<T> {
         self.parameter_count
     }
 
-    /// The length of [`Parameters::buffers`]: a running mean and variance for each batch-normalised
+    /// The length of [`Parameters::buffers`](super::Parameters::buffers): a running mean and variance for each batch-normalised
     /// feature.
     pub fn buffer_count(&self) -> usize {
         self.buffer_count
