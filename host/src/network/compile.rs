@@ -353,8 +353,8 @@ impl<T: Real> Network<T> {
         self.parameter_count
     }
 
-    /// The length of [`Parameters::buffers`](super::Parameters::buffers): a running mean and variance for each batch-normalised
-    /// feature.
+    /// The length of [`Parameters::buffers`](super::Parameters::buffers): a running mean and variance
+    /// for each batch-normalised feature.
     pub fn buffer_count(&self) -> usize {
         self.buffer_count
     }
