@@ -49,7 +49,7 @@ fn request<T: Scalar>(
     };
     let memory = Memory { limit: 1 << 30 };
     let request = Request { target, fraction, mean, damping, kernel: true, memory };
-    embed(p, &request, &mut |_| {}).unwrap()
+    embed(p, &request).unwrap()
 }
 
 /// The gradient of every row by dual numbers.
@@ -221,7 +221,7 @@ fn requests_that_cannot_be_met_say_why() {
         memory: Memory { limit: 1 << 30 },
     };
     let refused = |p, request: Request<'_, f64>, parts: &[&str]| {
-        let error = embed(p, &request, &mut |_| {}).unwrap_err();
+        let error = embed(p, &request).unwrap_err();
         let line = error.to_string();
         assert_eq!(error.exit_code(), 2, "{line}");
         assert!(parts.iter().all(|part| line.contains(part)), "{parts:?}: {line}");
@@ -238,9 +238,7 @@ fn requests_that_cannot_be_met_say_why() {
     let needed = needs(&one, &good).unwrap().total();
     let memory = Memory { limit: needed - 1 };
     refused(&one, Request { memory, ..good }, &["embedding", &needed.to_string(), "--fraction"]);
-    assert!(
-        embed(&one, &Request { memory: Memory { limit: needed }, ..good }, &mut |_| {}).is_ok()
-    );
+    assert!(embed(&one, &Request { memory: Memory { limit: needed }, ..good }).is_ok());
     let kernel = Request { kernel: true, ..good };
     let memory = Memory { limit: needs(&one, &kernel).unwrap().kernel - 1 };
     refused(&one, Request { memory, ..kernel }, &["kernel", "--kernel"]);

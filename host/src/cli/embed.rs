@@ -12,7 +12,7 @@ use super::curvature::{memory, progress};
 use super::problem::{Dtype, Loaded, ProblemArgs};
 use super::say;
 use crate::Scalar;
-use crate::curvature::human;
+use crate::curvature::{Problem, human};
 use crate::embedding::{Embedding, Request, Target, embed, needs, save};
 use crate::error::Error;
 use crate::executor::{Cpu, Executor};
@@ -122,9 +122,11 @@ fn measure<T: Scalar>(args: &EmbedArgs) -> Result<ExitCode, Error> {
         memory,
     };
     let bar = progress(problem.samples(), args.quiet);
+    let watch = |done: usize, _: &str| bar.set_position(done as u64);
+    let problem = Problem { watch: Some(&watch), ..problem };
     let mut outcome = Ok(Embedding::default());
     Executor::<T>::install(&cpu, &mut || {
-        outcome = embed(&problem, &request, &mut |done| bar.set_position(done as u64));
+        outcome = embed(&problem, &request);
     });
     bar.finish_and_clear();
     let embedding = outcome?;

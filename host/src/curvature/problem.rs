@@ -119,7 +119,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
     }
 
     /// The elements that the values of one sample take in passes with so many `columns`.
-    pub(super) fn sample_len(&self, columns: usize) -> usize {
+    pub(crate) fn sample_len(&self, columns: usize) -> usize {
         Tape::required_len(self.network, 1).saturating_add(Cotangents::required_len(
             self.network,
             1,
@@ -135,7 +135,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
     }
 
     /// The same problem with batches for which `each` elements for every sample are not too many.
-    pub(super) fn in_batches_of(&self, each: usize) -> Self {
+    pub(crate) fn in_batches_of(&self, each: usize) -> Self {
         let most = BATCH_BYTES / each.max(1).saturating_mul(T::BYTES);
         Self { chunk: most.clamp(1, self.chunk.max(1)).min(self.samples().max(1)), ..*self }
     }

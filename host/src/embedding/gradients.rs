@@ -10,30 +10,22 @@ use crate::error::Error;
 use crate::executor::Executor;
 use crate::network::{Block, Cotangents, Loss, Network, Tape};
 
-/// The most bytes of one layer's dense gradients in a batch.
-const DENSE_BYTES: usize = 64 << 20;
-
 /// The numbers of the largest layer.
 fn widest<T: Scalar>(network: &Network<T>) -> usize {
     network.blocks().iter().map(Block::len).max().unwrap_or(0).max(1)
 }
 
-/// The samples of a batch of `columns` gradients each.
-pub(super) fn batch<T: Scalar>(problem: &Problem<'_, T>, columns: usize) -> usize {
-    let row = widest(problem.network).saturating_mul(T::BYTES).saturating_mul(columns.max(1));
-    (DENSE_BYTES / row.max(1)).clamp(1, problem.chunk.max(1)).min(problem.samples().max(1))
-}
-
-/// The bytes of one sample in a batch: its tape, the derivatives sent back, the dense gradients of a
-/// layer, and what is kept of all layers.
-pub(super) fn sample_bytes<T: Scalar>(problem: &Problem<'_, T>, columns: usize) -> u64 {
+/// `problem` in batches that fit, and the numbers of one of them: the values of the passes, the dense
+/// gradients of a layer, and what is kept of all layers.
+pub(super) fn batches<'a, T: Scalar>(
+    problem: &Problem<'a, T>,
+    columns: usize,
+) -> (Problem<'a, T>, usize) {
     let network = problem.network;
-    let back = Cotangents::required_len(network, 1, columns);
-    let dense = widest(network).saturating_mul(columns);
-    let kept = network.parameter_count().saturating_mul(columns).saturating_mul(2);
-    // A tape holds what derivatives are held of, and no more than that again.
-    let numbers = back.saturating_mul(3).saturating_add(dense).saturating_add(kept);
-    (numbers as u64).saturating_mul(T::BYTES as u64)
+    let row = widest(network).saturating_add(network.parameter_count().saturating_mul(2));
+    let each = problem.sample_len(columns).saturating_add(row.saturating_mul(columns));
+    let problem = problem.in_batches_of(each);
+    (problem, each.saturating_mul(problem.chunk))
 }
 
 /// What one row keeps of one layer.
@@ -87,7 +79,6 @@ struct Batch<T: Scalar> {
 pub(super) fn sparse_gradients<T: Scalar>(
     problem: &Problem<'_, T>,
     request: &Request<'_, T>,
-    progress: &mut dyn FnMut(usize),
 ) -> Result<SparseRows<T>, Error> {
     let network = problem.network;
     if u32::try_from(network.parameter_count()).is_err() {
@@ -95,9 +86,8 @@ pub(super) fn sparse_gradients<T: Scalar>(
         return Err(Error::input("", "network", what, "embed with a smaller network"));
     }
     let columns = request.target.rows(network);
-    let size = batch(problem, columns);
-    let mut buffers = Batch::new(network, request.fraction, (size, columns))?;
-    let problem = Problem { chunk: size, ..*problem };
+    let (problem, _) = batches(problem, columns);
+    let mut buffers = Batch::new(network, request.fraction, (problem.chunk, columns))?;
     let kept: usize = buffers.layers.iter().map(|layer| layer.places).sum();
     let bound = problem.samples().saturating_mul(columns).saturating_mul(kept);
     let mut out = SparseRows {
@@ -122,7 +112,6 @@ pub(super) fn sparse_gradients<T: Scalar>(
                 })?;
             }
         }
-        progress(start + n);
         Ok(())
     })?;
     Ok(out)

@@ -138,14 +138,13 @@ pub fn needs<T: Scalar>(
     request: &Request<'_, T>,
 ) -> Result<Needs, Error> {
     let network = problem.network;
-    let columns = request.target.rows(network) as u64;
-    let rows = (problem.samples() as u64).saturating_mul(columns);
+    let columns = request.target.rows(network);
+    let rows = (problem.samples() as u64).saturating_mul(columns as u64);
     let mut kept = 0_u64;
     for block in network.blocks() {
         kept += kept_count(request.fraction, block.len()).map_err(refused_fraction)? as u64;
     }
     let bytes = T::BYTES as u64;
-    let batch = gradients::batch(problem, request.target.rows(network)) as u64;
     Ok(Needs {
         // 8 bytes more for each index while it is written.
         rows: rows.saturating_mul(kept).saturating_mul(4 + bytes + 8),
@@ -157,7 +156,7 @@ pub fn needs<T: Scalar>(
         } else {
             0
         },
-        batch: batch.saturating_mul(gradients::sample_bytes(problem, request.target.rows(network))),
+        batch: (gradients::batches(problem, columns).1 as u64).saturating_mul(bytes),
     })
 }
 
@@ -165,7 +164,7 @@ fn refused_fraction(e: CoreError) -> Error {
     Error::input("--fraction", "", e, "use 0.15, say")
 }
 
-/// The embeddings of every sample; `progress` gets the samples done so far.
+/// The embeddings of every sample; [`Problem::watch`] hears of the samples done so far.
 ///
 /// # Errors
 /// A fraction, power or damping outside its domain; a target that does not fit the loss; a request
@@ -174,7 +173,6 @@ fn refused_fraction(e: CoreError) -> Error {
 pub fn embed<T: Scalar>(
     problem: &Problem<'_, T>,
     request: &Request<'_, T>,
-    progress: &mut dyn FnMut(usize),
 ) -> Result<Embedding<T>, Error> {
     let network = problem.network;
     request.target.check(network)?;
@@ -187,7 +185,7 @@ pub fn embed<T: Scalar>(
         return Err(Error::input("--damping", request.damping, problem, "use 1e-6, say"));
     }
     check_memory(problem, request)?;
-    let mut rows = gradients::sparse_gradients(problem, request, progress)?;
+    let mut rows = gradients::sparse_gradients(problem, request)?;
     let root_metric = metric(network.parameter_count(), &rows, request.mean)?;
     for i in 0..rows.rows() {
         let range = rows.starts[i]..rows.starts[i + 1];
