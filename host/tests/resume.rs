@@ -5,10 +5,12 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{assert_refused, experiment, folder, numbers, program, relfisher, stderr, weights};
+use common::{
+    assert_refused, experiment, folder, kill_repeatedly, numbers, program, relfisher, stderr,
+    weights,
+};
 
 fn train(file: &str, out: &Path, more: &[&str]) -> std::process::Output {
     let args = ["train", "--experiment", file, "--quiet", "--out", out.to_str().unwrap()];
@@ -27,26 +29,7 @@ fn a_killed_experiment_continues_to_the_same_bits() {
 
     // Moments spread over the run; each time the same folder is taken up again and killed again.
     let out = dir.join("killed");
-    let mut kills = 0;
-    for k in 0..12_u32 {
-        let args = [
-            "train",
-            "--experiment",
-            &file,
-            "--quiet",
-            "--resume",
-            "--checkpoint-steps",
-            "3",
-            "--out",
-            out.to_str().unwrap(),
-        ];
-        let mut child = program(&args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(duration * (1 + k * 5 % 7) / 20 + Duration::from_millis(5));
-        kills += u32::from(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    assert!(kills > 0, "at least one kill met a running program");
+    kill_repeatedly(&file, &out, "3", (12, duration / 20));
     let output = train(&file, &out, &["--resume"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(numbers(&out), numbers(&whole), "losses and accuracies");

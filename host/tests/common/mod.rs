@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// An empty folder of its own for the test `name`.
 pub fn folder(name: &str) -> PathBuf {
@@ -114,6 +115,36 @@ pub fn numbers(out: &Path) -> serde_json::Value {
         }
     }
     record
+}
+
+/// Asserts that `out` has the plots `names` as SVG, with every one of `texts`, and as PNG.
+pub fn assert_plots(out: &Path, names: &[&str], texts: &[&str]) {
+    for name in names {
+        let svg = fs::read_to_string(out.join(format!("{name}.svg"))).expect("an SVG");
+        for text in texts {
+            assert!(svg.contains(text), "{name}.svg has no {text:?}");
+        }
+        let png = fs::read(out.join(format!("{name}.png"))).expect("a PNG");
+        assert_eq!(png.get(..4), Some(&[0x89, b'P', b'N', b'G'][..]));
+    }
+}
+
+/// Takes up the experiment `file` in the folder `out` again and again, with a checkpoint every `steps`
+/// steps, and kills it each time, after one to seven `moment`s.
+pub fn kill_repeatedly(file: &str, out: &Path, steps: &str, (kills, moment): (u32, Duration)) {
+    let out = out.to_str().expect("text");
+    let args = ["train", "--experiment", file, "--quiet", "--resume", "--out", out];
+    let mut met = 0;
+    for k in 0..kills {
+        let mut command = program(&args);
+        command.args(["--checkpoint-steps", steps]).stderr(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.spawn().expect("the program starts");
+        std::thread::sleep(moment * (1 + k * 5 % 7) + Duration::from_millis(5));
+        met += u32::from(child.try_wait().expect("a state").is_none());
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+    assert!(met > 0, "at least one kill met a running program");
 }
 
 /// Name and bytes of every file of final weights.
