@@ -17,6 +17,7 @@
 pub mod cli;
 pub mod curvature;
 pub mod dataset;
+pub mod driver;
 pub mod embedding;
 pub mod error;
 pub mod executor;
