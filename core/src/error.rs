@@ -50,6 +50,11 @@ pub enum Error {
         /// The sweeps or iterations that were spent.
         iterations: usize,
     },
+    /// The machine behind a [`Backend`](crate::Backend) failed; it knows why.
+    Backend {
+        /// The operation.
+        what: &'static str,
+    },
     /// A scalar parameter is outside its domain.
     Parameter {
         /// The parameter and its domain, e.g. `"damping must be finite and >= 0"`.
@@ -77,6 +82,7 @@ impl fmt::Display for Error {
             Error::NoConvergence { iterations } => {
                 write!(f, "no convergence after {iterations} iterations")
             }
+            Error::Backend { what } => write!(f, "{what}: the machine failed"),
             Error::Parameter { what } => f.write_str(what),
         }
     }

@@ -12,8 +12,9 @@ pub mod contract;
 pub mod device;
 #[cfg(feature = "emulator")]
 pub mod emulator;
-#[cfg(target_arch = "nvptx64")]
 mod entry;
+#[cfg(not(target_arch = "nvptx64"))]
+mod modules;
 #[cfg(target_arch = "nvptx64")]
 mod nvptx;
 #[cfg(feature = "rust-cuda")]

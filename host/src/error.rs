@@ -190,6 +190,12 @@ impl From<CoreError> for Error {
     }
 }
 
+impl From<crate::driver::Error> for Error {
+    fn from(source: crate::driver::Error) -> Self {
+        Error::input("", "device", &source, source.remedy())
+    }
+}
+
 /// Turns a refusal of the core into an [`Error`] that says where it happened.
 pub trait Context<T> {
     /// See [`Error::core`].

@@ -17,19 +17,19 @@ pub trait Scalar:
     + serde::Serialize
     + serde::de::DeserializeOwned
     + FromStr
+    + relfisher_kernels::Scalar
+    + relfisher_kernels::contract::Parameter
     + sealed::Scratch
 {
     /// `"f32"` or `"f64"`: the spelling of `--dtype` and of records.
     const NAME: &'static str;
     /// The type's name in a safetensors header.
     const DTYPE: Dtype;
-    /// The number of bytes of one element.
-    const BYTES: usize;
 
     /// Appends the little-endian bytes of self.
     fn write_le(self, out: &mut Vec<u8>);
 
-    /// The number whose little-endian representation the first [`Scalar::BYTES`] bytes are; `None`
+    /// The number whose little-endian representation the first `size_of::<Self>()` bytes are; `None`
     /// when there are fewer.
     fn read_le(bytes: &[u8]) -> Option<Self>;
 }
@@ -56,7 +56,6 @@ macro_rules! impl_scalar {
         impl Scalar for $t {
             const NAME: &'static str = stringify!($t);
             const DTYPE: Dtype = $dtype;
-            const BYTES: usize = size_of::<$t>();
 
             fn write_le(self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());

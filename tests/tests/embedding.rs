@@ -110,7 +110,7 @@ fn metric(rows: &[Vec<f64>], j: usize, mean: QuasiMean) -> f64 {
 }
 
 fn embeddings_are_their_definition<T: Scalar>() {
-    let single = T::BYTES == 4;
+    let single = size_of::<T>() == 4;
     for (k, (shape, words)) in NETS.into_iter().enumerate() {
         for loss in LOSSES {
             let p = Problem::new(words, network(shape, words, loss), 5, 40 + k as u64);

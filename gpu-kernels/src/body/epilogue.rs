@@ -47,8 +47,10 @@ pub struct Forward<D: Device, T: Scalar> {
     pub bias: D::Array<T>,
     /// The distance between the values of b.
     pub bias_stride: u32,
-    /// The distance between rows of T and A.
+    /// The distance between rows of T.
     pub stride: u32,
+    /// The distance between rows of A.
+    pub activated: u32,
     /// f.
     pub activation: Activation<T>,
 }
@@ -162,14 +164,14 @@ impl<D: Device, T: Scalar> Epilogue<D, T> for Forward<D, T> {
     fn start(self, d: D, row: u32, column: u32) -> Self {
         let at = offset(row, self.stride, column);
         let bias = d.advance(self.bias, u64::from(column) * u64::from(self.bias_stride));
-        Self { t: d.advance(self.t, at), a: d.advance(self.a, at), bias, ..self }
+        let a = d.advance(self.a, offset(row, self.activated, column));
+        Self { t: d.advance(self.t, at), a, bias, ..self }
     }
     #[inline(always)]
     fn store(self, d: D, row: u32, column: u32, value: T) {
         let t = value + d.load(self.bias, column * self.bias_stride);
-        let at = row * self.stride + column;
-        d.store(self.t, at, t);
-        d.store(self.a, at, self.activation.value(t));
+        d.store(self.t, row * self.stride + column, t);
+        d.store(self.a, row * self.activated + column, self.activation.value(t));
     }
 }
 

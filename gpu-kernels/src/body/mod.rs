@@ -19,3 +19,4 @@ pub mod square;
 pub mod step;
 pub mod tensor;
 pub mod tile;
+pub mod training;

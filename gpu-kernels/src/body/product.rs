@@ -108,7 +108,7 @@ pub fn packed_grams<T: Scalar, D: Device, G: Engine<T>>(
 }
 
 /// The forward pass of a layer: `T ← X Wᵀ + 1 bᵀ`, `A ← f(T)`. X rows × inner, W̃ = [W | b]
-/// columns × (inner + 1); T and A rows × columns. One piece.
+/// columns × (inner + 1); T and A rows × columns, each with its own stride. One piece.
 #[inline(always)]
 pub fn forward<T: Scalar, D: Device, G: Engine<T>>(
     d: D,
@@ -125,6 +125,7 @@ pub fn forward<T: Scalar, D: Device, G: Engine<T>>(
         bias: d.advance(w, u64::from(p.extent.inner)),
         bias_stride: p.strides.b,
         stride: p.strides.c,
+        activated: layer.activated,
         activation: layer.neurons.activation(),
     };
     let ab = (Rows::new(x, p.strides.a), Rows::new(w, p.strides.b));

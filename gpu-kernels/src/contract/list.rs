@@ -2,6 +2,7 @@
 
 use crate::body::{
     cholesky, elementwise, fma, jacobi, reduce, sample, select, softmax, tensor, tile,
+    training,
 };
 
 /// A compiled file of kernels.
@@ -141,6 +142,12 @@ const fn batch(
     }
 }
 
+/// The copy of rows by number, a block a row.
+const fn gather(name: &'static str) -> Contract {
+    let contract = batch(name, training::THREADS, 0, ("0", "2nd + n"));
+    Contract { resident: 8, grid: "n", ..contract }
+}
+
 /// A kernel with a warp a row.
 const fn rows(name: &'static str, costs: (&'static str, &'static str)) -> Contract {
     let contract = batch(name, softmax::THREADS, 0, costs);
@@ -251,5 +258,15 @@ pub const CONTRACTS: &[Contract] = &[
     batch("sample_solve_f64", sample::THREADS, sample::shared_bytes(sample::MOST, 8), SAMPLE),
     batch("jacobi_small_f64", jacobi::THREADS, jacobi::small_bytes(48, 8), JACOBI),
     batch("jacobi_large_f64", jacobi::THREADS, jacobi::large_bytes(jacobi::LARGEST, 8), JACOBI),
+    gather("gather_f32"),
+    gather("gather_f64"),
+    elementwise("pick_u32", "0", "3n"),
+    elementwise("draw_f32", "2nC", "2nC + n"),
+    elementwise("draw_f64", "2nC", "2nC + n"),
+    elementwise("clip_f32", "n", "2n"),
+    elementwise("clip_f64", "n", "2n"),
+    elementwise("watch_f32", "0", "n"),
+    elementwise("watch_f64", "0", "n"),
+    elementwise("keep_u32", "0", "3n"),
     batch("select_f32", select::THREADS, select::SHARED_BYTES, SELECT),
 ];

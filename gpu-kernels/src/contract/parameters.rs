@@ -10,10 +10,10 @@ use relfisher_core::optim::AdamStep;
 pub struct Neurons<T> {
     /// The number of values.
     pub count: u64,
-    kind: u32,
-    leak_or_alpha: T,
-    smoothing: T,
-    sigma: T,
+    pub(super) kind: u32,
+    pub(super) leak_or_alpha: T,
+    pub(super) smoothing: T,
+    pub(super) sigma: T,
 }
 
 const LINEAR: u32 = 0;
@@ -164,10 +164,12 @@ pub struct Divided<T> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<T> {
-    /// Samples, outputs, inputs without the bias; strides of X, W̃, and of both T and A.
+    /// Samples, outputs, inputs without the bias; strides of X, W̃ and T.
     pub product: Product<T>,
     /// f.
     pub neurons: Neurons<T>,
+    /// The distance between rows of A.
+    pub activated: u32,
 }
 
 /// The pieces of a product and where they go.
@@ -252,6 +254,30 @@ pub struct Samples<T> {
     pub neurons: u32,
     /// λ' = nλ.
     pub damping: T,
+}
+
+/// A clip of the step's length.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Clip<T> {
+    /// Elements of the direction.
+    pub count: u64,
+    /// γ.
+    pub learning_rate: T,
+    /// κ.
+    pub bound: T,
+}
+
+/// Rows that are copied by number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Gather {
+    /// Values of a row.
+    pub columns: u32,
+    /// The distance between rows of the source.
+    pub from: u32,
+    /// The distance between rows of the result.
+    pub to: u32,
 }
 
 /// Rows of logits or probabilities, one sample a row.

@@ -135,7 +135,8 @@ fn layers<T: Scalar, const R: usize>(name: &str) {
     for leak in [0.0, 0.5] {
         let (mut t, mut a) = (Buffer::<T>::unwritten(n * m), Buffer::<T>::unwritten(n * m));
         let activation = Activation::Relu { leak: T::from_f64(leak) };
-        let layer = Layer { product, neurons: Neurons::activated(activation, (n * m) as u64) };
+        let neurons = Neurons::activated(activation, (n * m) as u64);
+        let layer = Layer { product, neurons, activated: m as u32 };
         let (to, to_a, from, with) = (t.output(), a.output(), input.input(), weights.input());
         run(name, grid, |dev| product::forward::<T, _, Fma<R>>(dev, to, to_a, from, with, layer));
         let augmented: Vec<f64> =

@@ -13,7 +13,7 @@ use super::say;
 use crate::Scalar;
 use crate::curvature::{Collection, Memory, Problem, Request, collect, human, layer_summary};
 use crate::error::Error;
-use crate::executor::{Cpu, Executor};
+use crate::executor::Executor;
 use crate::format::{TensorFile, check_writable};
 use crate::network::{BlockKind, Loss};
 
@@ -110,8 +110,9 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
     check_writable(&args.out)?;
     let vectors = args.vectors.as_deref().map(vectors).transpose()?;
     let loaded = Loaded::<T>::read(&args.problem, args.labels.as_deref())?;
-    let cpu = Cpu::new(args.problem.threads)?;
-    let problem = loaded.problem(&cpu)?;
+    let engine = args.problem.engine()?;
+    let executor = engine.executor::<T>();
+    let problem = loaded.problem(executor)?;
     let request = Request {
         quantities: &quantities,
         dampings: &dampings,
@@ -124,7 +125,7 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
     let problem = Problem { watch: Some(&watch), ..problem };
     let mut begun = 0;
     let mut outcome = Ok(None);
-    Executor::<T>::install(&cpu, &mut || {
+    executor.install(&mut || {
         outcome = collect(&problem, &request, &mut |quantity| {
             bar.set_position(begun);
             bar.set_prefix(quantity.to_string());
@@ -134,11 +135,11 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
         .map(Some);
     });
     bar.finish_and_clear();
-    let Some(collection) = outcome? else { return Ok(ExitCode::SUCCESS) };
+    let Some(collection) = outcome.map_err(|e| engine.explain(e))? else { return Ok(ExitCode::SUCCESS) };
     collection.tensors.save(&args.out)?;
     if !args.quiet {
         let seconds = started.elapsed().as_secs_f64();
-        say(&summary(&cpu, &loaded, &problem, &collection, (args, seconds))?);
+        say(&summary(executor, &loaded, &problem, &collection, (args, seconds))?);
     }
     Ok(ExitCode::SUCCESS)
 }

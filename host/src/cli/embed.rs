@@ -15,7 +15,6 @@ use crate::Scalar;
 use crate::curvature::{Problem, human};
 use crate::embedding::{Embedding, Request, Target, embed, needs, save};
 use crate::error::Error;
-use crate::executor::{Cpu, Executor};
 use crate::format::check_writable;
 
 /// Embed samples by their gradients: the largest entries of each layer, in a metric that is a mean of
@@ -100,8 +99,9 @@ fn measure<T: Scalar>(args: &EmbedArgs) -> Result<ExitCode, Error> {
         return Err(Error::input("--target", "", "stands beside --targets", remedy));
     }
     let loaded = Loaded::<T>::read(&args.problem, None)?;
-    let cpu = Cpu::new(args.problem.threads)?;
-    let problem = loaded.problem(&cpu)?;
+    let engine = args.problem.engine()?;
+    let executor = engine.executor::<T>();
+    let problem = loaded.problem(executor)?;
     let target = match args.target {
         Some(Unlabelled::Uniform) => Target::Uniform,
         Some(Unlabelled::Class) => Target::EachClass,
@@ -125,7 +125,7 @@ fn measure<T: Scalar>(args: &EmbedArgs) -> Result<ExitCode, Error> {
     let watch = |done: usize, _: &str| bar.set_position(done as u64);
     let problem = Problem { watch: Some(&watch), ..problem };
     let mut outcome = Ok(Embedding::default());
-    Executor::<T>::install(&cpu, &mut || {
+    executor.install(&mut || {
         outcome = embed(&problem, &request);
     });
     bar.finish_and_clear();
@@ -171,7 +171,7 @@ fn summary<T: Scalar>(
         let share = 100.0 * each / block.len().max(1) as f64;
         let _ = writeln!(text, "{:<14} {:>11} {each:>12.1} {share:>8.2}%", block.name, block.len());
     }
-    let bytes = kept * (4 + T::BYTES) as f64;
+    let bytes = kept * (4 + size_of::<T>()) as f64;
     let square = 8.0 * (count as f64).powi(2);
     let _ = writeln!(
         text,

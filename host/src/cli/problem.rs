@@ -9,7 +9,7 @@ use crate::Scalar;
 use crate::curvature::Problem;
 use crate::dataset::Idx;
 use crate::error::Error;
-use crate::executor::Executor;
+use crate::executor::{Choice, Engine, Executor};
 use crate::format::{Array, load_parameters};
 use crate::network::{Architecture, Loss, Network, Parameters, Targets};
 
@@ -47,15 +47,35 @@ pub(super) struct ProblemArgs {
     pub(super) device: Device,
 }
 
+impl ProblemArgs {
+    /// The machine that computes.
+    pub(super) fn engine(&self) -> Result<Engine, Error> {
+        Engine::open(self.device.into(), self.threads)
+    }
+}
+
 /// A machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Device {
-    /// The fastest that this version can use: the processor.
+    /// A CUDA device where there is one, else the processor.
     Auto,
     /// The processor.
     Cpu,
     /// A CUDA device.
     Cuda,
+    /// A device that the processor emulates: slow, every access checked.
+    Emulated,
+}
+
+impl From<Device> for Choice {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Auto => Choice::Auto,
+            Device::Cpu => Choice::Cpu,
+            Device::Cuda => Choice::Cuda,
+            Device::Emulated => Choice::Emulated,
+        }
+    }
 }
 
 /// Precision of a command.
@@ -133,14 +153,6 @@ impl<T: Scalar> OwnedTargets<T> {
 impl<T: Scalar> Loaded<T> {
     /// Reads and checks the files; `labels` are labels drawn from the model.
     pub(super) fn read(args: &ProblemArgs, labels: Option<&Path>) -> Result<Self, Error> {
-        if args.device == Device::Cuda {
-            return Err(Error::input(
-                "--device",
-                "cuda",
-                "this version has no CUDA executor",
-                "use --device cpu",
-            ));
-        }
         let architecture = Architecture::load(&args.net)?;
         let network =
             Network::from_architecture(&architecture).map_err(|e| e.in_file(args.net.display()))?;

@@ -15,7 +15,6 @@ use super::say;
 use crate::Scalar;
 use crate::curvature::{Matrix, NetworkOperator};
 use crate::error::Error;
-use crate::executor::{Cpu, Executor};
 use crate::format::check_writable_folder;
 use crate::spectrum::{
     Analysis, DensityOptions, EndRecord, ExtremalOptions, Progress, SpectrumRecord, Stage, Subject,
@@ -103,8 +102,9 @@ fn measure<T: Scalar>(args: &SpectrumArgs) -> Result<ExitCode, Error> {
     let limit = memory(args.memory)?;
     check_writable_folder(&args.out)?;
     let loaded = Loaded::<T>::read(&args.problem, None)?;
-    let cpu = Cpu::new(args.problem.threads)?;
-    let problem = loaded.problem(&cpu)?;
+    let engine = args.problem.engine()?;
+    let executor = engine.executor::<T>();
+    let problem = loaded.problem(executor)?;
     let matrix = args.operator.matrix();
     let defaults = ExtremalOptions::default();
     let density = DensityOptions { probes: args.probes, steps: args.steps, seed: args.seed };
@@ -125,12 +125,12 @@ fn measure<T: Scalar>(args: &SpectrumArgs) -> Result<ExitCode, Error> {
     let mut operator = NetworkOperator::new(&problem, matrix)?;
     let bar = progress(args.quiet);
     let mut outcome = None;
-    Executor::<T>::install(&cpu, &mut || {
+    executor.install(&mut || {
         let mut report = |stage: Stage, p: &Progress| show(&bar, stage, p);
-        outcome = Some(analyse(&mut operator, &cpu, &analysis, &mut report));
+        outcome = Some(analyse(&mut operator, executor, &analysis, &mut report));
     });
     bar.finish_and_clear();
-    let Some(spectrum) = outcome.transpose()? else { return Ok(ExitCode::SUCCESS) };
+    let Some(spectrum) = outcome.transpose().map_err(|e| engine.explain(e))? else { return Ok(ExitCode::SUCCESS) };
     let subject = Subject {
         operator: matrix.name().to_owned(),
         samples: problem.samples(),
@@ -138,7 +138,7 @@ fn measure<T: Scalar>(args: &SpectrumArgs) -> Result<ExitCode, Error> {
             "net": args.problem.net, "weights": args.problem.weights,
             "inputs": args.problem.inputs, "targets": args.problem.targets, "seed": args.seed,
         }),
-        threads: Executor::<T>::threads(&cpu),
+        threads: executor.threads(),
     };
     let record = SpectrumRecord::new(subject, &spectrum, analysis.density)?;
     std::fs::create_dir_all(&args.out).map_err(|e| Error::io(&args.out, "create", &e))?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::problem::Device;
 use super::{complain, say};
 use crate::error::Error;
 use crate::optimizer::OptimizerConfig;
@@ -48,6 +49,9 @@ pub(super) struct TrainArgs {
     /// Threads; all processors by default. The numbers do not depend on it.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     threads: Option<usize>,
+    /// The machine that computes; on a device everything stays there between two steps.
+    #[arg(long, value_name = "WHICH", default_value = "cpu")]
+    device: Device,
     /// Precision; the experiment's by default.
     #[arg(long, value_name = "TYPE")]
     dtype: Option<Dtype>,
@@ -118,6 +122,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Error> {
     let options = SessionOptions {
         out,
         threads: args.threads,
+        device: args.device.into(),
         start: if args.resume { Start::Resume } else { Start::Fresh },
         checkpoint_steps: args.checkpoint_steps,
         verbosity,

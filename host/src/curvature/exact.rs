@@ -72,7 +72,7 @@ pub fn blocks<T: Scalar>(
             matrix.name()
         );
         let place = format!("{}_block of layer {}", matrix.name(), block.name);
-        memory.check(&place, elements, T::BYTES, &instead)?;
+        memory.check(&place, elements, size_of::<T>(), &instead)?;
     }
     accumulate(problem, matrix, Part::Block, wanted, memory)
 }
@@ -344,7 +344,7 @@ impl<T: Scalar> Sums<'_, '_, T> {
         let targets = self.problem.need_targets("hess")?;
         let each = hessian_batch_len(self.problem, self.part, self.wanted);
         let instead = "ask for ggn_diag, or matvec, instead";
-        memory.check("the Hessian at the layers' outputs", each, T::BYTES, instead)?;
+        memory.check("the Hessian at the layers' outputs", each, size_of::<T>(), instead)?;
         let problem = self.problem.in_batches_of(each);
         let (exec, parameters, c) = (problem.executor, problem.parameters, network.outputs());
         let mut tape = problem.tape();

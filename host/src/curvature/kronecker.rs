@@ -164,7 +164,7 @@ pub fn kfra<T: Scalar>(
         network.blocks().iter().map(|block| empty_factors(block)).collect();
     // The expectations are over all samples: one batch.
     let instead = "ask for kfac_type2 instead, or give fewer samples";
-    memory.check("kfra", kfra_len(problem), T::BYTES, instead)?;
+    memory.check("kfra", kfra_len(problem), size_of::<T>(), instead)?;
     let problem = Problem { chunk: problem.samples(), ..*problem };
     let (mut tape, c) = (problem.tape(), network.outputs());
     let (mut state, mut scratch) = (OutputCurvature::default(), FactorScratch::default());

@@ -136,7 +136,7 @@ impl<'a, T: Scalar> Problem<'a, T> {
 
     /// The same problem with batches for which `each` elements for every sample are not too many.
     pub(crate) fn in_batches_of(&self, each: usize) -> Self {
-        let most = BATCH_BYTES / each.max(1).saturating_mul(T::BYTES);
+        let most = BATCH_BYTES / each.max(1).saturating_mul(size_of::<T>());
         Self { chunk: most.clamp(1, self.chunk.max(1)).min(self.samples().max(1)), ..*self }
     }
 

@@ -42,7 +42,7 @@ pub fn rfim<T: Scalar>(
         let instead = "ask for kfac_type2 instead";
         let place = format!("rfim of layer {}", block.name);
         let (len, _) = layout(block, subsystem);
-        memory.check(&place, len.saturating_mul(3), T::BYTES, instead)?;
+        memory.check(&place, len.saturating_mul(3), size_of::<T>(), instead)?;
     }
     let mut sums: Vec<Vec<T>> = Vec::new();
     for (block, subsystem) in network.blocks().iter().zip(&subsystems) {

@@ -7,7 +7,11 @@
 //!
 //! Handles are numbers: an engine's own context, stream or device pointer is accepted as it is.
 
+mod emulated;
+
 use std::fmt;
+
+pub use emulated::Emulated;
 
 /// The address of a byte in the device's global memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

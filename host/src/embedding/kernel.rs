@@ -28,7 +28,7 @@ pub(super) fn kernel<T: Scalar>(
     parameters: usize,
 ) -> Result<Vec<T>, Error> {
     let n = rows.rows();
-    let width = tile(n, T::BYTES).min(parameters.max(1));
+    let width = tile(n, size_of::<T>()).min(parameters.max(1));
     let mut dense = vec![T::ZERO; width * n];
     let mut work = vec![T::ZERO; blas::gram_workspace_len(width, n)];
     let mut out = vec![T::ZERO; n * n];

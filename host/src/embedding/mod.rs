@@ -144,7 +144,7 @@ pub fn needs<T: Scalar>(
     for block in network.blocks() {
         kept += kept_count(request.fraction, block.len()).map_err(refused_fraction)? as u64;
     }
-    let bytes = T::BYTES as u64;
+    let bytes = size_of::<T>() as u64;
     Ok(Needs {
         // 8 bytes more for each index while it is written.
         rows: rows.saturating_mul(kept).saturating_mul(4 + bytes + 8),
@@ -152,7 +152,7 @@ pub fn needs<T: Scalar>(
         kernel: if request.kernel {
             // Numbers, and their bytes while they are written.
             let square = rows.saturating_mul(rows).saturating_mul(2 * bytes);
-            square.saturating_add(kernel::tile_bytes(rows as usize, T::BYTES) as u64)
+            square.saturating_add(kernel::tile_bytes(rows as usize, size_of::<T>()) as u64)
         } else {
             0
         },

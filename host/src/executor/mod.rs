@@ -8,11 +8,14 @@
 //! may hold NaN on entry; the work is cut by shape only, never by the number of threads, so the same
 //! input gives the same bits with any number of threads.
 
+mod choice;
 mod cpu;
+pub mod cuda;
 
 use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{Backend, Error, MatMut, MatRef};
 
+pub use choice::{Choice, Engine};
 pub use cpu::{Arena, Cpu, Once, dispatch};
 
 use crate::Scalar;

@@ -75,7 +75,7 @@ impl<T: Scalar> TensorFile<T> {
 
     /// The bytes of all elements.
     pub fn bytes(&self) -> usize {
-        self.tensors.values().map(|tensor| tensor.data.len() * T::BYTES).sum()
+        self.tensors.values().map(|tensor| tensor.data.len() * size_of::<T>()).sum()
     }
 
     /// [`TensorFile::load`] for bytes that are at hand.
@@ -177,7 +177,7 @@ impl<T: Scalar> View for Encoded<'_, T> {
     }
 
     fn data_len(&self) -> usize {
-        self.0.data.len() * T::BYTES
+        self.0.data.len() * size_of::<T>()
     }
 }
 

@@ -36,10 +36,19 @@ impl<T: Scalar> Network<T> {
         parameters.check(self)?;
         self.check_tape(tape)?;
         tape.mode = mode;
-        let n = tape.batch;
         for node in &self.nodes {
             self.run_node(exec, node, parameters, tape).map_err(|e| self.at_node(node, e))?;
         }
+        self.predict(exec, tape)
+    }
+
+    /// Probabilities from the logits on the tape.
+    pub(super) fn predict<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        tape: &mut Tape<T>,
+    ) -> Result<(), Error> {
+        let n = tape.batch;
         let Some(logits) = tape.values.last().map(|v| v.values(n)) else { return Ok(()) };
         let probabilities = tape.probabilities.values_mut(n);
         match self.architecture.loss {

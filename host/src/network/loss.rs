@@ -215,17 +215,63 @@ impl<T: Scalar> Network<T> {
                 "use data that fits the network",
             ));
         }
-        let (mut total, mut correct, mut squares) = (0.0, None, None);
-        let mut start = 0;
-        while start < samples {
-            let n = tape.capacity().clamp(1, samples - start);
-            tape.set_batch(n)?;
+        self.in_chunks(tape, samples, &mut |tape, start| {
+            let n = tape.batch;
             let mut input = tape.input_mut();
             for s in 0..n {
                 input.row_mut(s).copy_from_slice(features.row(start + s));
             }
             self.forward(exec, parameters, Mode::Inference, tape)?;
-            let report = self.loss(exec, tape, &targets.rows(start, n)?)?;
+            self.loss(exec, tape, &targets.rows(start, n)?)
+        })
+    }
+
+    /// The loss of outputs that were computed elsewhere (samples × outputs, contiguous rows), in chunks
+    /// of the tape's capacity.
+    ///
+    /// # Errors
+    /// Outputs of another shape, or those of [`Network::loss`].
+    pub fn judge<E: Executor<T> + ?Sized>(
+        &self,
+        exec: &E,
+        tape: &mut Tape<T>,
+        outputs: MatRef<'_, T>,
+        targets: &Targets<'_, T>,
+    ) -> Result<LossReport, Error> {
+        let samples = outputs.rows();
+        self.check_targets(targets, samples)?;
+        if samples == 0 || outputs.cols() != self.outputs() || !outputs.rows_contiguous() {
+            let problem = format_args!("{samples}×{} outputs", outputs.cols());
+            let remedy = format!("give a row of {} for each sample", self.outputs());
+            return Err(Error::input("", "outputs", problem, remedy));
+        }
+        self.in_chunks(tape, samples, &mut |tape, start| {
+            let n = tape.batch;
+            if let Some(place) = tape.values.last_mut() {
+                let mut logits = place.values_mut(n);
+                for s in 0..n {
+                    logits.row_mut(s).copy_from_slice(outputs.row(start + s));
+                }
+            }
+            self.predict(exec, tape)?;
+            self.loss(exec, tape, &targets.rows(start, n)?)
+        })
+    }
+
+    /// The mean report of `samples` samples: `report` is called with a tape of so many samples as fit
+    /// and the first one's number.
+    fn in_chunks(
+        &self,
+        tape: &mut Tape<T>,
+        samples: usize,
+        report: &mut dyn FnMut(&mut Tape<T>, usize) -> Result<LossReport, Error>,
+    ) -> Result<LossReport, Error> {
+        let (mut total, mut correct, mut squares) = (0.0, None, None);
+        let mut start = 0;
+        while start < samples {
+            let n = tape.capacity().clamp(1, samples - start);
+            tape.set_batch(n)?;
+            let report = report(tape, start)?;
             total += report.mean * n as f64;
             correct = report.correct.map(|c| c + correct.unwrap_or(0));
             squares = report.squared_error.map(|e| e * n as f64 + squares.unwrap_or(0.0));

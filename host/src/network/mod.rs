@@ -24,6 +24,7 @@
 mod architecture;
 mod backward;
 mod block;
+mod chain;
 mod compile;
 mod convolution;
 mod cotangents;
@@ -40,6 +41,7 @@ mod tape;
 
 pub use architecture::{Architecture, Layer, Loss, Normalisation, Shape, TensorNames};
 pub use block::{Block, BlockKind, Convolution, ResponseSite, cast_activation};
+pub use chain::Link;
 pub use compile::Network;
 pub(crate) use convolution::Patches;
 pub use cotangents::{Cotangents, Statistics};

@@ -53,7 +53,7 @@ pub use preconditioner::{Batch, Preconditioner};
 pub use rngd::Rngd;
 pub use rngd_sample::RngdSample;
 pub use state::State;
-pub(crate) use subsystem::{Form, Subsystem, subsystems_of};
+pub(crate) use subsystem::{Form, Subsystem, Weights, singular, subsystems_of};
 
 use crate::Scalar;
 use crate::error::Error;

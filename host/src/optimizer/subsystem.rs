@@ -145,7 +145,7 @@ impl<T: Scalar> Subsystem<T> {
 }
 
 /// A refusal of a factorisation, as an error that names the layer and the remedy.
-pub(super) fn singular(layer: &str, damping: f64, error: relfisher_core::Error) -> Error {
+pub(crate) fn singular(layer: &str, damping: f64, error: relfisher_core::Error) -> Error {
     match error {
         relfisher_core::Error::NotPositiveDefinite { block, .. } => Error::input(
             "",

@@ -88,7 +88,7 @@ impl View for &Blob {
 }
 
 fn blob<T: Scalar>(values: &[T], shape: Vec<usize>) -> Blob {
-    let mut bytes = Vec::with_capacity(values.len() * T::BYTES);
+    let mut bytes = Vec::with_capacity(values.len() * size_of::<T>());
     values.iter().for_each(|v| v.write_le(&mut bytes));
     Blob { dtype: T::DTYPE, shape, bytes }
 }
@@ -201,7 +201,7 @@ fn numbers<T: Scalar>(view: &safetensors::tensor::TensorView<'_>) -> Result<Vec<
         return Err(format!("holds {:?} numbers where {:?} are needed", view.dtype(), T::DTYPE));
     }
     view.data()
-        .chunks_exact(T::BYTES)
+        .chunks_exact(size_of::<T>())
         .map(|b| T::read_le(b).ok_or_else(|| "a number is cut off".to_string()))
         .collect()
 }

@@ -8,6 +8,7 @@ mod network;
 mod presets;
 mod progress;
 mod record;
+mod resident;
 mod run;
 mod samples;
 mod session;

@@ -1,14 +1,18 @@
 //! One training run: mini-batches, steps, and the measurement at the end of each epoch.
 
+use std::borrow::Cow;
 use std::time::Instant;
+
+use relfisher_core::MatRef;
 
 use super::checkpoint::{Checkpoint, Outcome};
 use super::record::EpochRecord;
+use super::resident::{Beginning, Resident};
 use super::samples::Samples;
 use super::task::{Goals, Task};
 use crate::dataset::Dataset;
 use crate::error::Error;
-use crate::executor::Executor;
+use crate::executor::{Engine, Executor};
 use crate::network::{Architecture, Init, LossReport, Mode, Network, Parameters, Tape};
 use crate::optimizer::{MetricBatch, Optimizer, OptimizerConfig, State, Step};
 use crate::random::{self, Rng};
@@ -57,6 +61,8 @@ pub(crate) struct Run<'a, T: Scalar> {
     seconds: f64,
     outcome: Outcome,
     history: Vec<EpochRecord>,
+    /// Steps on a device instead; `parameters` and `optimizer` are then behind it.
+    resident: Option<Resident<T>>,
 }
 
 impl<'a, T: Scalar> Run<'a, T> {
@@ -67,7 +73,7 @@ impl<'a, T: Scalar> Run<'a, T> {
     pub(crate) fn new(
         plan: &'a RunPlan,
         samples: &'a Samples<T>,
-        executor: &'a dyn Executor<T>,
+        engine: &'a Engine,
         weights: Option<Parameters<T>>,
     ) -> Result<Self, Error> {
         let network = Network::from_architecture(&plan.architecture)?;
@@ -76,7 +82,21 @@ impl<'a, T: Scalar> Run<'a, T> {
             None => network.init_with(plan.init, &mut random::stream(plan.seed, 0, "init")),
         };
         let n = samples.train.len();
+        let begin = |gpu| {
+            Resident::new(
+                gpu,
+                &Beginning {
+                    network: &network,
+                    parameters: &parameters.values,
+                    config: &plan.optimizer,
+                    task: plan.task,
+                    train: &samples.train,
+                    batch_size: plan.batch_size,
+                },
+            )
+        };
         Ok(Self {
+            resident: engine.gpu().map(begin).transpose()?,
             optimizer: plan.optimizer.build(&network)?,
             rng: random::stream(plan.seed, 0, "optimizer"),
             tape: Tape::new(&network, plan.batch_size.min(n)),
@@ -92,7 +112,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             history: Vec::new(),
             plan,
             samples,
-            executor,
+            executor: engine.executor(),
             network,
             parameters,
         })
@@ -112,8 +132,15 @@ impl<'a, T: Scalar> Run<'a, T> {
         &self.network
     }
 
-    pub(crate) fn parameters(&self) -> &Parameters<T> {
-        &self.parameters
+    /// The parameters, from the device where they are there.
+    pub(crate) fn parameters(&self) -> Result<Cow<'_, Parameters<T>>, Error> {
+        Ok(match &self.resident {
+            None => Cow::Borrowed(&self.parameters),
+            Some(resident) => Cow::Owned(Parameters {
+                values: resident.parameters()?,
+                buffers: self.parameters.buffers.clone(),
+            }),
+        })
     }
 
     pub(crate) fn history(&self) -> &[EpochRecord] {
@@ -130,21 +157,28 @@ impl<'a, T: Scalar> Run<'a, T> {
     }
 
     /// Everything that the rest of the run depends on.
-    pub(crate) fn checkpoint(&self, settings: &str) -> Checkpoint<T> {
+    ///
+    /// # Errors
+    /// A failed device.
+    pub(crate) fn checkpoint(&self, settings: &str) -> Result<Checkpoint<T>, Error> {
         let mut optimizer = State::new();
-        self.optimizer.save(&mut optimizer);
-        Checkpoint {
+        match &self.resident {
+            None => self.optimizer.save(&mut optimizer),
+            Some(resident) => resident.save(&mut optimizer)?,
+        }
+        let parameters = self.parameters()?.into_owned();
+        Ok(Checkpoint {
             settings: settings.to_string(),
             outcome: self.outcome.clone(),
             epoch: self.epoch,
             step: self.step,
             seconds: self.seconds,
             history: self.history.clone(),
-            parameters: self.parameters.values.clone(),
-            buffers: self.parameters.buffers.clone(),
+            parameters: parameters.values,
+            buffers: parameters.buffers,
             rng: self.rng.clone(),
             optimizer,
-        }
+        })
     }
 
     /// Takes the run up where a checkpoint left it.
@@ -159,7 +193,10 @@ impl<'a, T: Scalar> Run<'a, T> {
                 "delete the file",
             ));
         }
-        self.optimizer.load(&checkpoint.optimizer)?;
+        match &mut self.resident {
+            None => self.optimizer.load(&checkpoint.optimizer)?,
+            Some(resident) => resident.load(&parameters.values, &checkpoint.optimizer)?,
+        }
         self.parameters = parameters;
         self.rng = checkpoint.rng;
         self.epoch = checkpoint.epoch;
@@ -182,7 +219,10 @@ impl<'a, T: Scalar> Run<'a, T> {
         }
         while self.outcome == Outcome::Running && self.epoch < self.plan.epochs {
             self.shuffle();
-            let steps = self.steps_per_epoch();
+            if let Some(resident) = &mut self.resident {
+                resident.begin_epoch(&self.order)?;
+            }
+            let (steps, first) = (self.steps_per_epoch(), self.step);
             while self.step < steps {
                 let begin = Instant::now();
                 let result = self.one_step();
@@ -199,6 +239,10 @@ impl<'a, T: Scalar> Run<'a, T> {
                 }
                 self.step += 1;
                 tell(self, Event::Step)?;
+            }
+            if let Some(outcome) = self.settle(first)? {
+                self.outcome = outcome;
+                return Ok(());
             }
             self.epoch += 1;
             self.step = 0;
@@ -223,8 +267,34 @@ impl<'a, T: Scalar> Run<'a, T> {
         random::shuffle(&mut self.order, &mut rng);
     }
 
+    /// Waits for a device; how its run ended, when a step since `first` of this epoch was not finite.
+    fn settle(&mut self, first: usize) -> Result<Option<Outcome>, Error> {
+        let Some(resident) = &mut self.resident else { return Ok(None) };
+        let begin = Instant::now();
+        let good = resident.settle()?;
+        self.seconds += begin.elapsed().as_secs_f64();
+        Ok(good.map(|good| {
+            let (epoch, batch) = (self.epoch + 1, first + good + 1);
+            let problem = "the loss or the gradient is not finite";
+            Outcome::Diverged(format!("epoch {epoch}, mini-batch {batch}: {problem}"))
+        }))
+    }
+
+    /// The learning rate of the next step.
+    fn learning_rate(&self) -> T {
+        let config = &self.plan.optimizer;
+        let (index, steps) = (self.steps_done() as u64, self.steps_per_epoch() as u64);
+        let factor = config.schedule().factor(index, steps, self.plan.epochs as u64);
+        T::from_f64(config.learning_rate() * factor)
+    }
+
     fn one_step(&mut self) -> Result<(), Error> {
-        let index = self.steps_done() as u64;
+        let (index, learning_rate) = (self.steps_done() as u64, self.learning_rate());
+        if let Some(resident) = &mut self.resident {
+            let start = self.step * self.plan.batch_size;
+            let end = self.order.len().min(start + self.plan.batch_size);
+            return resident.step(start..end, learning_rate, &mut self.rng);
+        }
         let batch = self.order.chunks(self.plan.batch_size).nth(self.step).unwrap_or(&[]);
         self.tape.gather(self.samples.train.features(), batch)?;
         self.goals.gather(&self.samples.train, batch);
@@ -238,9 +308,6 @@ impl<'a, T: Scalar> Run<'a, T> {
         }
         let gradient = Some(&mut self.gradient[..]);
         self.network.backward(executor, &self.parameters, &mut self.tape, gradient)?;
-        let config = &self.plan.optimizer;
-        let factor =
-            config.schedule().factor(index, self.steps_per_epoch() as u64, self.plan.epochs as u64);
         self.optimizer.step(&mut Step {
             executor,
             network: &self.network,
@@ -249,7 +316,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             loss: loss.mean,
             parameters: &mut self.parameters,
             gradient: &mut self.gradient,
-            learning_rate: T::from_f64(config.learning_rate() * factor),
+            learning_rate,
             index,
             rng: &mut self.rng,
             metric_batch: &mut self.fresh,
@@ -289,7 +356,15 @@ impl<'a, T: Scalar> Run<'a, T> {
     fn evaluate(&mut self, set: &Dataset<T>) -> Result<LossReport, Error> {
         let (tape, targets) = (&mut self.evaluation, self.goals.of(set));
         let (executor, features) = (self.executor, set.features());
-        self.network.evaluate(executor, &self.parameters, tape, features, &targets)
+        let Some(resident) = &mut self.resident else {
+            return self.network.evaluate(executor, &self.parameters, tape, features, &targets);
+        };
+        let mut outputs = Vec::with_capacity(set.len() * self.network.outputs());
+        for part in features.data().chunks(resident.capacity() * set.width().max(1)) {
+            resident.outputs(part, &mut outputs)?;
+        }
+        let outputs = MatRef::new(&outputs, set.len(), self.network.outputs())?;
+        self.network.judge(executor, tape, outputs, &targets)
     }
 }
 

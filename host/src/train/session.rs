@@ -16,7 +16,7 @@ use super::samples::Samples;
 use super::task::{Pace, Task};
 use super::tuned::Tuned;
 use crate::error::Error;
-use crate::executor::{Cpu, Executor};
+use crate::executor::{Choice, Engine};
 use crate::format::{self, write_bytes};
 use crate::network::{Init, Network, Parameters};
 use crate::plot::{Axis, learning_curves};
@@ -38,6 +38,8 @@ pub struct SessionOptions {
     pub out: PathBuf,
     /// Threads; all processors when absent.
     pub threads: Option<usize>,
+    /// The machine that computes.
+    pub device: Choice,
     /// New or continued.
     pub start: Start,
     /// Checkpoints also after so many steps inside an epoch; 0: at the ends of epochs only.
@@ -145,7 +147,7 @@ struct Session<'a, T: Scalar> {
     experiment: &'a Experiment,
     entries: Vec<Entry>,
     samples: Samples<T>,
-    executor: Cpu,
+    engine: Engine,
     records: Vec<Option<RunRecord>>,
     machine: Machine,
 }
@@ -158,15 +160,15 @@ fn train_in<T: Scalar>(
     experiment.validate()?;
     let samples = Samples::<T>::load(&experiment.data)?;
     let entries = entries(experiment, tuned, &samples)?;
-    let executor = Cpu::new(options.threads)?;
+    let engine = Engine::open(options.device, options.threads)?;
     let mut session = Session {
         options,
         experiment,
         records: entries.iter().map(|_| None).collect(),
-        machine: Machine::detect(Executor::<T>::threads(&executor)),
+        machine: Machine::detect(engine.executor::<T>().threads()),
         entries,
         samples,
-        executor,
+        engine,
     };
     session.run()
 }
@@ -278,12 +280,12 @@ impl<T: Scalar> Session<'_, T> {
         weights: Option<Parameters<T>>,
         progress: &mut Progress,
     ) -> Result<(), Error> {
-        let (options, executor) = (self.options, &self.executor);
+        let (options, engine) = (self.options, &self.engine);
         let Some(entry) = self.entries.get(index) else { return Ok(()) };
         let (name, settings) = (entry.name(), entry.settings.to_string());
         let path = self.checkpoint_path(entry);
         let machine = &self.machine;
-        let mut run = Run::new(&entry.plan, &self.samples, executor, weights)?;
+        let mut run = Run::new(&entry.plan, &self.samples, engine, weights)?;
         if let Some(checkpoint) = checkpoint {
             run.restore(checkpoint).map_err(|e| e.in_file(path.display()))?;
         }
@@ -291,7 +293,7 @@ impl<T: Scalar> Session<'_, T> {
         progress.skip(run.history().len().saturating_sub(1));
         let (records, experiment) = (&mut self.records, self.experiment);
         let mut save = |run: &Run<'_, T>| -> Result<(), Error> {
-            run.checkpoint(&settings).write(&path)?;
+            run.checkpoint(&settings)?.write(&path)?;
             if let Some(slot) = records.get_mut(index) {
                 *slot = Some(run_record(experiment.pace, entry, run.outcome(), run.history()));
             }
@@ -308,7 +310,7 @@ impl<T: Scalar> Session<'_, T> {
                     let every = options.checkpoint_steps;
                     match run.step_in_epoch() {
                         Some(step) if every > 0 && step.is_multiple_of(every) => {
-                            run.checkpoint(&settings).write(&path)
+                            run.checkpoint(&settings)?.write(&path)
                         }
                         _ => Ok(()),
                     }
@@ -316,7 +318,7 @@ impl<T: Scalar> Session<'_, T> {
             }
         };
         let mut result = Ok(());
-        Executor::<T>::install(executor, &mut || result = run.train(true, &mut tell));
+        engine.executor::<T>().install(&mut || result = run.train(true, &mut tell));
         result.map_err(|e| e.at(&name))?;
         save(&run)?;
         if let Outcome::Diverged(how) = run.outcome() {
@@ -326,7 +328,7 @@ impl<T: Scalar> Session<'_, T> {
         let network_file = options.out.join(format!("{name}.json"));
         write_bytes(&network_file, run.network().architecture().to_json().as_bytes())?;
         let weights_file = options.out.join(format!("{name}.safetensors"));
-        format::save_parameters(run.network(), run.parameters(), &weights_file)?;
+        format::save_parameters(run.network(), &*run.parameters()?, &weights_file)?;
         self.plot(&assemble(self.experiment, &self.machine, &self.records)).map(|_| ())
     }
 

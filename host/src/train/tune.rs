@@ -10,7 +10,7 @@ use super::samples::Samples;
 use super::session::entries;
 use super::tuned::{Trial, Tuned, TunedRate};
 use crate::error::Error;
-use crate::executor::{Cpu, Executor};
+use crate::executor::{Choice, Engine};
 use crate::format::write_bytes;
 use crate::scalar::Scalar;
 
@@ -50,7 +50,7 @@ fn tune_in<T: Scalar>(
     experiment.epochs = config.epochs;
     experiment.epochs_of.clear();
     let samples = Samples::<T>::load(&experiment.data)?;
-    let executor = Cpu::new(threads)?;
+    let engine = Engine::open(Choice::Cpu, threads)?;
     let entries = entries(&experiment, None, &samples)?;
     let mut trials = 0;
     for entry in &entries {
@@ -89,7 +89,7 @@ fn tune_in<T: Scalar>(
         for &rate in config.learning_rates.get(name).into_iter().flatten() {
             let mut plan = entry.plan.clone();
             plan.optimizer.set_learning_rate(rate);
-            let mut run = Run::new(&plan, &samples, &executor, None)?;
+            let mut run = Run::new(&plan, &samples, &engine, None)?;
             let label = format!("{} {rate}", entry.name());
             progress.begin(&label, 0, plan.epochs * run.steps_per_epoch());
             let mut tell = |_: &Run<'_, T>, event: Event<'_>| -> Result<(), Error> {
@@ -100,7 +100,7 @@ fn tune_in<T: Scalar>(
                 Ok(())
             };
             let mut result = Ok(());
-            Executor::<T>::install(&executor, &mut || result = run.train(false, &mut tell));
+            engine.executor::<T>().install(&mut || result = run.train(false, &mut tell));
             result.map_err(|e| e.at(&label))?;
             let train_loss = match (run.outcome(), run.history().last()) {
                 (Outcome::Diverged(_), _) | (_, None) => f64::INFINITY,

@@ -22,7 +22,7 @@ impl<'r, 'a, T: Scalar> Collector<'r, 'a, T> {
         let (network, exec, samples) = (problem.network, problem.executor, problem.samples());
         let elements = samples.saturating_mul(network.parameter_count());
         let instead = "ask for per_sample_grad_sqnorm instead, or give fewer samples";
-        self.request.memory.check("per_sample_grad", elements, T::BYTES, instead)?;
+        self.request.memory.check("per_sample_grad", elements, size_of::<T>(), instead)?;
         let blocks = self.layers();
         let mut rows: Vec<Vec<T>> =
             blocks.iter().map(|b| vec![T::ZERO; samples * b.len()]).collect();

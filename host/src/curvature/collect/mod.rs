@@ -116,7 +116,7 @@ pub fn collect<T: Scalar>(
 /// A result that left the finite numbers.
 fn overflow<T: Scalar>(place: impl std::fmt::Display, element: usize, value: T) -> Error {
     let remedy =
-        if T::BYTES < 8 { "use --dtype f64" } else { "scale the inputs or the weights down" };
+        if size_of::<T>() < 8 { "use --dtype f64" } else { "scale the inputs or the weights down" };
     Error::divergence_with(place, format_args!("element {element} is {value}"), remedy)
 }
 

@@ -71,7 +71,7 @@ pub fn required_bytes<T: Scalar>(problem: &Problem<'_, T>, request: &Request<'_,
     let problem = problem.in_batches_of(1);
     let needs = Sizes { problem: &problem, request }.needs();
     let most = needs.iter().map(|(_, elements)| *elements).max().unwrap_or(0);
-    (most as u64).saturating_mul(T::BYTES as u64)
+    (most as u64).saturating_mul(size_of::<T>() as u64)
 }
 
 struct Sizes<'r, 'a, T: Scalar> {
@@ -83,7 +83,7 @@ impl<'a, T: Scalar> Sizes<'_, 'a, T> {
     /// Refuses the first quantity at which the request does not fit.
     fn check(&self, memory: Memory) -> Result<(), Error> {
         for (quantity, elements) in self.needs() {
-            memory.check(&self.place(quantity), elements, T::BYTES, instead(quantity))?;
+            memory.check(&self.place(quantity), elements, size_of::<T>(), instead(quantity))?;
         }
         Ok(())
     }
@@ -92,7 +92,7 @@ impl<'a, T: Scalar> Sizes<'_, 'a, T> {
     fn needs(&self) -> Vec<(Quantity, usize)> {
         let mut needs = Vec::new();
         let threads = self.problem.executor.threads();
-        let fixed = EACH_THREAD.saturating_mul(threads + 1) / T::BYTES;
+        let fixed = EACH_THREAD.saturating_mul(threads + 1) / size_of::<T>();
         let (mut written, mut held, mut met) = (0_usize, 0_usize, Vec::new());
         for &quantity in self.request.quantities {
             let need = self.need(quantity);

@@ -78,7 +78,7 @@ impl<T: Scalar> GgnBlock<T> {
             memory.check(
                 &place,
                 total.saturating_add(square.saturating_mul(3)),
-                T::BYTES,
+                size_of::<T>(),
                 instead,
             )?;
             total = total.saturating_add(square.saturating_mul(2));

@@ -185,7 +185,7 @@ impl<T: Scalar> GgnSample<T> {
         );
         let needed = order.saturating_mul(order).saturating_add(rows).saturating_add(passes);
         let instead = "use smaller mini-batches, or hessian-free, ekfac or kfac";
-        Memory::default().check("ggn-sample", needed, T::BYTES, instead)
+        Memory::default().check("ggn-sample", needed, size_of::<T>(), instead)
     }
 
     /// `back ← Jᵀ middle(J v)`, `middle` in place.

@@ -1,0 +1,132 @@
+//! What a training step needs around its products: samples by number, labels drawn from the model,
+//! and a memory of what went wrong, so that the host need not wait.
+
+use super::elementwise::each;
+use crate::contract::{Classes, Clip, Gather};
+use crate::device::Device;
+use crate::word::{Scalar, Word};
+
+/// Threads of a block of [`gather`], which copies a row.
+pub const THREADS: u32 = 128;
+
+/// `out[i] ← from[index[i]]` for the row i = block. Rows of `columns` values, their distances apart.
+#[inline(always)]
+pub fn gather<T: Scalar, D: Device>(
+    d: D,
+    out: D::Array<T>,
+    from: D::Array<T>,
+    index: D::Array<u32>,
+    g: Gather,
+) {
+    let row = d.block()[0];
+    let at = d.load(index, row);
+    let from = d.advance(from, u64::from(at) * u64::from(g.from));
+    let out = d.advance(out, u64::from(row) * u64::from(g.to));
+    let mut column = d.thread();
+    while column < g.columns {
+        d.store(out, column, d.load(from, column));
+        column += THREADS;
+    }
+}
+
+/// `out[i] ← from[index[i]]`.
+#[inline(always)]
+pub fn pick<T: Word, D: Device>(
+    d: D,
+    out: D::Array<T>,
+    from: D::Array<T>,
+    index: D::Array<u32>,
+    count: u64,
+) {
+    each(d, count, |start, i| {
+        let at = d.load(d.advance(index, start), i);
+        d.store(d.advance(out, start), i, d.load(from, at));
+    });
+}
+
+/// `δ_s ← η_s − e_y` for a class y drawn from η_s with the number u_s in 0..1: the first one whose
+/// cumulated probability exceeds u_s·Σ η_s. A thread has a sample. Shapes: δ, η n × C, u n. The scale
+/// is not used. The element of the class is minus the sum of the others, which cancels nothing.
+#[inline(always)]
+pub fn draw<T: Scalar, D: Device>(
+    d: D,
+    delta: D::Array<T>,
+    eta: D::Array<T>,
+    uniform: D::Array<f64>,
+    s: Classes<T>,
+) {
+    each(d, u64::from(s.samples), |start, i| {
+        let row = (start + u64::from(i)) * u64::from(s.classes);
+        let (eta, delta) = (d.advance(eta, row), d.advance(delta, row));
+        let mut sum = 0.0;
+        let mut c = 0;
+        while c < s.classes {
+            sum += d.load(eta, c).to_f64();
+            c += 1;
+        }
+        let mut left = d.load(d.advance(uniform, start), i) * sum;
+        // The last class, should rounding leave a rest.
+        let (mut class, mut found) = (s.classes - 1, false);
+        c = 0;
+        while c < s.classes {
+            left -= d.load(eta, c).to_f64();
+            if left < 0.0 && !found {
+                (class, found) = (c, true);
+            }
+            c += 1;
+        }
+        let mut others = T::ZERO;
+        c = 0;
+        while c < s.classes {
+            if c != class {
+                let p = d.load(eta, c);
+                others += p;
+                d.store(delta, c, p);
+            }
+            c += 1;
+        }
+        d.store(delta, class, -others);
+    });
+}
+
+/// `x ← ν x` with ν = min(1, √(κ/(γ² c))) for the curvature c that stands in memory:
+/// [`relfisher_core::optim::kl_clip`].
+#[inline(always)]
+pub fn clip<T: Scalar, D: Device>(d: D, x: D::Array<T>, curvature: D::Array<T>, s: Clip<T>) {
+    let scale = relfisher_core::optim::kl_clip(s.learning_rate, d.load(curvature, 0), s.bound);
+    each(d, s.count, |start, i| {
+        let x = d.advance(x, start);
+        d.store(x, i, scale * d.load(x, i));
+    });
+}
+
+/// Counts in `broken[step]` the threads that met a value that is not finite.
+#[inline(always)]
+pub fn watch<T: Scalar, D: Device>(
+    d: D,
+    broken: D::Array<u32>,
+    values: D::Array<T>,
+    count: u64,
+    step: u32,
+) {
+    let mut bad = 0;
+    each(d, count, |start, i| {
+        if !d.load(d.advance(values, start), i).is_finite() {
+            bad += 1;
+        }
+    });
+    if bad > 0 {
+        d.atomic_add(broken, step, 1);
+    }
+}
+
+/// `worst[i] ← last[i]` where nothing stands there yet.
+#[inline(always)]
+pub fn keep<D: Device>(d: D, worst: D::Array<u32>, last: D::Array<u32>, count: u64) {
+    each(d, count, |start, i| {
+        let worst = d.advance(worst, start);
+        if d.load(worst, i) == 0 {
+            d.store(worst, i, d.load(d.advance(last, start), i));
+        }
+    });
+}

@@ -1,0 +1,178 @@
+//! What a training step needs around its products: samples by number, labels drawn from the model,
+//! what went wrong so far, sums, and scalars that stay on the device.
+
+use std::sync::Arc;
+
+use relfisher_core::Error as CoreError;
+use relfisher_kernels::body::{elementwise, reduce, softmax};
+use relfisher_kernels::contract::{Classes, Clip, Gather};
+
+use super::elementwise::{chunks, lengths};
+use super::memory::Buffer;
+use super::product::{names, narrow, plain, shape};
+use super::{Error, Gpu, Matrix, MatrixMut, View, ViewMut};
+use crate::Scalar;
+
+impl Gpu {
+    /// Row i of `out` ← row `index[i]` of `from`, which the caller knows to exist.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn gather<T: Scalar>(
+        &self,
+        out: MatrixMut<'_, T>,
+        from: Matrix<'_, T>,
+        index: View<'_, u32>,
+    ) -> Result<(), Error> {
+        shape("gather: rows", index.len(), out.rows())?;
+        shape("gather: columns", from.cols(), out.cols())?;
+        let scalars = Gather {
+            columns: narrow(from.cols()),
+            from: narrow(from.stride()),
+            to: narrow(out.stride()),
+        };
+        let launch = self.kernel(plain::<T>(names!("gather")))?;
+        let launch = launch.write(&out.values).read(from.values).read(index).value(&scalars);
+        // SAFETY: shapes were checked; the numbers are the caller's.
+        unsafe { launch.over(chunks(out.rows(), 1)?) }
+    }
+
+    /// `out[i] ← from[index[i]]`, numbers that the caller knows to exist.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn gather_labels(
+        &self,
+        out: ViewMut<'_, u32>,
+        from: View<'_, u32>,
+        index: View<'_, u32>,
+    ) -> Result<(), Error> {
+        lengths("gather_labels", index.len(), &[out.len()])?;
+        let launch = self.kernel("pick_u32")?.write(&out).read(from).read(index);
+        let launch = launch.value(&(index.len() as u64));
+        // SAFETY: lengths were checked; the numbers are the caller's.
+        unsafe { launch.over(chunks(out.len(), elementwise::CHUNK)?) }
+    }
+
+    /// `δ_s ← η_s − e_y` for a class y drawn from η_s by the number u_s in 0..1. Shapes: δ, η n·C, u n.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn draw_deltas<T: Scalar>(
+        &self,
+        delta: ViewMut<'_, T>,
+        eta: View<'_, T>,
+        uniform: View<'_, f64>,
+    ) -> Result<(), Error> {
+        let n = uniform.len();
+        let classes = eta.len().checked_div(n).unwrap_or(0);
+        lengths("draw_deltas", n * classes, &[eta.len(), delta.len()])?;
+        let scalars = Classes { samples: narrow(n), classes: narrow(classes), scale: T::ONE };
+        let launch = self.kernel(plain::<T>(names!("draw")))?;
+        let launch = launch.write(&delta).read(eta).read(uniform).value(&scalars);
+        // SAFETY: lengths were checked.
+        unsafe { launch.over(chunks(n, elementwise::CHUNK)?) }
+    }
+
+    /// The rows `√η_c (e_c − η)` of every sample, whose outer products sum to diag(η) − ηηᵀ. Shapes: `root`
+    /// n·C·C, η n·C.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn softmax_root<T: Scalar>(
+        &self,
+        root: ViewMut<'_, T>,
+        eta: View<'_, T>,
+        (n, classes): (usize, usize),
+    ) -> Result<(), Error> {
+        lengths("softmax_root", n * classes, &[eta.len()])?;
+        lengths("softmax_root: root", n * classes * classes, &[root.len()])?;
+        let scalars = Classes { samples: narrow(n), classes: narrow(classes), scale: T::ONE };
+        let launch = self.kernel(plain::<T>(names!("softmax_root")))?;
+        let launch = launch.write(&root).read(eta).value(&scalars);
+        // SAFETY: lengths were checked.
+        unsafe { launch.over(chunks(n, softmax::ROWS)?) }
+    }
+
+    /// `x ← ν x`, ν = min(1, √(κ/(γ² c))) with c = `curvature[0]`; `limits` are γ and κ.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn kl_clip<T: Scalar>(
+        &self,
+        x: ViewMut<'_, T>,
+        curvature: View<'_, T>,
+        (learning_rate, bound): (T, T),
+    ) -> Result<(), Error> {
+        lengths("kl_clip: curvature", 1, &[curvature.len()])?;
+        let count = x.len();
+        let launch = self.kernel(plain::<T>(names!("clip")))?.write(&x).read(curvature);
+        let launch = launch.value(&Clip { count: count as u64, learning_rate, bound });
+        // SAFETY: as long as counted, and a curvature.
+        unsafe { launch.over(chunks(count, elementwise::CHUNK)?) }
+    }
+
+    /// Counts in `broken[step]` values that are not finite.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn watch<T: Scalar>(
+        &self,
+        broken: ViewMut<'_, u32>,
+        values: View<'_, T>,
+        step: usize,
+    ) -> Result<(), Error> {
+        if step >= broken.len() {
+            let (what, expected) = ("watch: step", broken.len());
+            return Err(CoreError::Shape { what, expected, found: step }.into());
+        }
+        let launch = self.kernel(plain::<T>(names!("watch")))?.write(&broken).read(values);
+        let launch = launch.value(&(values.len() as u64)).value(&narrow(step));
+        // SAFETY: the step lies in `broken`.
+        unsafe { launch.over(chunks(values.len(), elementwise::CHUNK)?) }
+    }
+
+    /// `worst[i] ← last[i]` where nothing stands there yet.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn keep_flags(&self, worst: ViewMut<'_, u32>, last: View<'_, u32>) -> Result<(), Error> {
+        lengths("keep_flags", last.len(), &[worst.len()])?;
+        let launch = self.kernel("keep_u32")?.write(&worst).read(last);
+        // SAFETY: equal lengths, as counted.
+        unsafe {
+            launch.value(&(last.len() as u64)).over(chunks(last.len(), elementwise::CHUNK)?)
+        }
+    }
+
+    /// `out[0] ← Σ x[i]·y[i]`, in an order that the length fixes.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn dot<T: Scalar>(
+        self: &Arc<Self>,
+        out: ViewMut<'_, T>,
+        x: View<'_, T>,
+        y: View<'_, T>,
+    ) -> Result<(), Error> {
+        let count = x.len();
+        lengths("dot", count, &[y.len()])?;
+        lengths("dot: out", 1, &[out.len()])?;
+        let mut parts = count.div_ceil(reduce::CHUNK as usize).max(1);
+        let mut sums = Buffer::<T>::new(self, parts)?;
+        let launch = self.kernel(plain::<T>(names!("dot")))?.write(&sums.view_mut());
+        let launch = launch.read(x).read(y).value(&(count as u64));
+        // SAFETY: equal lengths, and a value for each block.
+        unsafe { launch.over(chunks(count.max(1), reduce::CHUNK)?)? };
+        while parts > 1 {
+            let fewer = parts.div_ceil(reduce::CHUNK as usize);
+            let mut next = Buffer::<T>::new(self, fewer)?;
+            let launch = self.kernel(plain::<T>(names!("sum")))?.write(&next.view_mut());
+            let launch = launch.read(sums.view()).value(&(parts as u64));
+            // SAFETY: a value for each block.
+            unsafe { launch.over(chunks(parts, reduce::CHUNK)?)? };
+            (sums, parts) = (next, fewer);
+        }
+        out.copy_from(sums.view())
+    }
+}

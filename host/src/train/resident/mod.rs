@@ -1,0 +1,216 @@
+//! Training with everything on a device: samples, parameters, the optimiser's memory.
+//!
+//! The order of the samples is sent at the beginning of an epoch. A step sends nothing (K-FAC the
+//! random numbers that labels are drawn with) and nothing comes back (K-FAC's traces at a refresh):
+//! whether the loss and all factorisations are good is looked at when
+//! the run settles, at the end of an epoch. Parameters and states come to the host for checkpoints,
+//! outputs for the measurement of an epoch.
+
+mod kfac;
+mod network;
+mod optimizer;
+mod rngd_sample;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use self::network::{DeviceNetwork, Gradient};
+use self::optimizer::{DeviceOptimizer, DeviceStep};
+use super::task::Task;
+use crate::dataset::Dataset;
+use crate::error::Error;
+use crate::executor::cuda::{Buffer, Gpu, Matrix, Pinned};
+use crate::network::{Loss, Network};
+use crate::optimizer::{OptimizerConfig, State};
+use crate::random::Rng;
+use crate::scalar::Scalar;
+
+/// A data set on the device.
+struct DeviceSet<T> {
+    features: Buffer<T>,
+    labels: Buffer<u32>,
+    len: usize,
+    width: usize,
+}
+
+/// A run on the device.
+pub(crate) struct Resident<T: Scalar> {
+    network: DeviceNetwork<T>,
+    optimizer: Box<dyn DeviceOptimizer<T>>,
+    train: DeviceSet<T>,
+    /// The order of the samples in this epoch, on the host and on the device.
+    order: (Pinned<u32>, Buffer<u32>),
+    labels: Buffer<u32>,
+    /// For each step since the run settled, how many values of its loss or gradient were not finite.
+    broken: Buffer<u32>,
+    steps: usize,
+    capacity: usize,
+}
+
+/// What a run on a device starts from.
+pub(crate) struct Beginning<'a, T: Scalar> {
+    pub(crate) network: &'a Network<T>,
+    pub(crate) parameters: &'a [T],
+    pub(crate) config: &'a OptimizerConfig,
+    pub(crate) task: Task,
+    pub(crate) train: &'a Dataset<T>,
+    pub(crate) batch_size: usize,
+}
+
+impl<T: Scalar> DeviceSet<T> {
+    fn new(gpu: &Arc<Gpu>, set: &Dataset<T>, classes: usize) -> Result<Self, Error> {
+        let (len, width) = (set.len(), set.width());
+        let mut labels = Vec::with_capacity(len);
+        for (i, &label) in set.labels().iter().enumerate() {
+            // Kernels do not check them.
+            match u32::try_from(label) {
+                Ok(narrow) if label < classes => labels.push(narrow),
+                _ => {
+                    return Err(Error::input(
+                        "",
+                        "targets",
+                        format_args!("class {label} of sample {i}, but there are {classes} outputs"),
+                        "use classes below the number of outputs",
+                    ));
+                }
+            }
+        }
+        let features = Buffer::from_slice(gpu, set.features().data())?;
+        Ok(Self { features, labels: Buffer::from_slice(gpu, &labels)?, len, width })
+    }
+
+    fn features(&self) -> Result<Matrix<'_, T>, Error> {
+        Ok(Matrix::new(self.features.view(), self.len, self.width)?)
+    }
+}
+
+impl<T: Scalar> Resident<T> {
+    /// Brings everything to the device.
+    ///
+    /// # Errors
+    /// A network, a loss or an optimiser that the device does not know, by name; not enough memory.
+    pub(crate) fn new(gpu: &Arc<Gpu>, begin: &Beginning<'_, T>) -> Result<Self, Error> {
+        let links = begin.network.chain()?;
+        if begin.network.loss_kind() != Loss::SoftmaxCrossEntropy || begin.task != Task::Classify {
+            return Err(Error::input(
+                "--device",
+                "loss",
+                "training on a device knows softmax_cross_entropy only",
+                "use --device cpu for this network",
+            ));
+        }
+        let samples = begin.train.len();
+        let capacity = begin.batch_size.min(samples);
+        let room = (begin.parameters, capacity);
+        let network = DeviceNetwork::new(gpu, begin.network, &links, room)?;
+        Ok(Self {
+            optimizer: optimizer::build(begin.config, begin.network, &network)?,
+            train: DeviceSet::new(gpu, begin.train, begin.network.outputs())?,
+            order: (Pinned::new(gpu, samples)?, Buffer::zeros(gpu, samples)?),
+            labels: Buffer::new(gpu, capacity)?,
+            broken: Buffer::zeros(gpu, samples.div_ceil(capacity.max(1)))?,
+            steps: 0,
+            network,
+            capacity,
+        })
+    }
+
+    /// The order in which the next steps take the training samples.
+    ///
+    /// # Errors
+    /// Failed calls.
+    pub(crate) fn begin_epoch(&mut self, order: &[usize]) -> Result<(), Error> {
+        let (host, device) = &mut self.order;
+        for (slot, index) in host.values()?.iter_mut().zip(order) {
+            // A training set of 2³² samples does not fit into the memory.
+            *slot = u32::try_from(*index).unwrap_or(u32::MAX);
+        }
+        Ok(host.upload(device.view_mut())?)
+    }
+
+    /// One step on the training samples at these places of the order.
+    ///
+    /// # Errors
+    /// Failed calls.
+    pub(crate) fn step(
+        &mut self,
+        batch: Range<usize>,
+        learning_rate: T,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        let n = batch.len().min(self.capacity);
+        let (network, indices) = (&mut self.network, self.order.1.view().slice(batch));
+        network.load(self.train.features()?, indices)?;
+        let labels = self.labels.view_mut().slice(0..n);
+        network.gpu.gather_labels(labels, self.train.labels.view(), indices)?;
+        network.forward()?;
+        network.loss(self.labels.view().slice(0..n))?;
+        network.backward(Gradient::Mean)?;
+        network.gpu.watch(self.broken.view_mut(), network.losses(), self.steps)?;
+        network.gpu.watch(self.broken.view_mut(), network.gradient.view(), self.steps)?;
+        self.steps += 1;
+        self.optimizer.step(&mut DeviceStep { network, learning_rate, rng })
+    }
+
+    /// Waits for all steps since the last call; how many of them were good when one was not.
+    ///
+    /// # Errors
+    /// A singular metric, by layer; failed calls.
+    pub(crate) fn settle(&mut self) -> Result<Option<usize>, Error> {
+        let broken = self.broken.to_vec()?;
+        self.broken.view_mut().clear()?;
+        self.steps = 0;
+        match broken.iter().position(|count| *count > 0) {
+            None => self.optimizer.settle().map(|()| None),
+            good => Ok(good),
+        }
+    }
+
+    /// The outputs of up to a mini-batch of samples, which come from the host: `out` gets a row for
+    /// each row of `features`.
+    ///
+    /// # Errors
+    /// Failed calls.
+    pub(crate) fn outputs(&mut self, features: &[T], out: &mut Vec<T>) -> Result<(), Error> {
+        let width = self.train.width.max(1);
+        let n = features.len() / width;
+        let uploaded = Buffer::from_slice(&self.network.gpu, features)?;
+        let all: Vec<u32> = (0..n as u32).collect();
+        let all = Buffer::from_slice(&self.network.gpu, &all)?;
+        self.network.load(Matrix::new(uploaded.view(), n, width)?, all.view())?;
+        self.network.forward()?;
+        let last = self.network.layers.len().saturating_sub(1);
+        out.extend(self.network.output(last).to_vec()?);
+        Ok(())
+    }
+
+    /// The most samples of one call of [`Resident::outputs`].
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The parameters.
+    ///
+    /// # Errors
+    /// Failed calls.
+    pub(crate) fn parameters(&self) -> Result<Vec<T>, Error> {
+        Ok(self.network.parameters.to_vec()?)
+    }
+
+    /// The optimiser's memory.
+    ///
+    /// # Errors
+    /// Failed calls.
+    pub(crate) fn save(&self, state: &mut State<T>) -> Result<(), Error> {
+        self.optimizer.save(state)
+    }
+
+    /// Takes a run up again.
+    ///
+    /// # Errors
+    /// A state of another optimiser; failed calls.
+    pub(crate) fn load(&mut self, parameters: &[T], state: &State<T>) -> Result<(), Error> {
+        self.network.parameters.view_mut().upload(parameters)?;
+        self.optimizer.load(state)
+    }
+}
