@@ -188,3 +188,33 @@ unsafe extern "C" fn cuCtxGetDevice(device: *mut c_int) -> Code {
         unsafe { answer(device, ordinal) }
     })
 }
+
+/// A context of an engine's own, which becomes current.
+///
+/// # Safety
+/// As [`cuDriverGetVersion`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuCtxCreate_v2(context: *mut u64, _flags: c_uint, device: c_int) -> Code {
+    initialised(|| {
+        existing(device)?;
+        let mut state = state();
+        let handle = state.handle();
+        state.contexts.insert(handle, (device, 1));
+        CURRENT.set(handle);
+        note(&format!("create context {device}"));
+        // SAFETY: as the caller promises.
+        unsafe { answer(context, handle) }
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxDestroy_v2(context: u64) -> Code {
+    initialised(|| {
+        state().contexts.remove(&context).ok_or(INVALID_CONTEXT)?;
+        if CURRENT.get() == context {
+            CURRENT.set(0);
+        }
+        note("destroy context");
+        Ok(())
+    })
+}

@@ -99,6 +99,18 @@ extern "C" fn cuMemcpyDtoHAsync_v2(to: u64, from: u64, bytes: usize, stream: u64
     within(|state| submit(state, stream, Work::Download { to, from, bytes }))
 }
 
+/// The copy of engines that wait.
+#[unsafe(no_mangle)]
+extern "C" fn cuMemcpyHtoD_v2(to: u64, from: u64, bytes: usize) -> Code {
+    cuMemcpyHtoDAsync_v2(to, from, bytes, 0)
+}
+
+/// The copy of engines that wait.
+#[unsafe(no_mangle)]
+extern "C" fn cuMemcpyDtoH_v2(to: u64, from: u64, bytes: usize) -> Code {
+    cuMemcpyDtoHAsync_v2(to, from, bytes, 0)
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: u64) -> Code {
     within(|state| submit(state, stream, Work::Copy { to, from, bytes }))

@@ -86,7 +86,8 @@ impl Cuda {
     }
 
     /// The context `context` (`CUcontext` as a number) that an engine owns: `cust`'s
-    /// `Context::as_raw`, `cudarc`'s `CudaContext::cu_ctx`. It is not destroyed here.
+    /// `Context::as_raw`, `cudarc`'s `CudaContext::cu_ctx`, or [`current`], which finds what
+    /// `rustacuda`'s `Context::create_and_push` has made. It is not destroyed here.
     ///
     /// # Safety
     /// `context` is a context of this process's CUDA driver, and outlives what is returned.
@@ -143,6 +144,19 @@ pub fn survey(binding: Binding) -> Result<Vec<Device>, Error> {
         return Err(Error::NoDevice { count });
     }
     (0..count).map(|i| describe(&symbols, binding, version, nth(&symbols, i)?)).collect()
+}
+
+/// The context (`CUcontext` as a number) that is current on this thread, if any is.
+///
+/// # Errors
+/// No driver, an old one, failed calls.
+pub fn current(binding: Binding) -> Result<Option<u64>, Error> {
+    let (symbols, _) = start(binding)?;
+    let mut context = null_mut();
+    // SAFETY: `context` is valid for writes.
+    let code = unsafe { (symbols.cuCtxGetCurrent)(&mut context) };
+    check(&symbols, "cuCtxGetCurrent", code)?;
+    Ok((!context.is_null()).then_some(context as u64))
 }
 
 /// The functions of a binding.
