@@ -3,7 +3,7 @@
 use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Outcome, debian, ptx, sources};
 
-use crate::{Options, golden_job, msrv, no_panic};
+use crate::{Options, cuda_drivers, golden_job, msrv, no_panic};
 
 /// One check.
 pub(crate) struct Job {
@@ -39,6 +39,11 @@ pub(crate) const JOBS: &[Job] = &[
         run: |_| debian::no_std(),
     },
     Job { name: "ptx", purpose: "the kernels as PTX (--check, --report)", run: kernels },
+    Job {
+        name: "cuda-drivers",
+        purpose: "every binding of the CUDA driver, against a driver without a GPU",
+        run: |_| cuda_drivers::check(),
+    },
     Job { name: "accuracy", purpose: "golden cases and the oracle ladder", run: |_| accuracy() },
     Job {
         name: "golden",

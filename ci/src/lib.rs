@@ -6,6 +6,7 @@ pub mod golden;
 pub mod ptx;
 pub mod repository;
 pub mod sources;
+pub mod stub;
 
 /// The outcome of a job: nothing, or why it failed.
 pub type Outcome = Result<(), String>;

@@ -30,23 +30,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<ExitCode, Error> {
         arch = machine.arch,
         model = machine.cpu,
         executor = Executor::<f32>::description(&cpu),
-        gpu = gpus(&GpuReport::detect()),
+        gpu = GpuReport::detect(),
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-fn gpus(report: &GpuReport) -> String {
-    let mut text = String::new();
-    if report.devices.is_empty() {
-        text.push_str("GPU       none found: /proc/driver/nvidia lists no device\n");
-    }
-    for device in &report.devices {
-        text.push_str(&format!("GPU       {device}\n"));
-    }
-    text.push_str(&match &report.driver {
-        Some(file) => format!("CUDA      driver library {} (not loaded)\n", file.display()),
-        None => "CUDA      no driver library (libcuda.so.1) in the usual folders\n".to_string(),
-    });
-    text.push_str("          this version computes on the CPU only: it has no CUDA executor yet\n");
-    text
 }

@@ -6,10 +6,18 @@
 //! check. [`crate::executor`] keeps the contracts of kernels and buffers above it.
 //!
 //! Handles are numbers: an engine's own context, stream or device pointer is accepted as it is.
+//!
+//! [`detect`] opens a device with what the default build has; [`open`] by way of a given
+//! [`Binding`]; [`cuda::Cuda::adopt`] takes the context of an engine.
+
+pub mod cuda;
 
 mod emulated;
 
 use std::fmt;
+use std::sync::Arc;
+
+use relfisher_kernels::contract::Variant;
 
 pub use emulated::Emulated;
 
@@ -17,25 +25,48 @@ pub use emulated::Emulated;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(pub u64);
 
-/// A queue of work in order (`CUstream` as a number). 0 is the default stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stream(pub u64);
+/// Handles: numbers behind which a driver has something.
+macro_rules! handles {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $name(pub(crate) u64);
 
-/// A point in a queue of work (`CUevent`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Event(pub u64);
+        impl $name {
+            /// The handle with this number.
+            ///
+            /// # Safety
+            /// A driver, or an engine that uses the same driver, has given this number for such a
+            /// thing; the handle is not used after the thing is gone.
+            pub const unsafe fn from_raw(number: u64) -> Self {
+                Self(number)
+            }
 
-/// A loaded file of kernels (`CUmodule`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Module(pub u64);
+            /// The number.
+            pub const fn raw(self) -> u64 {
+                self.0
+            }
+        }
+    )*};
+}
 
-/// A kernel of a module (`CUfunction`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Function(pub u64);
+handles! {
+    /// A queue of work in order (`CUstream` as a number).
+    Stream;
+    /// A point in a queue of work (`CUevent`).
+    Event;
+    /// A loaded file of kernels (`CUmodule`).
+    Module;
+    /// A kernel of a module (`CUfunction`).
+    Function;
+    /// Captured work that can be launched again (`CUgraphExec`).
+    Graph;
+}
 
-/// Captured work that can be launched again (`CUgraphExec`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Graph(pub u64);
+impl Stream {
+    /// The default stream, which every driver has.
+    pub const DEFAULT: Self = Self(0);
+}
 
 /// The shape of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +197,75 @@ impl Error {
             Self::OutOfMemory { .. } => "use smaller batches, or --device cpu",
             Self::Call { .. } | Self::Fault { .. } => "use --device cpu, and report this",
         }
+    }
+}
+
+/// The crate through which the CUDA driver is called, a feature of this one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Binding {
+    /// `cudarc` (a default feature) finds the driver's library at run time: the same program runs
+    /// on machines with and without one.
+    Cudarc,
+    /// `cust` links the library: the program starts only where there is one.
+    Cust,
+    /// `rustacuda` links the library too, by the declarations of CUDA 10.
+    Rustacuda,
+}
+
+impl Binding {
+    /// The bindings that this build has.
+    pub const BUILT: &'static [Self] = &[
+        #[cfg(feature = "cudarc")]
+        Self::Cudarc,
+        #[cfg(feature = "cust")]
+        Self::Cust,
+        #[cfg(feature = "rustacuda")]
+        Self::Rustacuda,
+    ];
+
+    /// The crate's name, which is the feature's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cudarc => "cudarc",
+            Self::Cust => "cust",
+            Self::Rustacuda => "rustacuda",
+        }
+    }
+}
+
+/// Opens the device number `ordinal` through the first binding of [`Binding::BUILT`].
+///
+/// # Errors
+/// As [`cuda::Cuda::open`]; a build without a binding has no driver.
+pub fn detect(ordinal: u32) -> Result<Arc<dyn Driver>, Error> {
+    open(built()?, ordinal)
+}
+
+/// Opens the device number `ordinal` by way of `binding`.
+///
+/// # Errors
+/// As [`cuda::Cuda::open`]; this build may not have the binding.
+pub fn open(binding: Binding, ordinal: u32) -> Result<Arc<dyn Driver>, Error> {
+    Ok(Arc::new(cuda::Cuda::open(binding, ordinal)?))
+}
+
+/// The first binding of [`Binding::BUILT`].
+///
+/// # Errors
+/// [`Error::NoDriver`] where the build has none.
+pub fn built() -> Result<Binding, Error> {
+    Binding::BUILT.first().copied().ok_or_else(|| Error::NoDriver {
+        problem: "built without the features cudarc, cust and rustacuda".to_string(),
+    })
+}
+
+/// The kernels for a compute capability, major and minor; none are older than 7.5.
+pub fn variant(capability: (u32, u32)) -> Option<Variant> {
+    match capability {
+        (8.., _) => Some(Variant::Sm80),
+        (7, 5..) => Some(Variant::Sm75),
+        _ => None,
     }
 }
 

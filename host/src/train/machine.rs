@@ -1,8 +1,11 @@
 //! What a record says about the machine, and what `relfisher info` prints.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+use crate::driver::{self, Device};
 
 /// The machine that a record was made on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,18 +68,20 @@ fn simd_features() -> Vec<String> {
     Vec::new()
 }
 
-/// What is known about GPUs without loading a driver.
+/// What is known about GPUs: by files, and by the CUDA driver's own answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GpuReport {
     /// The CUDA driver library, where one was found.
     pub driver: Option<PathBuf>,
     /// The device names that the driver's kernel module lists.
     pub devices: Vec<String>,
+    /// The devices that the driver sees, or why it sees none.
+    pub answer: Result<Vec<Device>, driver::Error>,
 }
 
 impl GpuReport {
     /// Looks for the CUDA driver library in the usual folders and in `LD_LIBRARY_PATH`, and for
-    /// devices under `/proc/driver/nvidia`; loads nothing.
+    /// devices under `/proc/driver/nvidia`; then loads the library and asks it.
     pub fn detect() -> Self {
         let usual = [
             "/usr/lib/x86_64-linux-gnu",
@@ -99,6 +104,59 @@ impl GpuReport {
             devices.push(model.map_or("unnamed device", str::trim).to_string());
         }
         devices.sort();
-        Self { driver, devices }
+        let answer = driver::built().and_then(driver::cuda::survey);
+        Self { driver, devices, answer }
     }
+}
+
+/// A line for every device and one for the driver; without a device that can be used, why, and what
+/// to do.
+impl fmt::Display for GpuReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.answer {
+            Ok(devices) => {
+                devices.iter().try_for_each(|device| writeln!(f, "GPU       {}", line(device)))?
+            }
+            Err(e) => {
+                for name in &self.devices {
+                    writeln!(f, "GPU       {name} (listed in /proc/driver/nvidia)")?;
+                }
+                writeln!(f, "GPU       none can be used: {e}; {}", e.remedy())?;
+            }
+        }
+        f.write_str("CUDA      ")?;
+        match self.answer.as_ref().ok().and_then(|devices| devices.first()) {
+            Some(Device { version: (major, minor), driver, .. }) => {
+                write!(f, "{major}.{minor} by way of {driver}, ")?;
+            }
+            None if self.driver.is_none() && !self.devices.is_empty() => {
+                f.write_str("the system has a device; a container must be given the driver; ")?;
+            }
+            None => {}
+        }
+        match &self.driver {
+            Some(file) => writeln!(f, "driver library {}", file.display())?,
+            None => writeln!(f, "no driver library (libcuda.so.1) in the usual folders")?,
+        }
+        writeln!(
+            f,
+            "emulator  --device emulated runs the kernels for GPUs on the processor, slowly, and \
+             checks every access"
+        )
+    }
+}
+
+/// A device, and the kernels that it would run.
+fn line(device: &Device) -> String {
+    let (major, minor) = device.capability;
+    let kernels = match driver::variant(device.capability) {
+        Some(variant) => format!("kernels {}", variant.name()),
+        None => "too old: the kernels need 7.5".to_string(),
+    };
+    format!(
+        "{}: compute capability {major}.{minor}, {:.1} GiB, {} multiprocessors, {kernels}",
+        device.name,
+        device.memory as f64 / (1_u64 << 30) as f64,
+        device.multiprocessors,
+    )
 }
