@@ -12,7 +12,6 @@ pub mod contract;
 pub mod device;
 #[cfg(feature = "emulator")]
 pub mod emulator;
-#[cfg(target_arch = "nvptx64")]
 mod entry;
 #[cfg(target_arch = "nvptx64")]
 mod nvptx;

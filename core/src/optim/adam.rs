@@ -44,12 +44,14 @@ impl<T: Real> Default for Adam<T> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep<T> {
-    rule: Adam<T>,
-    learning_rate: T,
+    /// The hyper-parameters.
+    pub rule: Adam<T>,
+    /// γ.
+    pub learning_rate: T,
     /// γ/(1 − β₁ᵗ).
-    rate: T,
+    pub rate: T,
     /// 1/√(1 − β₂ᵗ).
-    scale: T,
+    pub scale: T,
 }
 
 impl<T: Real> Adam<T> {

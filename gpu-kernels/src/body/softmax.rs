@@ -32,7 +32,9 @@ fn warp_max<T: Scalar, D: Device>(d: D, value: T) -> T {
 #[inline(always)]
 pub fn softmax<T: Scalar, D: Device>(
     d: D,
-    outputs: [D::Array<T>; 3],
+    eta: D::Array<T>,
+    delta: D::Array<T>,
+    loss: D::Array<T>,
     logits: D::Array<T>,
     labels: D::Array<u32>,
     s: Classes<T>,
@@ -42,7 +44,6 @@ pub fn softmax<T: Scalar, D: Device>(
         return;
     }
     let row = u64::from(sample) * u64::from(s.classes);
-    let [eta, delta, loss] = outputs;
     let (eta, delta) = (d.advance(eta, row), d.advance(delta, row));
     let logits = d.advance(logits, row);
     let mut largest = -T::INFINITY;

@@ -2,11 +2,17 @@
 //!
 //! An entry point takes its arrays first, outputs before inputs, then one structure of scalars.
 
+mod bytes;
 mod list;
 mod parameters;
+mod signature;
 
+pub use bytes::{Parameter, ParameterBytes};
 pub use list::{BUDGETS, CONTRACTS, Contract, Variant};
 pub use parameters::{
     AdamScalars, Batch, Classes, Divided, Extent, Join, Layer, Masked, Neurons, Patched, Product,
     RightSides, Samples, Selection, SgdScalars, Strides, Update, Window,
 };
+#[cfg(not(target_arch = "nvptx64"))]
+pub use signature::signature;
+pub use signature::{Access, ArrayParameter, Signature, ValueParameter, WordKind};

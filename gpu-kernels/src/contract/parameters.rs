@@ -10,10 +10,10 @@ use relfisher_core::optim::AdamStep;
 pub struct Neurons<T> {
     /// The number of values.
     pub count: u64,
-    kind: u32,
-    leak_or_alpha: T,
-    smoothing: T,
-    sigma: T,
+    pub(super) kind: u32,
+    pub(super) leak_or_alpha: T,
+    pub(super) smoothing: T,
+    pub(super) sigma: T,
 }
 
 const LINEAR: u32 = 0;

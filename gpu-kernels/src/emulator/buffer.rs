@@ -1,6 +1,7 @@
-//! Global memory: arrays of words with a shadow that knows who wrote each.
+//! Global memory: words with a shadow that knows who wrote each, and the handles of kernels.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::fault::{Kind, Memory};
@@ -15,10 +16,68 @@ const ATOMIC: u32 = 2;
 /// Block b of this launch wrote it: FIRST_BLOCK + b.
 const FIRST_BLOCK: u32 = 3;
 
-/// An array in the emulated device's global memory.
-pub struct Buffer<T> {
+/// What a word holds that nobody wrote: as a number it is NaN.
+const NOTHING: u32 = u32::MAX;
+
+/// Words that begin at an address which is a multiple of every alignment.
+pub(super) struct Cells {
     words: Box<[AtomicU32]>,
     shadow: Box<[AtomicU32]>,
+}
+
+impl Cells {
+    /// Words that the host wrote.
+    pub(super) fn written(words: impl Iterator<Item = u32>) -> Self {
+        let words: Box<[AtomicU32]> = words.map(AtomicU32::new).collect();
+        let shadow = words.iter().map(|_| AtomicU32::new(SETTLED)).collect();
+        Self { words, shadow }
+    }
+
+    /// `count` words that nobody wrote; `None` when there is no memory for them.
+    pub(super) fn unwritten(count: usize) -> Option<Self> {
+        let of = |value| {
+            let mut words = Vec::new();
+            words.try_reserve_exact(count).ok()?;
+            words.resize_with(count, || AtomicU32::new(value));
+            Some(words.into_boxed_slice())
+        };
+        Some(Self { words: of(NOTHING)?, shadow: of(UNWRITTEN)? })
+    }
+
+    /// How many words there are.
+    pub(super) fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// A handle of a range of words, which has to lie inside. What was written before this call counts
+    /// as written by the host.
+    pub(super) fn view<T>(&self, range: Range<usize>, writable: bool) -> View<'_, T> {
+        let (words, shadow) = (&self.words[range.clone()], &self.shadow[range.clone()]);
+        for state in shadow {
+            if state.load(Relaxed) > SETTLED {
+                state.store(SETTLED, Relaxed);
+            }
+        }
+        View { words, shadow, origin: range.start as u64, base: 0, writable, values: PhantomData }
+    }
+
+    /// A word, unless nobody wrote it.
+    pub(super) fn get(&self, word: usize) -> Option<u32> {
+        let written = self.shadow[word].load(Relaxed) != UNWRITTEN;
+        written.then(|| self.words[word].load(Relaxed))
+    }
+
+    /// Writes a word for the host, or with `None` forgets that it was written.
+    pub(super) fn set(&self, word: usize, value: Option<u32>) {
+        let state = if value.is_some() { SETTLED } else { UNWRITTEN };
+        self.shadow[word].store(state, Relaxed);
+        self.words[word].store(value.unwrap_or(NOTHING), Relaxed);
+    }
+}
+
+/// An array in the emulated device's global memory.
+pub struct Buffer<T> {
+    cells: Cells,
     values: PhantomData<T>,
 }
 
@@ -26,51 +85,28 @@ impl<T: Word> Buffer<T> {
     /// An array with these values.
     pub fn from_slice(values: &[T]) -> Self {
         let words = values.iter().flat_map(|v| v.to_words().into_iter().take(T::WORDS as usize));
-        let words: Box<[AtomicU32]> = words.map(AtomicU32::new).collect();
-        let shadow = words.iter().map(|_| AtomicU32::new(SETTLED)).collect();
-        Self { words, shadow, values: PhantomData }
+        Self { cells: Cells::written(words), values: PhantomData }
     }
 
     /// An array of `len` values that nobody wrote; read back as they are, they are NaN.
+    ///
+    /// # Panics
+    /// When there is no memory for them.
     pub fn unwritten(len: usize) -> Self {
-        let count = len * T::WORDS as usize;
-        let words = (0..count).map(|_| AtomicU32::new(u32::MAX)).collect();
-        let shadow = (0..count).map(|_| AtomicU32::new(UNWRITTEN)).collect();
-        Self { words, shadow, values: PhantomData }
+        let cells = Cells::unwritten(len * T::WORDS as usize).expect("memory for an array");
+        Self { cells, values: PhantomData }
     }
 
     /// A handle for kernels that read it. What was written before this call counts as written by the
     /// host.
     pub fn input(&self) -> View<'_, T> {
-        for state in &self.shadow {
-            if state.load(Relaxed) != UNWRITTEN {
-                state.store(SETTLED, Relaxed);
-            }
-        }
-        View {
-            words: &self.words,
-            shadow: &self.shadow,
-            base: 0,
-            writable: false,
-            values: PhantomData,
-        }
+        self.cells.view(0..self.cells.len(), false)
     }
 
     /// A handle for kernels that write it, and perhaps read it. What was written before this call
     /// counts as written by the host.
     pub fn output(&mut self) -> View<'_, T> {
-        for state in &mut self.shadow {
-            if *state.get_mut() != UNWRITTEN {
-                *state.get_mut() = SETTLED;
-            }
-        }
-        View {
-            words: &self.words,
-            shadow: &self.shadow,
-            base: 0,
-            writable: true,
-            values: PhantomData,
-        }
+        self.cells.view(0..self.cells.len(), true)
     }
 
     /// The values.
@@ -79,7 +115,7 @@ impl<T: Word> Buffer<T> {
         let value = |w: &[AtomicU32]| {
             T::from_words([w[0].load(Relaxed), w.get(1).map_or(0, |w| w.load(Relaxed))])
         };
-        self.words.chunks_exact(size).map(value).collect()
+        self.cells.words.chunks_exact(size).map(value).collect()
     }
 }
 
@@ -87,6 +123,8 @@ impl<T: Word> Buffer<T> {
 pub struct View<'m, T> {
     words: &'m [AtomicU32],
     shadow: &'m [AtomicU32],
+    /// The words before it, which only matter for its alignment.
+    origin: u64,
     base: u64,
     writable: bool,
     values: PhantomData<T>,
@@ -98,6 +136,20 @@ impl<T> Clone for View<'_, T> {
     }
 }
 impl<T> Copy for View<'_, T> {}
+
+impl<'m> View<'m, u32> {
+    /// A handle of no words.
+    pub(super) fn empty() -> Self {
+        let (words, shadow) = (&[], &[]);
+        Self { words, shadow, origin: 0, base: 0, writable: false, values: PhantomData }
+    }
+
+    /// The same words as values of another type.
+    pub(super) fn retyped<T: Word>(self) -> View<'m, T> {
+        let Self { words, shadow, origin, base: _, writable, values: _ } = self;
+        View { words, shadow, origin, base: 0, writable, values: PhantomData }
+    }
+}
 
 impl<T: Word> View<'_, T> {
     pub(super) fn advance(self, offset: u64) -> Self {
@@ -112,9 +164,10 @@ impl<T: Word> View<'_, T> {
         if word.checked_add(count * size).is_none_or(|end| end > words) {
             return Err(Kind::OutOfBounds { memory: Memory::Global, word, words });
         }
-        if !word.is_multiple_of(count * size) {
+        let place = self.origin + word;
+        if !place.is_multiple_of(count * size) {
             let alignment = (count * size * 4) as u32;
-            return Err(Kind::Misaligned { memory: Memory::Global, byte: word * 4, alignment });
+            return Err(Kind::Misaligned { memory: Memory::Global, byte: place * 4, alignment });
         }
         Ok(word as usize)
     }

@@ -13,6 +13,10 @@
 //! - **divergence**: all threads of a block reach the same barrier, all lanes of a warp the same
 //!   collective.
 //!
+//! A kernel is launched as a body with [`Buffer`]s ([`launch`]), or as a host launches it on a GPU: by
+//! the name of its entry point, with addresses in a [`Heap`] and the bytes of its parameters
+//! ([`launch_entry`]).
+//!
 //! What it does not model: time, the memory system below the visibility rules above, and races of
 //! the threads of one block in global memory. Tensor-core products are computed in f64 with one
 //! rounding, which no hardware promises: compare those by tolerance.
@@ -20,6 +24,8 @@
 mod block;
 mod buffer;
 mod fault;
+mod heap;
+mod named;
 mod shared;
 mod thread;
 
@@ -28,7 +34,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use buffer::{Buffer, View};
-pub use fault::{Fault, Kind};
+pub use fault::{Fault, Kind, Memory};
+pub use heap::{Heap, HeapError};
+pub(crate) use named::Arguments;
+pub use named::{Argument, LaunchError, launch_entry};
 pub use thread::Thread;
 
 /// The shape of a launch.

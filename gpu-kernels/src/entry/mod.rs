@@ -1,49 +1,113 @@
-//! The entry points: each names a body, its types and the order of its parameters.
+//! The entry points, each named once: a body, its types and the order of its parameters.
+//!
+//! From one list come the entry points of the PTX, the signatures that a host launches by
+//! ([`crate::contract::signature`]) and the launches by name on the emulator.
 //!
 //! # Safety
 //! Every entry point demands the launch shape of its contract ([`crate::contract::CONTRACTS`]), and
 //! arrays in global memory that hold what its body's documentation says and do not overlap where
-//! one is written. Nothing is checked here: the host checks before it launches.
-
-use crate::body::{elementwise, reduce, step};
-use crate::contract::{AdamScalars, Join, Neurons, SgdScalars};
-use crate::nvptx::{Array, Nvptx};
+//! one is written. Nothing is checked on a GPU: the host checks before it launches.
 
 mod batch;
 mod product;
+mod vector;
 
-/// Entry points that only pass their parameters to a body.
+/// Entry points as `name(write out: f32, read x: f32; s: Scalars<f32>) => body;`: the arrays, the
+/// values, and the function that every thread calls with itself and them. The list gets a name.
+#[cfg(target_arch = "nvptx64")]
 macro_rules! entries {
-    ($($name:ident($($argument:ident: $type:ty),*) => $body:expr;)*) => { $(
+    ($list:ident: $($name:ident(
+        $($access:ident $array:ident: $word:ident),*; $($value:ident: $type:ty),*
+    ) => $body:expr;)*) => { $(
         #[unsafe(no_mangle)]
-        unsafe extern "ptx-kernel" fn $name($($argument: $type),*) {
-            $body(Nvptx, $($argument),*)
+        unsafe extern "ptx-kernel" fn $name(
+            $($array: $crate::nvptx::Array<$word>,)*
+            $($value: $type),*
+        ) {
+            $body($crate::nvptx::Nvptx, $($array,)* $($value),*)
         }
     )* };
 }
+#[cfg(not(target_arch = "nvptx64"))]
+macro_rules! entries {
+    ($list:ident: $($name:ident(
+        $($access:ident $array:ident: $word:ident),*; $($value:ident: $type:ty),*
+    ) => $body:expr;)*) => {
+        pub(super) static $list: &[$crate::entry::Entry] = &[$(
+            $crate::entry::Entry {
+                signature: $crate::contract::Signature {
+                    name: stringify!($name),
+                    arrays: &[$($crate::contract::ArrayParameter {
+                        name: stringify!($array),
+                        word: $crate::entry::word!($word),
+                        access: $crate::entry::access!($access),
+                    }),*],
+                    values: &[$($crate::contract::ValueParameter {
+                        name: stringify!($value),
+                        bytes: size_of::<$type>(),
+                    }),*],
+                },
+                #[cfg(feature = "emulator")]
+                launch: |grid, mut arguments| {
+                    $(let $array = arguments.array::<$word>()?;)*
+                    $(let $value = arguments.value::<$type>()?;)*
+                    Ok($crate::emulator::launch(grid, |d| $body(d, $($array,)* $($value),*))?)
+                },
+            }
+        ),*];
+    };
+}
 use entries;
 
-entries! {
-    nu_f32(nu: Array<f32>, t: Array<f32>, s: Neurons<f32>) => elementwise::nu;
-    nu_f64(nu: Array<f64>, t: Array<f64>, s: Neurons<f64>) => elementwise::nu;
-    activate_f32(a: Array<f32>, slope: Array<f32>, t: Array<f32>, s: Neurons<f32>)
-        => elementwise::activate;
-    activate_f64(a: Array<f64>, slope: Array<f64>, t: Array<f64>, s: Neurons<f64>)
-        => elementwise::activate;
-    sgd_f32(theta: Array<f32>, velocity: Array<f32>, gradient: Array<f32>, s: SgdScalars<f32>)
-        => step::sgd;
-    adam_f32(
-        theta: Array<f32>,
-        first: Array<f32>,
-        second: Array<f32>,
-        gradient: Array<f32>,
-        s: AdamScalars<f32>
-    ) => step::adam;
-    descend_f32(theta: Array<f32>, direction: Array<f32>, count: u64, rate: f32) => step::descend;
-    join_f32(c: Array<f32>, pieces: Array<f32>, s: Join<f32>) => reduce::join;
-    join_f64(c: Array<f64>, pieces: Array<f64>, s: Join<f64>) => reduce::join;
-    dot_f32(out: Array<f32>, x: Array<f32>, y: Array<f32>, count: u64) => reduce::dot;
-    dot_f64(out: Array<f64>, x: Array<f64>, y: Array<f64>, count: u64) => reduce::dot;
-    sum_f32(out: Array<f32>, x: Array<f32>, count: u64) => reduce::sum;
-    sum_f64(out: Array<f64>, x: Array<f64>, count: u64) => reduce::sum;
+#[cfg(not(target_arch = "nvptx64"))]
+pub(crate) use host::{Entry, find};
+#[cfg(not(target_arch = "nvptx64"))]
+use host::{access, word};
+
+#[cfg(not(target_arch = "nvptx64"))]
+mod host {
+    use super::{batch, product, vector};
+    use crate::contract::Signature;
+
+    /// An entry point as a host sees it.
+    pub(crate) struct Entry {
+        /// Its parameters.
+        pub(crate) signature: Signature,
+        /// Launches it with arguments that fit the signature.
+        #[cfg(feature = "emulator")]
+        pub(crate) launch: Launch,
+    }
+
+    #[cfg(feature = "emulator")]
+    type Launch = fn(
+        crate::emulator::Grid,
+        crate::emulator::Arguments<'_>,
+    ) -> Result<(), crate::emulator::LaunchError>;
+
+    /// The entry point of a name.
+    pub(crate) fn find(name: &str) -> Option<&'static Entry> {
+        let lists = vector::LISTS.iter().chain(batch::LISTS).chain(product::LISTS);
+        lists.copied().flatten().find(|entry| entry.signature.name == name)
+    }
+
+    macro_rules! word {
+        (u32) => {
+            $crate::contract::WordKind::U32
+        };
+        (f32) => {
+            $crate::contract::WordKind::F32
+        };
+        (f64) => {
+            $crate::contract::WordKind::F64
+        };
+    }
+    macro_rules! access {
+        (read) => {
+            $crate::contract::Access::Read
+        };
+        (write) => {
+            $crate::contract::Access::Write
+        };
+    }
+    pub(super) use {access, word};
 }

@@ -1,79 +1,83 @@
 //! Entry points of the matrix products: f32 in tiles of 128 × 128, f64 in tiles of 64 × 64.
 
 use super::entries;
-use crate::body::fma::Fma;
-use crate::body::product;
-#[cfg(feature = "sm_80")]
+#[cfg(any(all(target_arch = "nvptx64", feature = "sm_80"), feature = "emulator"))]
 use crate::body::tensor::{Bf16, Tensor, Tf32, Tf32x3};
+#[cfg(any(target_arch = "nvptx64", feature = "emulator"))]
+use crate::body::{fma::Fma, product};
 use crate::contract::{Divided, Layer, Masked, Patched, Product};
-use crate::nvptx::{Array, Nvptx};
+
+#[cfg(not(target_arch = "nvptx64"))]
+pub(super) const LISTS: &[&[super::Entry]] = &[SINGLE, DOUBLE, TF32X3, TF32, BF16];
 
 /// Stamps every product for a type and a tile.
 macro_rules! products {
-    ($t:ident, $g:ty:
+    ($list:ident, $t:ident, $g:ty:
         $nn:ident $nt:ident $tn:ident $gram:ident $weighted:ident $packed:ident
         $forward:ident $masked_nn:ident $masked_nt:ident $divided:ident $patches:ident) => {
-        entries! {
-            $nn(c: Array<$t>, a: Array<$t>, b: Array<$t>, p: Product<$t>)
-                => product::nn::<$t, Nvptx, $g>;
-            $nt(c: Array<$t>, a: Array<$t>, b: Array<$t>, p: Product<$t>)
-                => product::nt::<$t, Nvptx, $g>;
-            $tn(c: Array<$t>, a: Array<$t>, b: Array<$t>, p: Product<$t>)
-                => product::tn::<$t, Nvptx, $g>;
-            $gram(c: Array<$t>, x: Array<$t>, p: Product<$t>) => product::gram::<$t, Nvptx, $g>;
-            $weighted(c: Array<$t>, x: Array<$t>, w: Array<$t>, p: Product<$t>)
-                => product::weighted_gram::<$t, Nvptx, $g>;
-            $packed(out: Array<$t>, nu: Array<$t>, x: Array<$t>, p: Product<$t>)
-                => product::packed_grams::<$t, Nvptx, $g>;
-            $forward(t: Array<$t>, a: Array<$t>, x: Array<$t>, w: Array<$t>, layer: Layer<$t>)
-                => product::forward::<$t, Nvptx, $g>;
-            $masked_nn(c: Array<$t>, h: Array<$t>, a: Array<$t>, b: Array<$t>, p: Masked<$t>)
-                => product::masked_nn::<$t, Nvptx, $g>;
-            $masked_nt(c: Array<$t>, h: Array<$t>, a: Array<$t>, b: Array<$t>, p: Masked<$t>)
-                => product::masked_nt::<$t, Nvptx, $g>;
-            $divided(c: Array<$t>, values: Array<$t>, a: Array<$t>, b: Array<$t>, p: Divided<$t>)
-                => product::divided_nn::<$t, Nvptx, $g>;
-            $patches(c: Array<$t>, images: Array<$t>, p: Patched<$t>)
-                => product::patch_gram::<$t, Nvptx, $g>;
+        entries! { $list:
+            $nn(write c: $t, read a: $t, read b: $t; p: Product<$t>) => product::nn::<_, _, $g>;
+            $nt(write c: $t, read a: $t, read b: $t; p: Product<$t>) => product::nt::<_, _, $g>;
+            $tn(write c: $t, read a: $t, read b: $t; p: Product<$t>) => product::tn::<_, _, $g>;
+            $gram(write c: $t, read x: $t; p: Product<$t>) => product::gram::<_, _, $g>;
+            $weighted(write c: $t, read x: $t, read w: $t; p: Product<$t>)
+                => product::weighted_gram::<_, _, $g>;
+            $packed(write out: $t, read nu: $t, read x: $t; p: Product<$t>)
+                => product::packed_grams::<_, _, $g>;
+            $forward(write t: $t, write a: $t, read x: $t, read w: $t; layer: Layer<$t>)
+                => product::forward::<_, _, $g>;
+            $masked_nn(write c: $t, read h: $t, read a: $t, read b: $t; p: Masked<$t>)
+                => product::masked_nn::<_, _, $g>;
+            $masked_nt(write c: $t, read h: $t, read a: $t, read b: $t; p: Masked<$t>)
+                => product::masked_nt::<_, _, $g>;
+            $divided(write c: $t, read values: $t, read a: $t, read b: $t; p: Divided<$t>)
+                => product::divided_nn::<_, _, $g>;
+            $patches(write c: $t, read images: $t; p: Patched<$t>)
+                => product::patch_gram::<_, _, $g>;
         }
     };
 }
-products! { f32, Fma<8>:
+products! { SINGLE, f32, Fma<8>:
     gemm_nn_f32 gemm_nt_f32 gemm_tn_f32 gram_f32 weighted_gram_f32 packed_grams_f32
     forward_f32 masked_nn_f32 masked_nt_f32 divided_nn_f32
     patch_gram_f32
 }
-products! { f64, Fma<4>:
+products! { DOUBLE, f64, Fma<4>:
     gemm_nn_f64 gemm_nt_f64 gemm_tn_f64 gram_f64 weighted_gram_f64 packed_grams_f64
     forward_f64 masked_nn_f64 masked_nt_f64 divided_nn_f64
     patch_gram_f64
 }
 
-/// Stamps the products that tensor cores take in a mode.
-#[cfg(feature = "sm_80")]
+/// Stamps the products that tensor cores take in a mode. A GPU has them in the variant `sm_80`, the
+/// emulator always.
+#[cfg(any(not(target_arch = "nvptx64"), feature = "sm_80"))]
 macro_rules! tensor_products {
-    ($m:ty: $nn:ident $nt:ident $tn:ident $gram:ident $packed:ident $patches:ident) => {
-        entries! {
-            $nn(c: Array<f32>, a: Array<f32>, b: Array<f32>, p: Product<f32>)
-                => product::nn::<f32, Nvptx, Tensor<$m>>;
-            $nt(c: Array<f32>, a: Array<f32>, b: Array<f32>, p: Product<f32>)
-                => product::nt::<f32, Nvptx, Tensor<$m>>;
-            $tn(c: Array<f32>, a: Array<f32>, b: Array<f32>, p: Product<f32>)
-                => product::tn::<f32, Nvptx, Tensor<$m>>;
-            $gram(c: Array<f32>, x: Array<f32>, p: Product<f32>)
-                => product::gram::<f32, Nvptx, Tensor<$m>>;
-            $packed(out: Array<f32>, nu: Array<f32>, x: Array<f32>, p: Product<f32>)
-                => product::packed_grams::<f32, Nvptx, Tensor<$m>>;
-            $patches(c: Array<f32>, images: Array<f32>, p: Patched<f32>)
-                => product::patch_gram::<f32, Nvptx, Tensor<$m>>;
+    ($list:ident, $m:ty:
+        $nn:ident $nt:ident $tn:ident $gram:ident $packed:ident $patches:ident) => {
+        entries! { $list:
+            $nn(write c: f32, read a: f32, read b: f32; p: Product<f32>)
+                => product::nn::<_, _, Tensor<$m>>;
+            $nt(write c: f32, read a: f32, read b: f32; p: Product<f32>)
+                => product::nt::<_, _, Tensor<$m>>;
+            $tn(write c: f32, read a: f32, read b: f32; p: Product<f32>)
+                => product::tn::<_, _, Tensor<$m>>;
+            $gram(write c: f32, read x: f32; p: Product<f32>) => product::gram::<_, _, Tensor<$m>>;
+            $packed(write out: f32, read nu: f32, read x: f32; p: Product<f32>)
+                => product::packed_grams::<_, _, Tensor<$m>>;
+            $patches(write c: f32, read images: f32; p: Patched<f32>)
+                => product::patch_gram::<_, _, Tensor<$m>>;
         }
     };
 }
-#[cfg(feature = "sm_80")]
-tensor_products! { Tf32x3:
+#[cfg(any(not(target_arch = "nvptx64"), feature = "sm_80"))]
+tensor_products! { TF32X3, Tf32x3:
     gemm_nn_tf32x3 gemm_nt_tf32x3 gemm_tn_tf32x3 gram_tf32x3 packed_grams_tf32x3 patch_gram_tf32x3
 }
-#[cfg(feature = "sm_80")]
-tensor_products! { Tf32: gemm_nn_tf32 gemm_nt_tf32 gemm_tn_tf32 gram_tf32 packed_grams_tf32 patch_gram_tf32 }
-#[cfg(feature = "sm_80")]
-tensor_products! { Bf16: gemm_nn_bf16 gemm_nt_bf16 gemm_tn_bf16 gram_bf16 packed_grams_bf16 patch_gram_bf16 }
+#[cfg(any(not(target_arch = "nvptx64"), feature = "sm_80"))]
+tensor_products! { TF32, Tf32:
+    gemm_nn_tf32 gemm_nt_tf32 gemm_tn_tf32 gram_tf32 packed_grams_tf32 patch_gram_tf32
+}
+#[cfg(any(not(target_arch = "nvptx64"), feature = "sm_80"))]
+tensor_products! { BF16, Bf16:
+    gemm_nn_bf16 gemm_nt_bf16 gemm_tn_bf16 gram_bf16 packed_grams_bf16 patch_gram_bf16
+}
