@@ -8,8 +8,8 @@ use core::mem::{align_of, offset_of};
 use relfisher_core::optim::{Adam, AdamStep, WeightDecay};
 
 use super::parameters::{
-    AdamScalars, Batch, Classes, Clip, Divided, Extent, Gather, Join, Layer, Masked, Neurons, Patched, Product,
-    RightSides, Samples, Selection, SgdScalars, Strides, Update, Window,
+    AdamScalars, Batch, Classes, Clip, Divided, Extent, Gather, Join, Layer, Masked, Neurons,
+    Patched, Product, RightSides, Samples, Selection, SgdScalars, Strides, Update, Window,
 };
 
 /// The most bytes of a parameter.

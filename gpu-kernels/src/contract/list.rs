@@ -1,8 +1,7 @@
 //! The list of entry points.
 
 use crate::body::{
-    cholesky, elementwise, fma, jacobi, reduce, sample, select, softmax, tensor, tile,
-    training,
+    cholesky, elementwise, fma, jacobi, reduce, sample, select, softmax, tensor, tile, training,
 };
 
 /// A compiled file of kernels.

@@ -10,8 +10,8 @@ mod signature;
 pub use bytes::{Parameter, ParameterBytes};
 pub use list::{BUDGETS, CONTRACTS, Contract, Variant};
 pub use parameters::{
-    AdamScalars, Batch, Classes, Clip, Divided, Extent, Gather, Join, Layer, Masked, Neurons, Patched, Product,
-    RightSides, Samples, Selection, SgdScalars, Strides, Update, Window,
+    AdamScalars, Batch, Classes, Clip, Divided, Extent, Gather, Join, Layer, Masked, Neurons,
+    Patched, Product, RightSides, Samples, Selection, SgdScalars, Strides, Update, Window,
 };
 #[cfg(not(target_arch = "nvptx64"))]
 pub use signature::signature;

@@ -87,7 +87,8 @@ mod host {
 
     /// The entry point of a name.
     pub(crate) fn find(name: &str) -> Option<&'static Entry> {
-        let lists = vector::LISTS.iter().chain(batch::LISTS).chain(product::LISTS).chain(training::LISTS);
+        let lists =
+            vector::LISTS.iter().chain(batch::LISTS).chain(product::LISTS).chain(training::LISTS);
         lists.copied().flatten().find(|entry| entry.signature.name == name)
     }
 

@@ -15,6 +15,7 @@ mod batch;
 mod elementwise;
 mod faults;
 mod gram;
+mod named;
 mod patches;
 mod product;
 mod reduce;

@@ -29,10 +29,10 @@ fn softmaxes<T: Scalar>(names: [&str; 3]) {
         let scale = T::ONE / T::from_usize(n);
         let s = Classes { samples: n as u32, classes: c as u32, scale };
         let mut outputs = [n * c, n * c, n].map(Buffer::<T>::unwritten);
-        let to = outputs.each_mut().map(Buffer::output);
+        let [to, to_delta, to_loss] = outputs.each_mut().map(Buffer::output);
         let (from, with) = (input.input(), targets.input());
         let grid = [(n as u32).div_ceil(softmax::ROWS), 1, 1];
-        run(names[0], grid, |d| softmax::softmax(d, to, from, with, s));
+        run(names[0], grid, |d| softmax::softmax(d, to, to_delta, to_loss, from, with, s));
         let [eta, delta, loss] = outputs.each_ref().map(Buffer::to_vec);
         let want: Vec<f64> = to_f64(&logits).chunks(c).flat_map(probabilities).collect();
         let close = |got: &[T], want: &[f64]| {

@@ -135,7 +135,9 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
         .map(Some);
     });
     bar.finish_and_clear();
-    let Some(collection) = outcome.map_err(|e| engine.explain(e))? else { return Ok(ExitCode::SUCCESS) };
+    let Some(collection) = outcome.map_err(|e| engine.explain(e))? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     collection.tensors.save(&args.out)?;
     if !args.quiet {
         let seconds = started.elapsed().as_secs_f64();

@@ -130,7 +130,9 @@ fn measure<T: Scalar>(args: &SpectrumArgs) -> Result<ExitCode, Error> {
         outcome = Some(analyse(&mut operator, executor, &analysis, &mut report));
     });
     bar.finish_and_clear();
-    let Some(spectrum) = outcome.transpose().map_err(|e| engine.explain(e))? else { return Ok(ExitCode::SUCCESS) };
+    let Some(spectrum) = outcome.transpose().map_err(|e| engine.explain(e))? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let subject = Subject {
         operator: matrix.name().to_owned(),
         samples: problem.samples(),

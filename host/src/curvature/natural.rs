@@ -82,7 +82,12 @@ pub fn natural_gradients<T: Scalar>(
     }
     let place = format!("natgrad_{}", matrix.name());
     let instead = "ask for kfac_type2_precond_eig or ekfac_type2_precond, or give fewer samples";
-    memory.check(&place, sample_space_len(problem, columns.count(network)), size_of::<T>(), instead)?;
+    memory.check(
+        &place,
+        sample_space_len(problem, columns.count(network)),
+        size_of::<T>(),
+        instead,
+    )?;
     let problem = Problem { chunk: problem.samples(), ..*problem };
     let mut tape = problem.tape();
     let mut cotangents = Cotangents::new(network, tape.capacity(), columns.count(network));

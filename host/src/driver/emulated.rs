@@ -12,7 +12,9 @@ use std::time::Instant;
 
 use relfisher_kernels::emulator::{self, Heap};
 
-use super::{Address, Argument, Device, Driver, Error, Event, Function, Graph, Grid, Module, Stream};
+use super::{
+    Address, Argument, Device, Driver, Error, Event, Function, Graph, Grid, Module, Stream,
+};
 
 /// Where pinned memory begins, and where allocations of a GPU begin.
 const ALIGNMENT: usize = 256;

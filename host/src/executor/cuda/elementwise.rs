@@ -23,7 +23,11 @@ pub(super) fn chunks(count: usize, each: u32) -> Result<[u32; 3], CoreError> {
     }
 }
 
-pub(super) fn lengths(what: &'static str, expected: usize, found: &[usize]) -> Result<(), CoreError> {
+pub(super) fn lengths(
+    what: &'static str,
+    expected: usize,
+    found: &[usize],
+) -> Result<(), CoreError> {
     match found.iter().find(|len| **len != expected) {
         Some(&found) => Err(CoreError::Shape { what, expected, found }),
         None => Ok(()),

@@ -276,10 +276,7 @@ impl<'a, T: Word> View<'a, T> {
     }
 
     pub(super) fn argument(&self) -> Argument<'static> {
-        Argument::Array {
-            address: self.address,
-            bytes: self.len as u64 * u64::from(T::BYTES),
-        }
+        Argument::Array { address: self.address, bytes: self.len as u64 * u64::from(T::BYTES) }
     }
 }
 

@@ -23,17 +23,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use relfisher_kernels::contract::{CONTRACTS, Variant};
 
+pub use factor::{LARGEST_EIGH, LARGEST_SOLVE, MOST_SAMPLES, SquareForm, Squares};
 pub use launch::Captured;
 pub use matrix::{Matrix, MatrixMut};
 pub use memory::{Buffer, Pinned, View, ViewMut};
-pub use factor::{LARGEST_EIGH, LARGEST_SOLVE, MOST_SAMPLES, SquareForm, Squares};
 pub use product::{Precision, Side};
 pub use staged::Staged;
 
 use crate::driver::{self, Driver, Stream};
-use relfisher_core::Error as CoreError;
 use launch::Kernel;
 use memory::Pool;
+use relfisher_core::Error as CoreError;
 
 /// The part of the device's memory that the pool may keep.
 const KEPT_PART: u64 = 4;
@@ -115,9 +115,8 @@ impl Gpu {
 
     fn with(driver: Arc<dyn Driver>, stream: Stream, owned: bool) -> Result<Arc<Self>, Error> {
         let device = driver.device();
-        let variant = Variant::of_device(device.capability).ok_or_else(|| driver::Error::OldDevice {
-            name: device.name.clone(),
-            capability: device.capability,
+        let variant = Variant::of_device(device.capability).ok_or_else(|| {
+            driver::Error::OldDevice { name: device.name.clone(), capability: device.capability }
         })?;
         let module = driver.load(variant.ptx())?;
         let most = device.shared_bytes;

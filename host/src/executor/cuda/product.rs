@@ -91,12 +91,7 @@ pub(super) fn shape(what: &'static str, expected: usize, found: usize) -> Result
 }
 
 /// A product's extent and strides.
-fn product<T: Scalar>(
-    [m, n, k]: [usize; 3],
-    strides: [usize; 3],
-    alpha: T,
-    beta: T,
-) -> Product<T> {
+fn product<T: Scalar>([m, n, k]: [usize; 3], strides: [usize; 3], alpha: T, beta: T) -> Product<T> {
     let [a, b, c] = strides.map(narrow);
     Product {
         extent: Extent::whole(narrow(m), narrow(n), narrow(k)),
@@ -152,7 +147,9 @@ impl Gpu {
             }
         };
         if k == 0 {
-            return Err(CoreError::Shape { what: "gemm: inner range", expected: 1, found: 0 }.into());
+            return Err(
+                CoreError::Shape { what: "gemm: inner range", expected: 1, found: 0 }.into()
+            );
         }
         let p = product([m, n, k], [a.stride(), b.stride(), c.stride()], alpha, beta);
         let tiles = (m.div_ceil(tile::<T>()), n.div_ceil(tile::<T>()));
@@ -183,9 +180,7 @@ impl Gpu {
         let tiles = d.div_ceil(tile::<T>());
         let blocks = [narrow(tiles * (tiles + 1) / 2), 1];
         match weights {
-            None => {
-                self.in_pieces(self.mode::<T>(modes!("gram")), c, p, &[x.values], blocks)
-            }
+            None => self.in_pieces(self.mode::<T>(modes!("gram")), c, p, &[x.values], blocks),
             Some(w) => {
                 shape("gram: weights", n, w.len())?;
                 let name = plain::<T>(names!("weighted_gram"));

@@ -240,11 +240,8 @@ impl<T: Scalar> Backend<T> for Staged {
         let mut run = || {
             let x = self.lend(x)?;
             let weights = weights.map(|w| Buffer::from_slice(&self.gpu, w)).transpose()?;
-            let mut result = if beta == T::ZERO {
-                Lent::new(&self.gpu, d, d)?
-            } else {
-                self.lend(c.rb())?
-            };
+            let mut result =
+                if beta == T::ZERO { Lent::new(&self.gpu, d, d)? } else { self.lend(c.rb())? };
             let weights = weights.as_ref().map(Buffer::view);
             self.gpu.gram(result.matrix_mut()?, (beta, alpha), x.matrix()?, weights)?;
             result.read_back(&mut c)
@@ -440,7 +437,12 @@ impl<T: Scalar> Executor<T> for Staged {
 
     fn description(&self) -> String {
         let device = self.gpu.driver().device();
-        format!("{} through {}, {}", device.name, device.driver, Executor::<T>::description(&self.cpu))
+        format!(
+            "{} through {}, {}",
+            device.name,
+            device.driver,
+            Executor::<T>::description(&self.cpu)
+        )
     }
 
     fn install(&self, job: &mut (dyn FnMut() + Send)) {

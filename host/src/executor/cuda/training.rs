@@ -140,9 +140,7 @@ impl Gpu {
         lengths("keep_flags", last.len(), &[worst.len()])?;
         let launch = self.kernel("keep_u32")?.write(&worst).read(last);
         // SAFETY: equal lengths, as counted.
-        unsafe {
-            launch.value(&(last.len() as u64)).over(chunks(last.len(), elementwise::CHUNK)?)
-        }
+        unsafe { launch.value(&(last.len() as u64)).over(chunks(last.len(), elementwise::CHUNK)?) }
     }
 
     /// `out[0] ← Σ x[i]·y[i]`, in an order that the length fixes.

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use relfisher_core::curvature::Labels;
 use relfisher_core::MatRef;
+use relfisher_core::curvature::Labels;
 use relfisher_core::kron::{self, Damping};
 use relfisher_core::optim::ema_keep;
 use relfisher_kernels::contract::RightSides;
@@ -15,9 +15,7 @@ use relfisher_kernels::contract::RightSides;
 use super::network::{DeviceNetwork, Gradient};
 use super::optimizer::{DeviceMomentum, DeviceOptimizer, DeviceStep, Flags, decay_weights};
 use crate::error::Error;
-use crate::executor::cuda::{
-    Buffer, Gpu, LARGEST_SOLVE, Matrix, MatrixMut, Side, Squares, View,
-};
+use crate::executor::cuda::{Buffer, Gpu, LARGEST_SOLVE, Matrix, MatrixMut, Side, Squares, View};
 use crate::network::Network;
 use crate::optimizer::{AdaptationConfig, KfacConfig, KroneckerKind, State, singular};
 use crate::random;

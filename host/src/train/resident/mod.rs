@@ -69,7 +69,9 @@ impl<T: Scalar> DeviceSet<T> {
                     return Err(Error::input(
                         "",
                         "targets",
-                        format_args!("class {label} of sample {i}, but there are {classes} outputs"),
+                        format_args!(
+                            "class {label} of sample {i}, but there are {classes} outputs"
+                        ),
                         "use classes below the number of outputs",
                     ));
                 }

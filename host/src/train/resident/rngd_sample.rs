@@ -15,7 +15,9 @@ use relfisher_kernels::contract::RightSides;
 use super::network::DeviceNetwork;
 use super::optimizer::{DeviceMomentum, DeviceOptimizer, DeviceStep, Flags, decay_weights};
 use crate::error::Error;
-use crate::executor::cuda::{Buffer, LARGEST_SOLVE, MOST_SAMPLES, Matrix, MatrixMut, Side, Squares};
+use crate::executor::cuda::{
+    Buffer, LARGEST_SOLVE, MOST_SAMPLES, Matrix, MatrixMut, Side, Squares,
+};
 use crate::network::Network;
 use crate::optimizer::{Form, RngdSampleConfig, State, Weights, singular, subsystems_of};
 use crate::scalar::Scalar;
@@ -196,10 +198,8 @@ impl<T: Scalar> Softmax<T> {
         let root = self.root.view_mut().slice(0..rows * c);
         gpu.softmax_root(root, on.probabilities.view().slice(0..n * c), (n, c))?;
         gpu.gather(MatrixMut::new(self.inputs.view_mut(), rows, d)?, x, sample)?;
-        let (b, xs) = (
-            Matrix::new(self.root.view(), rows, c)?,
-            Matrix::new(self.inputs.view(), rows, d)?,
-        );
+        let (b, xs) =
+            (Matrix::new(self.root.view(), rows, c)?, Matrix::new(self.inputs.view(), rows, d)?);
         let gram = MatrixMut::new(self.gram.view_mut(), rows, rows)?;
         gpu.gemm(gram, once, (xs, Side::Stored), (xs, Side::Transposed))?;
         let gram = Matrix::new(self.gram.view(), rows, rows)?;
@@ -222,10 +222,7 @@ impl<T: Scalar> Softmax<T> {
         // diag(y)B.
         let y = Matrix::new(unknowns.read(), rows, 1)?;
         gpu.masked(products, once, (b, 1), y, (ones, Side::Transposed))?;
-        Ok((
-            Matrix::new(self.products.view(), rows, c)?,
-            Matrix::new(self.inputs.view(), rows, d)?,
-        ))
+        Ok((Matrix::new(self.products.view(), rows, c)?, Matrix::new(self.inputs.view(), rows, d)?))
     }
 }
 
