@@ -145,7 +145,8 @@ impl Gpu {
         unsafe { launch.over([squares.blocks(), count, 1]) }
     }
 
-    /// `A_b = U_b diag(values_b) U_bᵀ` for every matrix (full form), eigenvectors in columns, eigenvalues
+    /// `A_b = U_b diag(values_b) U_bᵀ` for every matrix (full form, of which the
+    /// lower triangle is read), eigenvectors in columns, eigenvalues
     /// ascending. The flags are 0, or not for a matrix that did not converge.
     ///
     /// # Errors
@@ -174,12 +175,12 @@ impl Gpu {
             // SAFETY: the lengths are those of the batch.
             return unsafe { launch.value(&batch).over([squares.blocks(), 1, 1]) };
         }
-        let mut work = Buffer::<T>::new(self, squares.count * squares.distance())?;
+        let mut work = Buffer::<T>::new(self, squares.count * 2 * squares.distance())?;
         let work = work.view_mut();
         let launch = self.kernel(plain::<T>(names!("jacobi_large")))?;
         let launch = launch.shared(jacobi::large_bytes(batch.order, bytes));
         let launch = launch.write(&a).write(&values).write(&flags).write(&work).value(&batch);
-        // SAFETY: the lengths are those of the batch, the work as long as the matrices.
+        // SAFETY: the lengths are those of the batch, the work twice as long as the matrices.
         unsafe { launch.over([squares.blocks(), 1, 1]) }
     }
 
