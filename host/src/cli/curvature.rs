@@ -13,7 +13,7 @@ use super::say;
 use crate::Scalar;
 use crate::curvature::{Collection, Memory, Problem, Request, collect, human, layer_summary};
 use crate::error::Error;
-use crate::executor::Executor;
+use crate::executor::Engine;
 use crate::format::{TensorFile, check_writable};
 use crate::network::{BlockKind, Loss};
 
@@ -141,7 +141,7 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
     collection.tensors.save(&args.out)?;
     if !args.quiet {
         let seconds = started.elapsed().as_secs_f64();
-        say(&summary(executor, &loaded, &problem, &collection, (args, seconds))?);
+        say(&summary(&engine, &loaded, &problem, &collection, (args, seconds))?);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -161,13 +161,13 @@ pub(super) fn progress(steps: usize, quiet: bool) -> ProgressBar {
 }
 
 fn summary<T: Scalar>(
-    exec: &dyn Executor<T>,
+    engine: &Engine,
     loaded: &Loaded<T>,
     problem: &Problem<'_, T>,
     collection: &Collection<T>,
     (args, seconds): (&CurvatureArgs, f64),
 ) -> Result<String, Error> {
-    let network = &loaded.network;
+    let (network, exec) = (&loaded.network, engine.executor::<T>());
     let mut text = String::new();
     let loss = match network.loss_kind() {
         Loss::SoftmaxCrossEntropy => "soft-max cross-entropy",
@@ -240,5 +240,17 @@ fn summary<T: Scalar>(
         collection.tensors.tensors.len(),
         args.out.display(),
     );
+    if let Some(gpu) = engine.gpu() {
+        let t = gpu.traffic();
+        let _ = writeln!(
+            text,
+            "device: {} kernels, {} copies to it ({}), {} back ({})",
+            t.launches,
+            t.uploads,
+            human(t.uploaded_bytes),
+            t.downloads,
+            human(t.downloaded_bytes),
+        );
+    }
     Ok(text)
 }

@@ -50,7 +50,7 @@ impl<T: Scalar> View for Lazy<'_, T> {
         match self {
             Lazy::Starts(x, _) => 8 * x.len(),
             Lazy::Indices(x, _) => 8 * x.len(),
-            Lazy::Values(x, _) => size_of::<T>() * x.len(),
+            Lazy::Values(x, _) => size_of_val(*x),
         }
     }
 }

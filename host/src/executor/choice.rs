@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::cuda::{Gpu, Staged};
 use super::{Cpu, Executor};
+use crate::Scalar;
 use crate::driver::{self, Driver, Emulated};
 use crate::error::Error;
-use crate::{Scalar, executor};
 
 /// A machine to compute on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,8 +81,7 @@ fn open_gpu(choice: Choice) -> Result<Option<Arc<Gpu>>, Error> {
         Choice::Cuda => driver::detect(0)?,
         Choice::Emulated => Arc::new(Emulated::new()),
     };
-    let gpu = Gpu::new(driver).map_err(executor::cuda::Error::from);
-    match gpu {
+    match Gpu::new(driver) {
         Err(_) if choice == Choice::Auto => Ok(None),
         gpu => Ok(Some(gpu?)),
     }

@@ -10,6 +10,9 @@ use crate::executor::Executor;
 use crate::random::{self, Rng};
 use crate::{Error, Scalar};
 
+/// The report of the samples on a tape, the first of which has the number.
+type ChunkReport<'a, T> = dyn FnMut(&mut Tape<T>, usize) -> Result<LossReport, Error> + 'a;
+
 /// How good the predictions of a batch are, apart from the loss.
 enum Score {
     /// The samples whose largest output is at their class.
@@ -264,7 +267,7 @@ impl<T: Scalar> Network<T> {
         &self,
         tape: &mut Tape<T>,
         samples: usize,
-        report: &mut dyn FnMut(&mut Tape<T>, usize) -> Result<LossReport, Error>,
+        report: &mut ChunkReport<'_, T>,
     ) -> Result<LossReport, Error> {
         let (mut total, mut correct, mut squares) = (0.0, None, None);
         let mut start = 0;

@@ -88,7 +88,7 @@ impl View for &Blob {
 }
 
 fn blob<T: Scalar>(values: &[T], shape: Vec<usize>) -> Blob {
-    let mut bytes = Vec::with_capacity(values.len() * size_of::<T>());
+    let mut bytes = Vec::with_capacity(size_of_val(values));
     values.iter().for_each(|v| v.write_le(&mut bytes));
     Blob { dtype: T::DTYPE, shape, bytes }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::machine::Machine;
 use crate::error::Error;
+use crate::executor::cuda::TrafficReport;
 use crate::format::write_bytes;
 
 /// What was measured at the end of an epoch; epoch 0 is the network before training.
@@ -89,6 +90,10 @@ pub struct RunRecord {
     pub settings: serde_json::Value,
     /// The epochs so far.
     pub epochs: Vec<EpochRecord>,
+    /// What passed between host and device in the training steps of this process; absent on the
+    /// processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficReport>,
     /// Where and how the run left the finite numbers; absent when it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diverged: Option<String>,

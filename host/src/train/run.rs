@@ -12,6 +12,7 @@ use super::samples::Samples;
 use super::task::{Goals, Task};
 use crate::dataset::Dataset;
 use crate::error::Error;
+use crate::executor::cuda::TrafficReport;
 use crate::executor::{Engine, Executor};
 use crate::network::{Architecture, Init, LossReport, Mode, Network, Parameters, Tape};
 use crate::optimizer::{MetricBatch, Optimizer, OptimizerConfig, State, Step};
@@ -145,6 +146,11 @@ impl<'a, T: Scalar> Run<'a, T> {
 
     pub(crate) fn history(&self) -> &[EpochRecord] {
         &self.history
+    }
+
+    /// What passed between host and device in the steps so far; none on the processor.
+    pub(crate) fn traffic(&self) -> Option<TrafficReport> {
+        self.resident.as_ref().map(Resident::traffic)
     }
 
     pub(crate) fn outcome(&self) -> &Outcome {

@@ -16,6 +16,7 @@ use super::samples::Samples;
 use super::task::{Pace, Task};
 use super::tuned::Tuned;
 use crate::error::Error;
+use crate::executor::cuda::TrafficReport;
 use crate::executor::{Choice, Engine};
 use crate::format::{self, write_bytes};
 use crate::network::{Init, Network, Parameters};
@@ -159,8 +160,15 @@ fn train_in<T: Scalar>(
 ) -> Result<Outcomes, Error> {
     experiment.validate()?;
     let samples = Samples::<T>::load(&experiment.data)?;
-    let entries = entries(experiment, tuned, &samples)?;
+    let mut entries = entries(experiment, tuned, &samples)?;
     let engine = Engine::open(options.device, options.threads)?;
+    if let Some(gpu) = engine.gpu() {
+        // Its sums have another order than the processor's: a run does not go on elsewhere.
+        let device = gpu.driver().device();
+        for entry in &mut entries {
+            entry.settings["device"] = json!({ "driver": device.driver, "name": device.name });
+        }
+    }
     let mut session = Session {
         options,
         experiment,
@@ -263,7 +271,7 @@ impl<T: Scalar> Session<'_, T> {
                     ));
                 }
                 let (outcome, history) = (&checkpoint.outcome, &checkpoint.history);
-                let record = run_record(self.experiment.pace, entry, outcome, history);
+                let record = run_record(self.experiment.pace, entry, (outcome, history), None);
                 if let Some(slot) = self.records.get_mut(index) {
                     *slot = Some(record);
                 }
@@ -295,7 +303,8 @@ impl<T: Scalar> Session<'_, T> {
         let mut save = |run: &Run<'_, T>| -> Result<(), Error> {
             run.checkpoint(&settings)?.write(&path)?;
             if let Some(slot) = records.get_mut(index) {
-                *slot = Some(run_record(experiment.pace, entry, run.outcome(), run.history()));
+                let so_far = (run.outcome(), run.history());
+                *slot = Some(run_record(experiment.pace, entry, so_far, run.traffic()));
             }
             assemble(experiment, machine, records).write(&options.out)
         };
@@ -356,7 +365,12 @@ fn assemble(experiment: &Experiment, machine: &Machine, runs: &[Option<RunRecord
     }
 }
 
-fn run_record(pace: Pace, entry: &Entry, outcome: &Outcome, history: &[EpochRecord]) -> RunRecord {
+fn run_record(
+    pace: Pace,
+    entry: &Entry,
+    (outcome, history): (&Outcome, &[EpochRecord]),
+    traffic: Option<TrafficReport>,
+) -> RunRecord {
     let shown = |e: &EpochRecord| match pace {
         Pace::Epochs => EpochRecord { updates: None, ..*e },
         Pace::Updates => *e,
@@ -366,6 +380,7 @@ fn run_record(pace: Pace, entry: &Entry, outcome: &Outcome, history: &[EpochReco
         batch_norm: entry.batch_norm,
         settings: entry.settings.clone(),
         epochs: history.iter().map(shown).collect(),
+        traffic,
         diverged: match outcome {
             Outcome::Diverged(how) => Some(how.clone()),
             Outcome::Running | Outcome::Finished => None,

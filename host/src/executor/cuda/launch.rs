@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use relfisher_kernels::Word;
 use relfisher_kernels::contract::{Contract, Parameter, ParameterBytes};
 
-use super::memory::{View, ViewMut};
+use super::memory::{Held, View, ViewMut};
 use super::{Error, Gpu};
 use crate::driver::{self, Address, Argument, Function, Graph, Grid};
 
@@ -128,36 +128,38 @@ impl Launch<'_> {
 pub struct Captured {
     gpu: Arc<Gpu>,
     graph: Graph,
+    /// Memory that the work takes for itself.
+    held: Held,
 }
 
 impl Gpu {
     /// Captures what `body` puts into the stream, which may be launched many times afterwards.
-    /// Nothing in it may wait for the device.
+    /// Nothing in it may wait for the device. Memory that it takes from the pool and gives back stays
+    /// the captured work's own; a driver may refuse to allocate meanwhile, so do the work once before.
     ///
     /// # Safety
     /// The buffers that `body` uses outlive the result.
     ///
     /// # Errors
     /// The body's; work that cannot be captured.
-    pub unsafe fn capture(
+    pub unsafe fn capture<E: From<Error>>(
         self: &Arc<Self>,
-        body: &mut dyn FnMut() -> Result<(), Error>,
-    ) -> Result<Captured, Error> {
-        self.driver.begin_capture(self.stream)?;
+        body: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Captured, E> {
+        self.driver.begin_capture(self.stream).map_err(Error::from)?;
+        self.pool().hold();
         let outcome = body();
-        let graph = self.driver.end_capture(self.stream);
-        // The stream must leave its capture in either case.
-        match (outcome, graph) {
-            (Ok(()), Ok(graph)) => Ok(Captured { gpu: Arc::clone(self), graph }),
-            (Ok(()), Err(e)) => Err(e.into()),
-            (Err(e), graph) => {
-                if let Ok(graph) = graph {
-                    // SAFETY: just made, and used by nobody.
-                    let _ = unsafe { self.driver.destroy_graph(graph) };
-                }
-                Err(e)
+        let held = self.pool().release();
+        // The stream must leave its capture, whatever became of the body.
+        let graph = match self.driver.end_capture(self.stream) {
+            Ok(graph) => graph,
+            Err(e) => {
+                held.into_iter().for_each(|(size, at)| self.give_back(size, at));
+                return Err(outcome.err().unwrap_or_else(|| Error::from(e).into()));
             }
-        }
+        };
+        let captured = Captured { gpu: Arc::clone(self), graph, held };
+        outcome.map(|()| captured)
     }
 }
 
@@ -180,5 +182,8 @@ impl Drop for Captured {
         let _ = self.gpu.driver.synchronize(self.gpu.stream);
         // SAFETY: the graph is done and used by nobody else.
         let _ = unsafe { self.gpu.driver.destroy_graph(self.graph) };
+        for (size, at) in std::mem::take(&mut self.held) {
+            self.gpu.give_back(size, at);
+        }
     }
 }

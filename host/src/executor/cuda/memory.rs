@@ -24,7 +24,12 @@ pub(super) struct Pool {
     free: BTreeMap<u64, Vec<Address>>,
     kept: u64,
     bound: u64,
+    /// While work is captured: what was given back, which the graph will use again.
+    held: Option<Held>,
 }
+
+/// Memory, by its size.
+pub(super) type Held = Vec<(u64, Address)>;
 
 impl Pool {
     /// A pool that keeps at most `bound` bytes.
@@ -39,6 +44,11 @@ impl Pool {
     }
 
     fn take(&mut self, size: u64) -> Option<Address> {
+        if let Some(held) = &mut self.held
+            && let Some(i) = held.iter().rposition(|(kept, _)| *kept == size)
+        {
+            return Some(held.swap_remove(i).1);
+        }
         let list = self.free.get_mut(&size)?;
         let at = list.pop()?;
         if list.is_empty() {
@@ -50,12 +60,26 @@ impl Pool {
 
     /// Keeps memory; false where the bound forbids it.
     fn keep(&mut self, size: u64, at: Address) -> bool {
+        if let Some(held) = &mut self.held {
+            held.push((size, at));
+            return true;
+        }
         if self.kept.saturating_add(size) > self.bound {
             return false;
         }
         self.kept += size;
         self.free.entry(size).or_default().push(at);
         true
+    }
+
+    /// Begins to hold what is given back.
+    pub(super) fn hold(&mut self) {
+        self.held = Some(Held::new());
+    }
+
+    /// What was held.
+    pub(super) fn release(&mut self) -> Held {
+        self.held.take().unwrap_or_default()
     }
 
     /// Everything that is kept.
@@ -184,7 +208,7 @@ impl Gpu {
         })
     }
 
-    fn give_back(&self, size: u64, at: Address) {
+    pub(super) fn give_back(&self, size: u64, at: Address) {
         if self.pool().keep(size, at) {
             return;
         }

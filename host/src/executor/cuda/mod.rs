@@ -23,6 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use relfisher_kernels::contract::{CONTRACTS, Variant};
 
+use serde::Serialize;
+
 pub use factor::{LARGEST_EIGH, LARGEST_SOLVE, MOST_SAMPLES, SquareForm, Squares};
 pub use launch::Captured;
 pub use matrix::{Matrix, MatrixMut};
@@ -201,7 +203,7 @@ struct Traffic {
 }
 
 /// What passed between host and device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TrafficReport {
     /// Copies to the device.
     pub uploads: u64,
@@ -215,6 +217,19 @@ pub struct TrafficReport {
     pub launches: u64,
     /// Graphs launched.
     pub graph_launches: u64,
+}
+
+impl TrafficReport {
+    /// What passed between two reports, added to this one.
+    pub fn add_between(&mut self, before: &Self, after: &Self) {
+        let Self { uploads, uploaded_bytes, downloads, downloaded_bytes, .. } = self;
+        *uploads += after.uploads - before.uploads;
+        *uploaded_bytes += after.uploaded_bytes - before.uploaded_bytes;
+        *downloads += after.downloads - before.downloads;
+        *downloaded_bytes += after.downloaded_bytes - before.downloaded_bytes;
+        self.launches += after.launches - before.launches;
+        self.graph_launches += after.graph_launches - before.graph_launches;
+    }
 }
 
 impl Traffic {

@@ -19,7 +19,7 @@ use self::optimizer::{DeviceOptimizer, DeviceStep};
 use super::task::Task;
 use crate::dataset::Dataset;
 use crate::error::Error;
-use crate::executor::cuda::{Buffer, Gpu, Matrix, Pinned};
+use crate::executor::cuda::{Buffer, Captured, Gpu, Matrix, Pinned, TrafficReport};
 use crate::network::{Loss, Network};
 use crate::optimizer::{OptimizerConfig, State};
 use crate::random::Rng;
@@ -35,16 +35,31 @@ struct DeviceSet<T> {
 
 /// A run on the device.
 pub(crate) struct Resident<T: Scalar> {
+    /// A step that was captured, and for what. First, so that it is dropped before the buffers that it uses.
+    captured: Option<(Repeat<T>, Captured)>,
     network: DeviceNetwork<T>,
     optimizer: Box<dyn DeviceOptimizer<T>>,
     train: DeviceSet<T>,
     /// The order of the samples in this epoch, on the host and on the device.
     order: (Pinned<u32>, Buffer<u32>),
+    /// The numbers and labels of the mini-batch.
+    indices: Buffer<u32>,
     labels: Buffer<u32>,
-    /// For each step since the run settled, how many values of its loss or gradient were not finite.
+    last: Option<Repeat<T>>,
+    /// How many values of the step's loss or gradient were not finite.
+    bad: Buffer<u32>,
+    /// The same for each step since the run settled.
     broken: Buffer<u32>,
     steps: usize,
     capacity: usize,
+    traffic: TrafficReport,
+}
+
+/// What a captured step depends on.
+#[derive(Clone, Copy, PartialEq)]
+struct Repeat<T> {
+    samples: usize,
+    learning_rate: T,
 }
 
 /// What a run on a device starts from.
@@ -109,9 +124,14 @@ impl<T: Scalar> Resident<T> {
             optimizer: optimizer::build(begin.config, begin.network, &network)?,
             train: DeviceSet::new(gpu, begin.train, begin.network.outputs())?,
             order: (Pinned::new(gpu, samples)?, Buffer::zeros(gpu, samples)?),
+            indices: Buffer::new(gpu, capacity)?,
             labels: Buffer::new(gpu, capacity)?,
+            captured: None,
+            last: None,
+            bad: Buffer::zeros(gpu, 1)?,
             broken: Buffer::zeros(gpu, samples.div_ceil(capacity.max(1)))?,
             steps: 0,
+            traffic: TrafficReport::default(),
             network,
             capacity,
         })
@@ -140,17 +160,53 @@ impl<T: Scalar> Resident<T> {
         learning_rate: T,
         rng: &mut Rng,
     ) -> Result<(), Error> {
+        let before = self.network.gpu.traffic();
         let n = batch.len().min(self.capacity);
-        let (network, indices) = (&mut self.network, self.order.1.view().slice(batch));
+        let indices = self.order.1.view().slice(batch);
+        self.indices.view_mut().slice(0..n).copy_from(indices)?;
+        let repeat = Repeat { samples: n, learning_rate };
+        if !self.optimizer.repeats() || self.last != Some(repeat) {
+            self.work(repeat, rng)?;
+        } else {
+            self.again(repeat, rng)?;
+        }
+        self.last = Some(repeat);
+        let at = self.steps..self.steps + 1;
+        self.broken.view_mut().slice(at).copy_from(self.bad.view())?;
+        self.steps += 1;
+        self.traffic.add_between(&before, &self.network.gpu.traffic());
+        Ok(())
+    }
+
+    /// The work of a step that has been done before: captured now, or then.
+    fn again(&mut self, repeat: Repeat<T>, rng: &mut Rng) -> Result<(), Error> {
+        if self.captured.as_ref().is_none_or(|(for_what, _)| *for_what != repeat) {
+            self.captured = None;
+            let gpu = Arc::clone(&self.network.gpu);
+            // SAFETY: the work uses buffers of `self`, which are never replaced, and the capture is
+            // dropped with them.
+            let captured = unsafe { gpu.capture(|| self.work(repeat, rng))? };
+            self.captured = Some((repeat, captured));
+        }
+        match &self.captured {
+            Some((_, captured)) => Ok(captured.launch()?),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a step on the samples at `indices` into the stream.
+    fn work(&mut self, repeat: Repeat<T>, rng: &mut Rng) -> Result<(), Error> {
+        let Repeat { samples: n, learning_rate } = repeat;
+        let (network, indices) = (&mut self.network, self.indices.view().slice(0..n));
         network.load(self.train.features()?, indices)?;
         let labels = self.labels.view_mut().slice(0..n);
         network.gpu.gather_labels(labels, self.train.labels.view(), indices)?;
         network.forward()?;
         network.loss(self.labels.view().slice(0..n))?;
         network.backward(Gradient::Mean)?;
-        network.gpu.watch(self.broken.view_mut(), network.losses(), self.steps)?;
-        network.gpu.watch(self.broken.view_mut(), network.gradient.view(), self.steps)?;
-        self.steps += 1;
+        self.bad.view_mut().clear()?;
+        network.gpu.watch(self.bad.view_mut(), network.losses(), 0)?;
+        network.gpu.watch(self.bad.view_mut(), network.gradient.view(), 0)?;
         self.optimizer.step(&mut DeviceStep { network, learning_rate, rng })
     }
 
@@ -189,6 +245,11 @@ impl<T: Scalar> Resident<T> {
     /// The most samples of one call of [`Resident::outputs`].
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// What passed between host and device in the steps, everything around them not counted.
+    pub(crate) fn traffic(&self) -> TrafficReport {
+        self.traffic
     }
 
     /// The parameters.

@@ -25,6 +25,12 @@ pub(super) trait DeviceOptimizer<T: Scalar>: Send {
     /// Updates the parameters from the gradient, which it may overwrite.
     fn step(&mut self, step: &mut DeviceStep<'_, T>) -> Result<(), Error>;
 
+    /// Whether every step with the same learning rate puts the same work into the stream, so that it can
+    /// be captured once.
+    fn repeats(&self) -> bool {
+        false
+    }
+
     /// What went wrong in the steps so far, once the device has come so far.
     fn settle(&mut self) -> Result<(), Error> {
         Ok(())
@@ -150,6 +156,10 @@ impl<T: Scalar> DeviceSgd<T> {
 }
 
 impl<T: Scalar> DeviceOptimizer<T> for DeviceSgd<T> {
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn step(&mut self, step: &mut DeviceStep<'_, T>) -> Result<(), Error> {
         let network = &mut *step.network;
         let rule = optim::Sgd { learning_rate: step.learning_rate, ..self.0.rule };

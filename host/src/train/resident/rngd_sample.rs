@@ -227,6 +227,10 @@ impl<T: Scalar> Softmax<T> {
 }
 
 impl<T: Scalar> DeviceOptimizer<T> for DeviceRngdSample<T> {
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn step(&mut self, step: &mut DeviceStep<'_, T>) -> Result<(), Error> {
         decay_weights(step.network, self.config.weight_decay)?;
         self.precondition(step.network)?;
