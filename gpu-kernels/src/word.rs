@@ -2,6 +2,8 @@
 
 use relfisher_core::Real;
 
+use crate::contract::Parameter;
+
 /// A value of one or two 32-bit words, aligned to its size.
 pub trait Word: Copy + 'static {
     /// How many 32-bit words it has: 1 or 2.
@@ -58,7 +60,7 @@ impl Word for f64 {
 }
 
 /// The arithmetic of a kernel: `f32` and `f64`, nothing else.
-pub trait Scalar: Real + Word {
+pub trait Scalar: Real + Word + Parameter {
     /// `self · b + c` with one rounding: one instruction on a GPU. Named apart from `mul_add`, which
     /// is a method of the standard library only.
     fn fused(self, b: Self, c: Self) -> Self;

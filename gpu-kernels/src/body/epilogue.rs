@@ -2,7 +2,7 @@
 
 use relfisher_core::metric::neuron::Activation;
 
-use crate::contract::{Masked, Update};
+use crate::contract::{Backward, Masked, Update};
 use crate::device::Device;
 use crate::word::{Scalar, divide};
 
@@ -61,10 +61,24 @@ pub struct Hadamard<D: Device, T: Scalar> {
     pub c: D::Array<T>,
     /// H.
     pub h: D::Array<T>,
-    /// The distance between rows of C and of H, α, β, and how many rows share one of H.
+    /// The distances between rows of C and of H, α, β, and how many rows share one of H.
     pub masked: Masked<T>,
     row: u32,
     column: u32,
+}
+
+/// A layer backwards: `C ← α P ∘ f′(T) + β C`.
+pub struct Slope<D: Device, T: Scalar> {
+    /// C.
+    pub c: D::Array<T>,
+    /// T.
+    pub t: D::Array<T>,
+    /// The distances between rows of C and of T.
+    pub strides: [u32; 2],
+    /// α and β.
+    pub update: Update<T>,
+    /// f.
+    pub activation: Activation<T>,
 }
 
 /// `C ← P ⊘ (g aᵀ + λ)`: the division in the eigenbasis of G ⊗ A.
@@ -92,7 +106,7 @@ macro_rules! copy {
         impl<D: Device, T: Scalar> Copy for $name<D, T> {}
     )* };
 }
-copy!(Plain Symmetric Forward Hadamard Divide);
+copy!(Plain Symmetric Forward Hadamard Slope Divide);
 
 impl<D: Device, T: Scalar> Symmetric<D, T> {
     /// The symmetric matrix at `c`.
@@ -107,6 +121,16 @@ impl<D: Device, T: Scalar> Hadamard<D, T> {
     #[inline(always)]
     pub fn new(c: D::Array<T>, h: D::Array<T>, masked: Masked<T>) -> Self {
         Self { c, h, masked, row: 0, column: 0 }
+    }
+}
+
+impl<D: Device, T: Scalar> Slope<D, T> {
+    /// The product with f′(T) into C.
+    #[inline(always)]
+    pub fn new(c: D::Array<T>, t: D::Array<T>, backward: Backward<T>) -> Self {
+        let strides = [backward.product.strides.c, backward.t];
+        let activation = backward.neurons.activation();
+        Self { c, t, strides, update: backward.product.update, activation }
     }
 }
 
@@ -183,11 +207,24 @@ impl<D: Device, T: Scalar> Epilogue<D, T> for Hadamard<D, T> {
     }
     #[inline(always)]
     fn store(self, d: D, row: u32, column: u32, value: T) {
-        let Masked { product, repeat } = self.masked;
-        let stride = product.strides.c;
-        let at = offset(divide(self.row + row, repeat).0, stride, self.column + column);
+        let Masked { product, h, repeat } = self.masked;
+        let at = offset(divide(self.row + row, repeat).0, h, self.column + column);
         let weighted = value * d.load(d.advance(self.h, at), 0);
-        accumulate(d, self.c, row * stride + column, weighted, product.update);
+        accumulate(d, self.c, row * product.strides.c + column, weighted, product.update);
+    }
+}
+
+impl<D: Device, T: Scalar> Epilogue<D, T> for Slope<D, T> {
+    #[inline(always)]
+    fn start(self, d: D, row: u32, column: u32) -> Self {
+        let [c, t] = self.strides.map(|stride| offset(row, stride, column));
+        Self { c: d.advance(self.c, c), t: d.advance(self.t, t), ..self }
+    }
+    #[inline(always)]
+    fn store(self, d: D, row: u32, column: u32, value: T) {
+        let [c, t] = self.strides.map(|stride| row * stride + column);
+        let slope = self.activation.derivative(d.load(self.t, t));
+        accumulate(d, self.c, c, value * slope, self.update);
     }
 }
 

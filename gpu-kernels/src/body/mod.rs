@@ -4,10 +4,13 @@
 //! have a fixed order that depends on the shapes only.
 
 pub mod cholesky;
+pub mod damping;
 pub mod elementwise;
 pub mod epilogue;
 pub mod fma;
 pub mod jacobi;
+pub mod loss;
+pub mod matrix;
 pub mod operand;
 pub mod patches;
 pub mod product;

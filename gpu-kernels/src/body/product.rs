@@ -5,11 +5,11 @@
 //! from C on, rows·stride values apart, and [`super::reduce::join`] sums them. The engine G multiplies, and
 //! has tiles of 16R × 16R.
 
-use super::epilogue::{Divide, Epilogue, Forward, Hadamard, Plain, Symmetric};
+use super::epilogue::{Divide, Epilogue, Forward, Hadamard, Plain, Slope, Symmetric};
 use super::operand::{Columns, Operand, Pairs, Rows, Weighted};
 use super::patches::Patches;
 use super::tile::{Engine, Place, product, side};
-use crate::contract::{Divided, Layer, Masked, Patched, Product};
+use crate::contract::{Backward, Divided, Layer, Masked, Patched, Product};
 use crate::device::Device;
 use crate::word::Scalar;
 
@@ -130,6 +130,23 @@ pub fn forward<T: Scalar, D: Device, G: Engine<T>>(
     };
     let ab = (Rows::new(x, p.strides.a), Rows::new(w, p.strides.b));
     over_grid::<T, D, _, _, _, G>(d, ab, e, p);
+}
+
+/// A layer backwards: `C ← α (Δ W) ∘ f′(T) + β C`, with Δ the gradients of its pre-activations, W̃ = [W | b]
+/// of which the bias is not read, and f′(T) the slopes of the layer before. Δ rows × inner, W̃
+/// inner × (columns + 1), T and C rows × columns. One piece.
+#[inline(always)]
+pub fn backward<T: Scalar, D: Device, G: Engine<T>>(
+    d: D,
+    c: D::Array<T>,
+    t: D::Array<T>,
+    delta: D::Array<T>,
+    w: D::Array<T>,
+    backward: Backward<T>,
+) {
+    let p = backward.product;
+    let ab = (Rows::new(delta, p.strides.a), Columns::new(w, p.strides.b));
+    over_grid::<T, D, _, _, _, G>(d, ab, Slope::new(c, t, backward), p);
 }
 
 /// `C ← α (A B) ∘ H + β C`: back-propagation through a layer (H = f′), KFRA's factor (H = `E[bbᵀ]`)

@@ -1,12 +1,12 @@
 //! The largest values of each row by magnitude, exactly: a radix select, then a compaction.
 //!
-//! A block has a row. The bits of |x| order like |x| itself, so four histograms of eight bits each,
-//! counted by integer additions that no order can change, find the magnitude at the rank. Among
+//! A block has a row. The bits of |x| order like |x| itself, so histograms of eight bits each, four a
+//! word, counted by integer additions that no order can change, find the magnitude at the rank. Among
 //! equal magnitudes the lower indices are kept. A NaN counts as larger than every number.
 
 use crate::contract::Selection;
 use crate::device::{Device, Shared, WARP};
-use crate::word::Word;
+use crate::word::Scalar;
 
 /// Threads of a block, and bins of a histogram.
 pub const THREADS: u32 = 256;
@@ -24,11 +24,11 @@ pub const SHARED_BYTES: u32 = COUNTS.skip(2 * WARPS).address(0);
 /// `index[r]` and `value[r]` ← the `kept` largest of row r by magnitude, in the order of their indices.
 /// Shapes: x rows × length, index and value rows × kept.
 #[inline(always)]
-pub fn select<D: Device>(
+pub fn select<T: Scalar, D: Device>(
     d: D,
     index: D::Array<u32>,
-    value: D::Array<f32>,
-    x: D::Array<f32>,
+    value: D::Array<T>,
+    x: D::Array<T>,
     s: Selection,
 ) {
     let row = d.block()[0];
@@ -40,7 +40,7 @@ pub fn select<D: Device>(
     let mut start = 0;
     while start < s.length {
         let i = start + d.thread();
-        let bits = if i < s.length { magnitude(d, x, i) } else { 0 };
+        let bits = if i < s.length { magnitude(d, x, i) } else { [0; 2] };
         let above = i < s.length && bits > threshold;
         let equal = i < s.length && bits == threshold;
         let (places, totals) = positions(d, [above, equal], before);
@@ -55,15 +55,38 @@ pub fn select<D: Device>(
     }
 }
 
+/// The bits of |x|, high word first; the second word is 0 in f32.
 #[inline(always)]
-fn magnitude<D: Device>(d: D, x: D::Array<f32>, i: u32) -> u32 {
-    d.load(x, i).to_words()[0] & 0x7fff_ffff
+fn magnitude<T: Scalar, D: Device>(d: D, x: D::Array<T>, i: u32) -> [u32; 2] {
+    let [low, high] = d.load(x, i).to_words();
+    if T::WORDS == 2 { [high & 0x7fff_ffff, low] } else { [low & 0x7fff_ffff, 0] }
 }
 
 /// The magnitude at the rank, and how many of those that are equal to it are kept.
 #[inline(always)]
-fn threshold<D: Device>(d: D, x: D::Array<f32>, s: Selection) -> (u32, u32) {
-    let (mut prefix, mut rank) = (0, s.kept);
+fn threshold<T: Scalar, D: Device>(d: D, x: D::Array<T>, s: Selection) -> ([u32; 2], u32) {
+    let (high, rank) = word_at_rank(d, s.length, s.kept, |i| Some(magnitude(d, x, i)[0]));
+    if T::WORDS == 1 {
+        return ([high, 0], rank);
+    }
+    // Among those with the same high word, the low word decides.
+    let (low, rank) = word_at_rank(d, s.length, rank, |i| {
+        let [h, low] = magnitude(d, x, i);
+        if h == high { Some(low) } else { None }
+    });
+    ([high, low], rank)
+}
+
+/// The word at a rank, the largest first, among those of the indices below `length` that have one;
+/// and its rank among those that are equal to it.
+#[inline(always)]
+fn word_at_rank<D: Device>(
+    d: D,
+    length: u32,
+    mut rank: u32,
+    word: impl Fn(u32) -> Option<u32>,
+) -> (u32, u32) {
+    let mut prefix = 0;
     let mut shift = 24;
     loop {
         d.shared_store(BINS, d.thread(), 0);
@@ -71,9 +94,10 @@ fn threshold<D: Device>(d: D, x: D::Array<f32>, s: Selection) -> (u32, u32) {
         // The bits above the eight of this round, none in the first.
         let mask = if shift == 24 { 0 } else { u32::MAX << (shift + 8) };
         let mut i = d.thread();
-        while i < s.length {
-            let bits = magnitude(d, x, i);
-            if bits & mask == prefix {
+        while i < length {
+            if let Some(bits) = word(i)
+                && bits & mask == prefix
+            {
                 d.shared_atomic_add(BINS, bits >> shift & 0xff, 1);
             }
             i += THREADS;

@@ -52,18 +52,27 @@ pub fn softmax<T: Scalar, D: Device>(
         largest = if x > largest { x } else { largest };
     });
     let largest = warp_max(d, largest);
-    let mut sum = T::ZERO;
-    each(d, s.classes, |c| sum += (d.load(logits, c) - largest).exp());
-    let sum = warp_sum(d, sum);
     let label = d.load(labels, sample);
+    // Without the label's own part 1 − η_y and ln(1/η_y) keep their digits as η_y → 1.
+    let (mut own, mut others) = (T::ZERO, T::ZERO);
+    each(d, s.classes, |c| {
+        let part = (d.load(logits, c) - largest).exp();
+        if c == label {
+            own = part;
+        } else {
+            others += part;
+        }
+    });
+    let (own, others) = (warp_sum(d, own), warp_sum(d, others));
+    let sum = own + others;
     each(d, s.classes, |c| {
         let probability = (d.load(logits, c) - largest).exp() / sum;
-        let target = if c == label { T::ONE } else { T::ZERO };
         d.store(eta, c, probability);
-        d.store(delta, c, s.scale * (probability - target));
+        d.store(delta, c, s.scale * if c == label { -(others / sum) } else { probability });
     });
     if d.lane() == 0 {
-        d.store(loss, sample, sum.ln() - (d.load(logits, label) - largest));
+        let gap = largest - d.load(logits, label);
+        d.store(loss, sample, if gap == T::ZERO { others.ln_1p() } else { sum.ln() + gap });
     }
 }
 
@@ -122,7 +131,7 @@ pub fn root<T: Scalar, D: Device>(d: D, root: D::Array<T>, eta: D::Array<T>, s: 
 
 /// The indices of a warp's lane below `count`.
 #[inline(always)]
-fn each<D: Device>(d: D, count: u32, mut f: impl FnMut(u32)) {
+pub(super) fn each<D: Device>(d: D, count: u32, mut f: impl FnMut(u32)) {
     let mut i = d.lane();
     while i < count {
         f(i);

@@ -1,48 +1,10 @@
-//! What a training step needs around its products: samples by number, labels drawn from the model,
-//! and a memory of what went wrong, so that the host need not wait.
+//! What a training step needs around its products: labels drawn from the model, and a memory of
+//! what went wrong, so that the host need not wait.
 
 use super::elementwise::each;
-use crate::contract::{Classes, Clip, Gather};
+use crate::contract::Classes;
 use crate::device::Device;
-use crate::word::{Scalar, Word};
-
-/// Threads of a block of [`gather`], which copies a row.
-pub const THREADS: u32 = 128;
-
-/// `out[i] ← from[index[i]]` for the row i = block. Rows of `columns` values, their distances apart.
-#[inline(always)]
-pub fn gather<T: Scalar, D: Device>(
-    d: D,
-    out: D::Array<T>,
-    from: D::Array<T>,
-    index: D::Array<u32>,
-    g: Gather,
-) {
-    let row = d.block()[0];
-    let at = d.load(index, row);
-    let from = d.advance(from, u64::from(at) * u64::from(g.from));
-    let out = d.advance(out, u64::from(row) * u64::from(g.to));
-    let mut column = d.thread();
-    while column < g.columns {
-        d.store(out, column, d.load(from, column));
-        column += THREADS;
-    }
-}
-
-/// `out[i] ← from[index[i]]`.
-#[inline(always)]
-pub fn pick<T: Word, D: Device>(
-    d: D,
-    out: D::Array<T>,
-    from: D::Array<T>,
-    index: D::Array<u32>,
-    count: u64,
-) {
-    each(d, count, |start, i| {
-        let at = d.load(d.advance(index, start), i);
-        d.store(d.advance(out, start), i, d.load(from, at));
-    });
-}
+use crate::word::Scalar;
 
 /// `δ_s ← η_s − e_y` for a class y drawn from η_s with the number u_s in 0..1: the first one whose
 /// cumulated probability exceeds u_s·Σ η_s. A thread has a sample. Shapes: δ, η n × C, u n. The scale
@@ -86,17 +48,6 @@ pub fn draw<T: Scalar, D: Device>(
             c += 1;
         }
         d.store(delta, class, -others);
-    });
-}
-
-/// `x ← ν x` with ν = min(1, √(κ/(γ² c))) for the curvature c that stands in memory:
-/// [`relfisher_core::optim::kl_clip`].
-#[inline(always)]
-pub fn clip<T: Scalar, D: Device>(d: D, x: D::Array<T>, curvature: D::Array<T>, s: Clip<T>) {
-    let scale = relfisher_core::optim::kl_clip(s.learning_rate, d.load(curvature, 0), s.bound);
-    each(d, s.count, |start, i| {
-        let x = d.advance(x, start);
-        d.store(x, i, scale * d.load(x, i));
     });
 }
 

@@ -8,8 +8,9 @@ use core::mem::{align_of, offset_of};
 use relfisher_core::optim::{Adam, AdamStep, WeightDecay};
 
 use super::parameters::{
-    AdamScalars, Batch, Classes, Clip, Divided, Extent, Gather, Join, Layer, Masked, Neurons,
-    Patched, Product, RightSides, Samples, Selection, SgdScalars, Strides, Update, Window,
+    AdamScalars, Backward, Batch, Classes, Combination, Divided, Extent, Join, Layer, Masked,
+    NeuronRows, Neurons, Patched, Product, RightSides, Rows, Samples, Selection, SgdScalars,
+    Strides, Targets, Update, Window,
 };
 
 /// The most bytes of a parameter.
@@ -110,10 +111,14 @@ structures! {
     Strides { a b c }
     Update<T> { alpha beta }
     Product<T> { extent strides update }
-    Masked<T> { product repeat }
+    Masked<T> { product h repeat }
+    Backward<T> { product neurons t }
     Divided<T> { product damping }
     Layer<T> { product neurons activated }
     Join<T> { count pieces update }
+    Rows { count columns y x }
+    Combination<T> { rows update }
+    NeuronRows<T> { rows neurons }
     SgdScalars<T> { count learning_rate momentum weight_decay nesterov }
     AdamScalars<T> { count rule }
     AdamStep<T> { rule learning_rate rate scale }
@@ -122,8 +127,7 @@ structures! {
     RightSides { distance side element }
     Samples<T> { samples neurons damping }
     Classes<T> { samples classes scale }
-    Clip<T> { count learning_rate bound }
-    Gather { columns from to }
+    Targets<T> { samples outputs weight scale }
     Selection { distance length kept }
     Window { channels size kernel stride padding dilation positions }
     Patched<T> { product window }

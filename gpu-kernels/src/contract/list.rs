@@ -1,7 +1,7 @@
 //! The list of entry points.
 
 use crate::body::{
-    cholesky, elementwise, fma, jacobi, reduce, sample, select, softmax, tensor, tile, training,
+    cholesky, elementwise, fma, jacobi, reduce, sample, select, softmax, tensor, tile,
 };
 
 /// A compiled file of kernels.
@@ -122,6 +122,16 @@ const fn reduction(name: &'static str, flops: &'static str, values: &'static str
     }
 }
 
+/// A kernel on scalars.
+const fn single(name: &'static str, flops: &'static str, values: &'static str) -> Contract {
+    Contract { threads: 32, grid: "1", ..elementwise(name, flops, values) }
+}
+
+/// A kernel on the diagonals of a batch of matrices.
+const fn diagonal(name: &'static str, flops: &'static str, values: &'static str) -> Contract {
+    Contract { grid: "matrices", ..reduction(name, flops, values) }
+}
+
 /// A kernel with a block a matrix or a group of rows.
 const fn batch(
     name: &'static str,
@@ -141,19 +151,13 @@ const fn batch(
     }
 }
 
-/// The copy of rows by number, a block a row.
-const fn gather(name: &'static str) -> Contract {
-    let contract = batch(name, training::THREADS, 0, ("0", "2nd + n"));
-    Contract { resident: 8, grid: "n", ..contract }
-}
-
 /// A kernel with a warp a row.
 const fn rows(name: &'static str, costs: (&'static str, &'static str)) -> Contract {
     let contract = batch(name, softmax::THREADS, 0, costs);
     Contract { resident: 4, grid: "[n/8]", ..contract }
 }
 
-const SOFTMAX: (&str, &str) = ("nC (2e(exp) + 6)", "3nC + 2n");
+const SOFTMAX: (&str, &str) = ("nC (2e(exp) + 5)", "3nC + 2n");
 const METRIC: (&str, &str) = ("nC (3C + 1)/2", "nC + nC(C + 1)/2");
 const ROOT: (&str, &str) = ("2nC²", "nC + nC²");
 const CHOLESKY: (&str, &str) = ("n³/3 a matrix", "2n² a matrix");
@@ -161,6 +165,9 @@ const SOLVE: (&str, &str) = ("2n² a right side", "n²/2 + 2n a right side");
 const SAMPLE: (&str, &str) = ("m(n³/3 + 2n²)", "n² + 3nm");
 const JACOBI: (&str, &str) = ("9n³ a sweep and matrix", "2n² + n a matrix");
 const SELECT: (&str, &str) = ("0", "5n + 2 kept a row");
+const SELECT_F64: (&str, &str) = ("0", "9n + 2 kept a row");
+const MSE: (&str, &str) = ("5nC", "3nC + n");
+const BINARY: (&str, &str) = ("nC (e(exp) + e(ln) + e(sigm) + 6)", "3nC + n");
 
 const _: () = assert!(elementwise::CHUNK == 1024 && reduce::CHUNK == 4096);
 
@@ -170,9 +177,29 @@ pub const CONTRACTS: &[Contract] = &[
     elementwise("nu_f64", "n e(ν)", "2n"),
     elementwise("activate_f32", "n e(f, f′)", "3n"),
     elementwise("activate_f64", "n e(f, f′)", "3n"),
+    elementwise("nu_rows_f32", "n e(ν)", "2n"),
+    elementwise("nu_rows_f64", "n e(ν)", "2n"),
     elementwise("sgd_f32", "6n", "5n"),
+    elementwise("sgd_f64", "6n", "5n"),
     elementwise("adam_f32", "14n", "7n"),
+    elementwise("adam_f64", "14n", "7n"),
     elementwise("descend_f32", "2n", "3n"),
+    elementwise("descend_f64", "2n", "3n"),
+    elementwise("axpby_f32", "3n", "3n"),
+    elementwise("axpby_f64", "3n", "3n"),
+    elementwise("axpby_scaled_f32", "3n", "3n + 1"),
+    elementwise("axpby_scaled_f64", "3n", "3n + 1"),
+    elementwise("multiply_f32", "n", "3n"),
+    elementwise("multiply_f64", "n", "3n"),
+    elementwise("gather_f32", "0", "2n + rows"),
+    elementwise("gather_f64", "0", "2n + rows"),
+    elementwise("gather_u32", "0", "2n + rows"),
+    elementwise("identity_f32", "0", "n"),
+    elementwise("identity_f64", "0", "n"),
+    elementwise("split_damping_f32", "7 a pair", "4 a pair"),
+    elementwise("split_damping_f64", "7 a pair", "4 a pair"),
+    single("kl_clip_f32", "4", "2"),
+    single("kl_clip_f64", "4", "2"),
     elementwise("join_f32", "n·pieces", "n(pieces + 1)"),
     elementwise("join_f64", "n·pieces", "n(pieces + 1)"),
     reduction("dot_f32", "2n", "2n"),
@@ -184,6 +211,7 @@ pub const CONTRACTS: &[Contract] = &[
     product("gemm_tn_f32", "2mnk", "mk + nk + mn"),
     alone(product("packed_grams_f32", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
     product("forward_f32", "2mnk + mn e(f)", "mk + nk + 2mn"),
+    product("backward_f32", "2mnk + mn e(f′)", "mk + nk + 2mn"),
     product("masked_nn_f32", "2mnk + mn", "mk + nk + 2mn"),
     product("masked_nt_f32", "2mnk + mn", "mk + nk + 2mn"),
     alone(product("divided_nn_f32", "2mnk + 3mn", "mk + nk + mn")),
@@ -195,6 +223,7 @@ pub const CONTRACTS: &[Contract] = &[
     product_f64("gemm_tn_f64", "2mnk", "mk + nk + mn"),
     product_f64("packed_grams_f64", "mn d(d + 1)", "nm + nd + m d(d + 1)/2"),
     product_f64("forward_f64", "2mnk + mn e(f)", "mk + nk + 2mn"),
+    product_f64("backward_f64", "2mnk + mn e(f′)", "mk + nk + 2mn"),
     product_f64("masked_nn_f64", "2mnk + mn", "mk + nk + 2mn"),
     product_f64("masked_nt_f64", "2mnk + mn", "mk + nk + 2mn"),
     product_f64("divided_nn_f64", "2mnk + 3mn", "mk + nk + mn"),
@@ -257,15 +286,19 @@ pub const CONTRACTS: &[Contract] = &[
     batch("sample_solve_f64", sample::THREADS, sample::shared_bytes(sample::MOST, 8), SAMPLE),
     batch("jacobi_small_f64", jacobi::THREADS, jacobi::small_bytes(48, 8), JACOBI),
     batch("jacobi_large_f64", jacobi::THREADS, jacobi::large_bytes(jacobi::LARGEST, 8), JACOBI),
-    gather("gather_f32"),
-    gather("gather_f64"),
-    elementwise("pick_u32", "0", "3n"),
     elementwise("draw_f32", "2nC", "2nC + n"),
     elementwise("draw_f64", "2nC", "2nC + n"),
-    elementwise("clip_f32", "n", "2n"),
-    elementwise("clip_f64", "n", "2n"),
     elementwise("watch_f32", "0", "n"),
     elementwise("watch_f64", "0", "n"),
     elementwise("keep_u32", "0", "3n"),
     batch("select_f32", select::THREADS, select::SHARED_BYTES, SELECT),
+    batch("select_f64", select::THREADS, select::SHARED_BYTES, SELECT_F64),
+    rows("mse_f32", MSE),
+    rows("mse_f64", MSE),
+    rows("binary_cross_entropy_f32", BINARY),
+    rows("binary_cross_entropy_f64", BINARY),
+    diagonal("mean_diagonal_f32", "n a matrix", "n a matrix"),
+    diagonal("mean_diagonal_f64", "n a matrix", "n a matrix"),
+    diagonal("add_diagonal_f32", "n a matrix", "2n a matrix"),
+    diagonal("add_diagonal_f64", "n a matrix", "2n a matrix"),
 ];

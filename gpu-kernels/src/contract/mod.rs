@@ -10,8 +10,9 @@ mod signature;
 pub use bytes::{Parameter, ParameterBytes};
 pub use list::{BUDGETS, CONTRACTS, Contract, Variant};
 pub use parameters::{
-    AdamScalars, Batch, Classes, Clip, Divided, Extent, Gather, Join, Layer, Masked, Neurons,
-    Patched, Product, RightSides, Samples, Selection, SgdScalars, Strides, Update, Window,
+    AdamScalars, Backward, Batch, Classes, Combination, Divided, Extent, Join, Layer, Masked,
+    NeuronRows, Neurons, Patched, Product, RightSides, Rows, Samples, Selection, SgdScalars,
+    Strides, Targets, Update, Window,
 };
 #[cfg(not(target_arch = "nvptx64"))]
 pub use signature::signature;

@@ -140,14 +140,28 @@ pub struct Product<T> {
     pub update: Update<T>,
 }
 
-/// An element-wise product with H after a product: `C ← α P ∘ H + β C`; H has the row distance of C.
+/// An element-wise product with H after a product: `C ← α P ∘ H + β C`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Masked<T> {
     /// The product.
     pub product: Product<T>,
+    /// The distance between rows of H.
+    pub h: u32,
     /// How many rows of the product share a row of H.
     pub repeat: u32,
+}
+
+/// A layer backwards: `C ← α P ∘ f′(T) + β C`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Backward<T> {
+    /// The product: samples, inputs of the layer, outputs of the layer.
+    pub product: Product<T>,
+    /// f.
+    pub neurons: Neurons<T>,
+    /// The distance between rows of T.
+    pub t: u32,
 }
 
 /// A division in an eigenbasis after a product: `C ← P ⊘ (g aᵀ + λ)`.
@@ -182,6 +196,48 @@ pub struct Join<T> {
     pub pieces: u32,
     /// α and β.
     pub update: Update<T>,
+}
+
+/// A matrix that is written, y, and one of the same shape that is read, x, each with its own distance
+/// between rows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// Rows times columns.
+    pub count: u64,
+    /// Columns, at least 1 and below 2³¹.
+    pub columns: u32,
+    /// The distance between rows of y.
+    pub y: u32,
+    /// The distance between rows of x.
+    pub x: u32,
+}
+
+impl Rows {
+    /// Vectors of `count` elements, one after the other.
+    pub const fn vectors(count: u64) -> Self {
+        Self { count, columns: 1, y: 1, x: 1 }
+    }
+}
+
+/// `Y ← α X + β Y`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Combination<T> {
+    /// The shape.
+    pub rows: Rows,
+    /// α and β.
+    pub update: Update<T>,
+}
+
+/// A function of the values of a matrix, neurons of one kind; their own count is not used.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct NeuronRows<T> {
+    /// The shape.
+    pub rows: Rows,
+    /// The function.
+    pub neurons: Neurons<T>,
 }
 
 /// One step of [`relfisher_core::optim::Sgd`].
@@ -256,30 +312,6 @@ pub struct Samples<T> {
     pub damping: T,
 }
 
-/// A clip of the step's length.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Clip<T> {
-    /// Elements of the direction.
-    pub count: u64,
-    /// γ.
-    pub learning_rate: T,
-    /// κ.
-    pub bound: T,
-}
-
-/// Rows that are copied by number.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Gather {
-    /// Values of a row.
-    pub columns: u32,
-    /// The distance between rows of the source.
-    pub from: u32,
-    /// The distance between rows of the result.
-    pub to: u32,
-}
-
 /// Rows of logits or probabilities, one sample a row.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -288,6 +320,20 @@ pub struct Classes<T> {
     pub samples: u32,
     /// C.
     pub classes: u32,
+    /// What the gradient is multiplied with: 1/n for the mean loss.
+    pub scale: T,
+}
+
+/// Rows of outputs and their targets, one sample a row.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Targets<T> {
+    /// n.
+    pub samples: u32,
+    /// C.
+    pub outputs: u32,
+    /// What a squared error is multiplied with in the loss.
+    pub weight: T,
     /// What the gradient is multiplied with: 1/n for the mean loss.
     pub scale: T,
 }

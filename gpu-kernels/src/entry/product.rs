@@ -5,7 +5,7 @@ use super::entries;
 use crate::body::tensor::{Bf16, Tensor, Tf32, Tf32x3};
 #[cfg(any(target_arch = "nvptx64", feature = "emulator"))]
 use crate::body::{fma::Fma, product};
-use crate::contract::{Divided, Layer, Masked, Patched, Product};
+use crate::contract::{Backward, Divided, Layer, Masked, Patched, Product};
 
 #[cfg(not(target_arch = "nvptx64"))]
 pub(super) const LISTS: &[&[super::Entry]] = &[SINGLE, DOUBLE, TF32X3, TF32, BF16];
@@ -14,7 +14,7 @@ pub(super) const LISTS: &[&[super::Entry]] = &[SINGLE, DOUBLE, TF32X3, TF32, BF1
 macro_rules! products {
     ($list:ident, $t:ident, $g:ty:
         $nn:ident $nt:ident $tn:ident $gram:ident $weighted:ident $packed:ident
-        $forward:ident $masked_nn:ident $masked_nt:ident $divided:ident $patches:ident) => {
+        $forward:ident $backward:ident $masked_nn:ident $masked_nt:ident $divided:ident $patches:ident) => {
         entries! { $list:
             $nn(write c: $t, read a: $t, read b: $t; p: Product<$t>) => product::nn::<_, _, $g>;
             $nt(write c: $t, read a: $t, read b: $t; p: Product<$t>) => product::nt::<_, _, $g>;
@@ -26,6 +26,8 @@ macro_rules! products {
                 => product::packed_grams::<_, _, $g>;
             $forward(write t: $t, write a: $t, read x: $t, read w: $t; layer: Layer<$t>)
                 => product::forward::<_, _, $g>;
+            $backward(write c: $t, read t: $t, read delta: $t, read w: $t; p: Backward<$t>)
+                => product::backward::<_, _, $g>;
             $masked_nn(write c: $t, read h: $t, read a: $t, read b: $t; p: Masked<$t>)
                 => product::masked_nn::<_, _, $g>;
             $masked_nt(write c: $t, read h: $t, read a: $t, read b: $t; p: Masked<$t>)
@@ -39,12 +41,12 @@ macro_rules! products {
 }
 products! { SINGLE, f32, Fma<8>:
     gemm_nn_f32 gemm_nt_f32 gemm_tn_f32 gram_f32 weighted_gram_f32 packed_grams_f32
-    forward_f32 masked_nn_f32 masked_nt_f32 divided_nn_f32
+    forward_f32 backward_f32 masked_nn_f32 masked_nt_f32 divided_nn_f32
     patch_gram_f32
 }
 products! { DOUBLE, f64, Fma<4>:
     gemm_nn_f64 gemm_nt_f64 gemm_tn_f64 gram_f64 weighted_gram_f64 packed_grams_f64
-    forward_f64 masked_nn_f64 masked_nt_f64 divided_nn_f64
+    forward_f64 backward_f64 masked_nn_f64 masked_nt_f64 divided_nn_f64
     patch_gram_f64
 }
 

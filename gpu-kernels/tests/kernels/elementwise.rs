@@ -8,7 +8,7 @@ use relfisher_kernels::body::{elementwise, step};
 use relfisher_kernels::contract::{AdamScalars, Neurons, SgdScalars};
 use relfisher_kernels::emulator::Buffer;
 
-use crate::compare::{assert_close, cast, to_f64};
+use crate::compare::{assert_close, to_f64};
 use crate::random::Random;
 use crate::run::run;
 use crate::tolerance::Oracle;
@@ -102,81 +102,97 @@ fn activations_and_slopes_are_those_of_the_core() {
     activate::<f64>("activate_f64");
 }
 
-#[test]
-fn descent_with_momentum_is_that_of_the_core() {
+fn momentum<T: Scalar>(name: &str) {
     let mut random = Random::new(5);
-    let (theta, velocity): (Vec<f32>, Vec<f32>) = (random.normals(COUNT), random.normals(COUNT));
-    let gradient: Vec<f32> = random.normals(COUNT);
+    let (theta, velocity): (Vec<T>, Vec<T>) = (random.normals(COUNT), random.normals(COUNT));
+    let gradient: Vec<T> = random.normals(COUNT);
     for (form, nesterov) in [(Momentum::HeavyBall, 0), (Momentum::Nesterov, 1)] {
         let (mut t, mut v) = (Buffer::from_slice(&theta), Buffer::from_slice(&velocity));
         let g = Buffer::from_slice(&gradient);
         let scalars = SgdScalars {
             count: COUNT as u64,
-            learning_rate: 0.25f32,
-            momentum: 0.875,
-            weight_decay: 0.125,
+            learning_rate: T::from_f64(0.25),
+            momentum: T::from_f64(0.875),
+            weight_decay: T::from_f64(0.125),
             nesterov,
         };
         let (to, to_velocity, from) = (t.output(), v.output(), g.input());
-        run("sgd_f32", blocks(COUNT), |d| step::sgd(d, to, to_velocity, from, scalars));
+        run(name, blocks(COUNT), |d| step::sgd(d, to, to_velocity, from, scalars));
         let rule = Sgd { learning_rate: 0.25, momentum: 0.875, form, weight_decay: 0.125 };
         let (mut wide, mut wide_velocity) = (to_f64(&theta), to_f64(&velocity));
         rule.step(&mut wide, &mut wide_velocity, &to_f64(&gradient)).expect("equal lengths");
-        let check = |what: &str, got: &[f32], want: &[f64]| {
-            assert_close(what, got, want, "kernel elementwise", Oracle::HigherPrecision, 1);
+        let check = |what: &str, got: &[T], want: &[f64]| {
+            let what = format!("{name}: {what}");
+            assert_close(&what, got, want, "kernel elementwise", Oracle::HigherPrecision, 1);
         };
-        check("sgd: parameters", &t.to_vec(), &wide);
-        check("sgd: velocity", &v.to_vec(), &wide_velocity);
+        check("parameters", &t.to_vec(), &wide);
+        check("velocity", &v.to_vec(), &wide_velocity);
+    }
+}
+
+#[test]
+fn descent_with_momentum_is_that_of_the_core() {
+    momentum::<f32>("sgd_f32");
+    momentum::<f64>("sgd_f64");
+}
+
+fn adam<T: Scalar>(name: &str) {
+    let mut random = Random::new(6);
+    let (theta, first): (Vec<T>, Vec<T>) = (random.normals(COUNT), random.normals(COUNT));
+    let second: Vec<T> = random.uniforms(COUNT, 0.5, 2.0);
+    let gradient: Vec<T> = random.normals(COUNT);
+    for decoupled in [false, true] {
+        fn decay<T: Real>(decoupled: bool) -> WeightDecay<T> {
+            let decay = T::from_f64(0.125);
+            if decoupled { WeightDecay::Decoupled(decay) } else { WeightDecay::L2(decay) }
+        }
+        let (mut t, mut m) = (Buffer::from_slice(&theta), Buffer::from_slice(&first));
+        let (mut v, g) = (Buffer::from_slice(&second), Buffer::from_slice(&gradient));
+        let rate = T::from_f64(0.01);
+        let rule = Adam::<T> { weight_decay: decay(decoupled), ..Adam::default() };
+        let scalars = AdamScalars { count: COUNT as u64, rule: rule.at(rate, 6) };
+        let (to, to_first, to_second, from) = (t.output(), m.output(), v.output(), g.input());
+        run(name, blocks(COUNT), |d| step::adam(d, to, to_first, to_second, from, scalars));
+        let reference = Adam {
+            beta1: rule.beta1.to_f64(),
+            beta2: rule.beta2.to_f64(),
+            epsilon: rule.epsilon.to_f64(),
+            weight_decay: decay::<f64>(decoupled),
+        };
+        let mut wide = [to_f64(&theta), to_f64(&first), to_f64(&second)];
+        let [wide_theta, wide_first, wide_second] = &mut wide;
+        reference
+            .at(rate.to_f64(), 6)
+            .step(wide_theta, wide_first, wide_second, &to_f64(&gradient))
+            .expect("equal lengths");
+        let check = |what: &str, got: &[T], want: &[f64]| {
+            let what = format!("{name}: {what}");
+            assert_close(&what, got, want, "kernel adam", Oracle::HigherPrecision, 1);
+        };
+        check("parameters", &t.to_vec(), wide_theta);
+        check("first moment", &m.to_vec(), wide_first);
+        check("second moment", &v.to_vec(), wide_second);
     }
 }
 
 #[test]
 fn adam_is_that_of_the_core() {
-    let mut random = Random::new(6);
-    let (theta, first): (Vec<f32>, Vec<f32>) = (random.normals(COUNT), random.normals(COUNT));
-    let second: Vec<f32> = random.uniforms(COUNT, 0.5, 2.0);
-    let gradient: Vec<f32> = random.normals(COUNT);
-    for decoupled in [false, true] {
-        let decay = |d| if decoupled { WeightDecay::Decoupled(d) } else { WeightDecay::L2(d) };
-        let weight_decay = decay(0.125f32);
-        let (mut t, mut m) = (Buffer::from_slice(&theta), Buffer::from_slice(&first));
-        let (mut v, g) = (Buffer::from_slice(&second), Buffer::from_slice(&gradient));
-        let rule = Adam { weight_decay, ..Adam::default() }.at(0.01, 6);
-        let scalars = AdamScalars { count: COUNT as u64, rule };
-        let (to, to_first, to_second, from) = (t.output(), m.output(), v.output(), g.input());
-        run("adam_f32", blocks(COUNT), |d| step::adam(d, to, to_first, to_second, from, scalars));
-        let rule = Adam {
-            beta1: f64::from(0.9f32),
-            beta2: f64::from(0.999f32),
-            epsilon: f64::from(1e-8f32),
-            weight_decay: if decoupled {
-                WeightDecay::Decoupled(0.125)
-            } else {
-                WeightDecay::L2(0.125)
-            },
-        };
-        let mut wide = [to_f64(&theta), to_f64(&first), to_f64(&second)];
-        let [wide_theta, wide_first, wide_second] = &mut wide;
-        rule.at(f64::from(0.01f32), 6)
-            .step(wide_theta, wide_first, wide_second, &to_f64(&gradient))
-            .expect("equal lengths");
-        let check = |what: &str, got: &[f32], want: &[f64]| {
-            assert_close(what, got, want, "kernel adam", Oracle::HigherPrecision, 1);
-        };
-        check("adam: parameters", &t.to_vec(), wide_theta);
-        check("adam: first moment", &m.to_vec(), wide_first);
-        check("adam: second moment", &v.to_vec(), wide_second);
-    }
+    adam::<f32>("adam_f32");
+    adam::<f64>("adam_f64");
+}
+
+fn descent<T: Scalar>(name: &str) {
+    let mut random = Random::new(7);
+    let (theta, direction): (Vec<T>, Vec<T>) = (random.normals(COUNT), random.normals(COUNT));
+    let (mut t, g) = (Buffer::from_slice(&theta), Buffer::from_slice(&direction));
+    let (to, from, rate) = (t.output(), g.input(), T::from_f64(0.25));
+    run(name, blocks(COUNT), |d| step::descend(d, to, from, COUNT as u64, rate));
+    let want: Vec<T> = theta.iter().zip(&direction).map(|(t, d)| *t - rate * *d).collect();
+    assert!(t.to_vec() == want, "{name}");
 }
 
 #[test]
 fn descent_along_a_direction_moves_every_parameter() {
-    let mut random = Random::new(7);
-    let (theta, direction): (Vec<f32>, Vec<f32>) = (random.normals(COUNT), random.normals(COUNT));
-    let (mut t, g) = (Buffer::from_slice(&theta), Buffer::from_slice(&direction));
-    let (to, from) = (t.output(), g.input());
-    run("descend_f32", blocks(COUNT), |d| step::descend(d, to, from, COUNT as u64, 0.25));
-    let want: Vec<f32> = theta.iter().zip(&direction).map(|(t, d)| t - 0.25 * d).collect();
-    assert_eq!(t.to_vec(), want);
-    assert_eq!(cast::<f32>(&to_f64(&want)), want);
+    descent::<f32>("descend_f32");
+    descent::<f64>("descend_f64");
 }

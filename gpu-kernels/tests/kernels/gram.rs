@@ -4,7 +4,7 @@ use relfisher_core::metric::neuron::Activation;
 use relfisher_kernels::Scalar;
 use relfisher_kernels::body::{fma::Fma, product};
 use relfisher_kernels::contract::{
-    Divided, Extent, Layer, Masked, Neurons, Product, Strides, Update,
+    Backward, Divided, Extent, Layer, Masked, Neurons, Product, Strides, Update,
 };
 use relfisher_kernels::emulator::Buffer;
 
@@ -158,7 +158,9 @@ fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
     let (m, n, k, repeat) = (60, 145, 23, 4);
     let mut random = Random::new(31);
     let (a, b): (Vec<T>, Vec<T>) = (random.normals(m * k), random.normals(n * k));
-    let h: Vec<T> = random.normals(m * n);
+    // H has a row distance of its own.
+    let h_row = n + 3;
+    let h: Vec<T> = random.normals(m * h_row);
     let (left, right) = (Buffer::from_slice(&a), Buffer::from_slice(&b));
     let mask = Buffer::from_slice(&h);
     for (name, transposed, repeat) in [(nn, false, repeat), (nt, true, 1)] {
@@ -171,7 +173,7 @@ fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
             },
             update: Update { alpha: T::HALF, beta: T::ZERO },
         };
-        let masked = Masked { product, repeat: repeat as u32 };
+        let masked = Masked { product, h: h_row as u32, repeat: repeat as u32 };
         let mut c = Buffer::<T>::unwritten(m * n);
         let (to, by) = (c.output(), mask.input());
         let (from, with) = (left.input(), right.input());
@@ -184,7 +186,7 @@ fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
             }
         });
         let products = multiply(&to_f64(&a), &to_f64(&b), [m, n, k], transposed);
-        let at = |i: usize| h[i / n / repeat * n + i % n].to_f64();
+        let at = |i: usize| h[i / n / repeat * h_row + i % n].to_f64();
         let want: Vec<f64> = products.iter().enumerate().map(|(i, p)| 0.5 * p * at(i)).collect();
         assert_close(name, &c.to_vec(), &want, "gemm", Oracle::Dense, k);
     }
@@ -194,6 +196,52 @@ fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
 fn products_masked_element_by_element() {
     masks::<f32, 8>("masked_nn_f32", "masked_nt_f32");
     masks::<f64, 4>("masked_nn_f64", "masked_nt_f64");
+}
+
+/// δ' = (δW) ∘ f′(T) with W̃ of stride d + 1, T of stride d + 1 and δ and δ' of strides of their own.
+fn backwards<T: Scalar, const R: usize>(name: &str) {
+    let (n, d, m, from_row, to_row) = (37, 141, 21, 23, 144);
+    let mut random = Random::new(23);
+    let (delta, w): (Vec<T>, Vec<T>) = (random.normals(n * from_row), random.normals(m * (d + 1)));
+    let t: Vec<T> = random.normals(n * (d + 1));
+    let (from, with) = (Buffer::from_slice(&delta), Buffer::from_slice(&w));
+    let before = Buffer::from_slice(&t);
+    let product = Product {
+        extent: Extent::whole(n as u32, d as u32, m as u32),
+        strides: Strides { a: from_row as u32, b: d as u32 + 1, c: to_row as u32 },
+        update: Update { alpha: T::ONE, beta: T::ZERO },
+    };
+    let side = 16 * R as u32;
+    let grid = [(d as u32).div_ceil(side), (n as u32).div_ceil(side), 1];
+    let activations = [
+        (Activation::Tanh, Activation::Tanh),
+        (Activation::Relu { leak: T::HALF }, Activation::Relu { leak: 0.5 }),
+    ];
+    for (activation, reference) in activations {
+        let mut c = Buffer::<T>::unwritten(n * to_row);
+        let neurons = Neurons::activated(activation, 0);
+        let backward = Backward { product, neurons, t: d as u32 + 1 };
+        let (to, at, from, with) = (c.output(), before.input(), from.input(), with.input());
+        run(name, grid, |dev| {
+            product::backward::<T, _, Fma<R>>(dev, to, at, from, with, backward);
+        });
+        let (delta, w, c) = (to_f64(&delta), to_f64(&w), c.to_vec());
+        let mut want = Vec::new();
+        for (s, j) in (0..n * d).map(|at| (at / d, at % d)) {
+            let sum: f64 = (0..m).map(|k| delta[s * from_row + k] * w[k * (d + 1) + j]).sum();
+            want.push(sum * reference.derivative(t[s * (d + 1) + j].to_f64()));
+        }
+        let got: Vec<T> = c.chunks(to_row).flat_map(|row| row[..d].iter().copied()).collect();
+        assert_close(name, &got, &want, "gemm", Oracle::Dense, m);
+        // Nothing beside the rows was written.
+        assert!(c.chunks(to_row).all(|row| row[d..].iter().all(|x| x.to_f64().is_nan())), "{name}");
+    }
+}
+
+#[test]
+fn a_layer_backward_through_the_slopes_before_it() {
+    backwards::<f32, 8>("backward_f32");
+    backwards::<f64, 4>("backward_f64");
 }
 
 fn divisions<T: Scalar, const R: usize>(name: &str) {

@@ -12,9 +12,11 @@ mod random;
 mod tolerance;
 
 mod batch;
+mod device;
 mod elementwise;
 mod faults;
 mod gram;
+mod matrix;
 mod named;
 mod patches;
 mod product;
@@ -23,3 +25,4 @@ mod rows;
 mod run;
 mod steps;
 mod tensor;
+mod training;

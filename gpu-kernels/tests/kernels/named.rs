@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use relfisher_core::optim::{Adam, AdamStep, WeightDecay};
-use relfisher_kernels::Word;
 use relfisher_kernels::body::fma::Fma;
 use relfisher_kernels::body::{cholesky, product, step};
 use relfisher_kernels::contract::{
@@ -14,47 +13,9 @@ use relfisher_kernels::emulator::{
     Argument, Buffer, Grid, Heap, HeapError, Kind, LaunchError, launch_entry,
 };
 
+use crate::device::{Place, bytes};
 use crate::random::Random;
 use crate::run::{contract, run_with};
-
-/// The bytes of words.
-fn bytes<T: Word>(values: &[T]) -> Vec<u8> {
-    let words = values.iter().flat_map(|v| v.to_words().into_iter().take(T::WORDS as usize));
-    words.flat_map(u32::to_ne_bytes).collect()
-}
-
-/// An array of a heap.
-#[derive(Clone, Copy)]
-struct Place {
-    address: u64,
-    bytes: u64,
-}
-
-impl Place {
-    fn new(heap: &Heap, bytes: u64) -> Self {
-        Self { address: heap.allocate(bytes).expect("memory"), bytes }
-    }
-
-    fn with<T: Word>(heap: &Heap, values: &[T]) -> Self {
-        let bytes = bytes(values);
-        let place = Self::new(heap, bytes.len() as u64);
-        heap.write(place.address, &bytes).expect("a range of the allocation");
-        place
-    }
-
-    fn argument(self) -> Argument<'static> {
-        Argument::Array { address: self.address, bytes: self.bytes }
-    }
-
-    fn read<T: Word>(self, heap: &Heap) -> Vec<T> {
-        let mut bytes = vec![0; self.bytes as usize];
-        heap.read(self.address, &mut bytes).expect("what was written");
-        let words: Vec<u32> =
-            bytes.chunks(4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let value = |w: &[u32]| T::from_words([w[0], w.get(1).copied().unwrap_or(0)]);
-        words.chunks(T::WORDS as usize).map(value).collect()
-    }
-}
 
 fn grid(name: &str, blocks: [u32; 3]) -> Grid {
     let contract = contract(name);

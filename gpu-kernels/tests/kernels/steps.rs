@@ -25,7 +25,7 @@ fn once<T: Scalar>() -> Update<T> {
 }
 
 /// A x by Gaussian elimination with partial pivoting, in f64.
-fn eliminate(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
+pub(crate) fn eliminate(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
     let mut rows: Vec<Vec<f64>> =
         (0..n).map(|i| a[i * n..(i + 1) * n].iter().copied().chain([b[i]]).collect()).collect();
     for k in 0..n {

@@ -29,6 +29,27 @@ pub(super) const ENTRIES: &[Entry] = &[
         "differences of logits up to 16 carry 16 ε into the exponent",
     ),
     entry(
+        "kernel loss",
+        Dense,
+        Both,
+        EpsilonsSqrt(16.0),
+        "functions of 2 ulp of differences that round once, summed over the outputs",
+    ),
+    entry(
+        "kernel combination",
+        HigherPrecision,
+        Both,
+        Epsilons(4.0),
+        "two products, each of at most three factors, and a sum",
+    ),
+    entry(
+        "kernel training step",
+        Dense,
+        Both,
+        EpsilonsSqrt(64.0),
+        "forward and backward through three layers: sums over inputs, outputs and samples in turn",
+    ),
+    entry(
         "kernel tf32",
         Dense,
         Both,

@@ -4,7 +4,7 @@ use relfisher_core::Error as CoreError;
 use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::optim::{AdamStep, Momentum, Sgd};
 use relfisher_kernels::body::{elementwise, softmax};
-use relfisher_kernels::contract::{AdamScalars, Classes, Neurons, SgdScalars};
+use relfisher_kernels::contract::{AdamScalars, Classes, Neurons, SgdScalars, Targets};
 
 use super::product::{names, plain};
 use super::{Error, Gpu, View, ViewMut};
@@ -32,6 +32,18 @@ pub(super) fn lengths(
         Some(&found) => Err(CoreError::Shape { what, expected, found }),
         None => Ok(()),
     }
+}
+
+/// A loss of outputs that are numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ValueLoss<T> {
+    /// w Σ (z − y)².
+    SquaredError {
+        /// w.
+        weight: T,
+    },
+    /// −ln of the probability of Bernoulli outputs.
+    BinaryCrossEntropy,
 }
 
 impl Gpu {
@@ -99,6 +111,36 @@ impl Gpu {
         unsafe { launch.over(chunks(n, softmax::ROWS)?) }
     }
 
+    /// The losses and gradients of outputs that are numbers: `loss_s ← w Σ_c (z − y)²` and `δ ← 2w(z − y)`, or for
+    /// Bernoulli outputs given as logits `loss_s ← Σ_c ln(1 + eᶻ) − yz` and `δ ← sigm z − y`. Shapes: δ, z and y
+    /// n·C, loss n.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn value_loss<T: Scalar>(
+        &self,
+        [delta, loss]: [ViewMut<'_, T>; 2],
+        outputs: View<'_, T>,
+        targets: View<'_, T>,
+        loss_kind: ValueLoss<T>,
+    ) -> Result<(), Error> {
+        let n = loss.len();
+        let c = outputs.len().checked_div(n).unwrap_or(0);
+        lengths("value_loss", n * c, &[outputs.len(), targets.len(), delta.len()])?;
+        let (Ok(samples), Ok(count)) = (u32::try_from(n), u32::try_from(c)) else {
+            return Err(CoreError::Layout { what: "value_loss" }.into());
+        };
+        let (name, weight) = match loss_kind {
+            ValueLoss::SquaredError { weight } => (names!("mse"), weight),
+            ValueLoss::BinaryCrossEntropy => (names!("binary_cross_entropy"), T::ONE),
+        };
+        let scalars = Targets { samples, outputs: count, weight, scale: T::ONE };
+        let launch = self.kernel(plain::<T>(name))?.write(&delta).write(&loss);
+        let launch = launch.read(outputs).read(targets).value(&scalars);
+        // SAFETY: lengths were checked.
+        unsafe { launch.over(chunks(n, softmax::ROWS)?) }
+    }
+
     /// One step of [`Sgd`]: `θ`, `v` and the gradient have one length.
     ///
     /// # Errors
@@ -121,6 +163,24 @@ impl Gpu {
         };
         let launch = self.kernel(plain::<T>(names!("sgd")))?;
         let launch = launch.write(&theta).write(&velocity).read(gradient).value(&scalars);
+        // SAFETY: equal lengths, as counted.
+        unsafe { launch.over(chunks(count, elementwise::CHUNK)?) }
+    }
+
+    /// `θ ← θ − γ v`.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn descend<T: Scalar>(
+        &self,
+        theta: ViewMut<'_, T>,
+        direction: View<'_, T>,
+        learning_rate: T,
+    ) -> Result<(), Error> {
+        let count = theta.len();
+        lengths("descend", count, &[direction.len()])?;
+        let launch = self.kernel(plain::<T>(names!("descend")))?.write(&theta).read(direction);
+        let launch = launch.value(&(count as u64)).value(&learning_rate);
         // SAFETY: equal lengths, as counted.
         unsafe { launch.over(chunks(count, elementwise::CHUNK)?) }
     }

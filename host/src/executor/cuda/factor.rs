@@ -93,7 +93,7 @@ impl Gpu {
         damping: T,
     ) -> Result<(), Error> {
         let batch = squares.batch(a.len(), damping)?;
-        flags_of(&flags, squares)?;
+        matches(flags.len(), squares)?;
         let bytes = size_of::<T>() as u32;
         let (name, shared) = if batch.order <= cholesky::SMALL {
             (names!("cholesky_small"), cholesky::small_bytes(batch.order, bytes))
@@ -101,6 +101,40 @@ impl Gpu {
             (names!("cholesky_large"), cholesky::large_bytes(bytes))
         };
         let launch = self.kernel(plain::<T>(name))?.shared(shared).write(&a).write(&flags);
+        // SAFETY: the lengths are those of the batch.
+        unsafe { launch.value(&batch).over([squares.blocks(), 1, 1]) }
+    }
+
+    /// `mean[b] ← tr A_b / n` for every matrix.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn mean_diagonal<T: Scalar>(
+        &self,
+        mean: ViewMut<'_, T>,
+        a: View<'_, T>,
+        squares: Squares,
+    ) -> Result<(), Error> {
+        let batch = squares.batch(a.len(), T::ZERO)?;
+        matches(mean.len(), squares)?;
+        let launch = self.kernel(plain::<T>(names!("mean_diagonal")))?.write(&mean).read(a);
+        // SAFETY: the lengths are those of the batch.
+        unsafe { launch.value(&batch).over([squares.blocks(), 1, 1]) }
+    }
+
+    /// `A_b ← A_b + damping[b] I` for every matrix.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn add_diagonal<T: Scalar>(
+        &self,
+        a: ViewMut<'_, T>,
+        damping: View<'_, T>,
+        squares: Squares,
+    ) -> Result<(), Error> {
+        let batch = squares.batch(a.len(), T::ZERO)?;
+        matches(damping.len(), squares)?;
+        let launch = self.kernel(plain::<T>(names!("add_diagonal")))?.write(&a).read(damping);
         // SAFETY: the lengths are those of the batch.
         unsafe { launch.value(&batch).over([squares.blocks(), 1, 1]) }
     }
@@ -159,7 +193,7 @@ impl Gpu {
         squares: Squares,
     ) -> Result<(), Error> {
         let batch = squares.batch(a.len(), T::ZERO)?;
-        flags_of(&flags, squares)?;
+        matches(flags.len(), squares)?;
         let (expected, found) = (squares.count * squares.order, values.len());
         if expected != found {
             return Err(CoreError::Shape { what: "eigh: eigenvalues", expected, found }.into());
@@ -220,10 +254,11 @@ impl Gpu {
 /// The most blocks along y.
 const MOST_GRID_Y: u32 = 65_535;
 
-fn flags_of(flags: &ViewMut<'_, u32>, squares: Squares) -> Result<(), CoreError> {
-    if flags.len() == squares.count {
+/// An error unless there is a value for each matrix.
+fn matches(found: usize, squares: Squares) -> Result<(), CoreError> {
+    if found == squares.count {
         return Ok(());
     }
-    let (expected, found) = (squares.count, flags.len());
-    Err(CoreError::Shape { what: "flags of a batch of matrices", expected, found })
+    let (what, expected) = ("values, one for each matrix", squares.count);
+    Err(CoreError::Shape { what, expected, found })
 }

@@ -25,6 +25,7 @@ use relfisher_kernels::contract::{CONTRACTS, Variant};
 
 use serde::Serialize;
 
+pub use elementwise::ValueLoss;
 pub use factor::{LARGEST_EIGH, LARGEST_SOLVE, MOST_SAMPLES, SquareForm, Squares};
 pub use launch::Captured;
 pub use matrix::{Matrix, MatrixMut};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use relfisher_core::Error as CoreError;
 use relfisher_core::metric::neuron::Activation;
 use relfisher_kernels::contract::{
-    Divided, Extent, Join, Layer, Masked, Neurons, Product, Strides, Update, Variant,
+    Backward, Divided, Extent, Join, Layer, Masked, Neurons, Product, Strides, Update, Variant,
 };
 
 use super::memory::Buffer;
@@ -252,20 +252,6 @@ impl Gpu {
         self.join(c.values.slice(0..count), parts.view(), pieces, p.update)
     }
 
-    /// `y ← α x + β y`; y is not read for β = 0.
-    ///
-    /// # Errors
-    /// Shape; failed calls.
-    pub fn axpby<T: Scalar>(
-        self: &Arc<Self>,
-        y: ViewMut<'_, T>,
-        (beta, alpha): (T, T),
-        x: View<'_, T>,
-    ) -> Result<(), Error> {
-        shape("axpby", y.len(), x.len())?;
-        self.join(y, x, 1, Update { alpha, beta })
-    }
-
     /// `c ← α Σ_z part_z + β c`, in order.
     fn join<T: Scalar>(
         self: &Arc<Self>,
@@ -309,8 +295,36 @@ impl Gpu {
         unsafe { launch.value(&layer).over(grid::<T>(n, m)) }
     }
 
+    /// A layer backwards: `Δ′ ← (Δ W) ∘ f′(T)` with Δ n×m, W̃ = [W | b] m × (d + 1), and the pre-activations T
+    /// n×d of the layer before, whose activation is f. Δ′ is n×d.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn backward<T: Scalar>(
+        self: &Arc<Self>,
+        c: MatrixMut<'_, T>,
+        (t, f): (Matrix<'_, T>, Activation<T>),
+        delta: Matrix<'_, T>,
+        w: Matrix<'_, T>,
+    ) -> Result<(), Error> {
+        let (n, m, d) = (delta.rows(), delta.cols(), t.cols());
+        shape("backward: rows of w", m, w.rows())?;
+        shape("backward: columns of w", d + 1, w.cols())?;
+        for (rows, cols) in [(t.rows(), t.cols()), (c.rows(), c.cols())] {
+            shape("backward: rows", n, rows)?;
+            shape("backward: columns", d, cols)?;
+        }
+        let p = product([n, d, m], [delta.stride(), w.stride(), c.stride()], T::ONE, T::ZERO);
+        let neurons = Neurons::activated(f, 0);
+        let scalars = Backward { product: p, neurons, t: narrow(t.stride()) };
+        let launch = self.kernel(plain::<T>(names!("backward")))?.write(&c.values).read(t.values);
+        let launch = launch.read(delta.values).read(w.values).value(&scalars);
+        // SAFETY: shapes were checked, the result is written by nobody else.
+        unsafe { launch.over(grid::<T>(n, d)) }
+    }
+
     /// `C ← α (A op(B)) ∘ H + β C`, each row of H for `repeat` rows of C. Shapes: A m×k, op(B) k×n, C m×n, H
-    /// (m/repeat)×n with the stride of C.
+    /// (m/repeat)×n.
     ///
     /// # Errors
     /// Shape; failed calls.
@@ -332,9 +346,9 @@ impl Gpu {
         shape("masked: columns of c", n, c.cols())?;
         shape("masked: rows of h", m, h.rows().saturating_mul(repeat))?;
         shape("masked: columns of h", n, h.cols())?;
-        shape("masked: stride of h", c.stride(), h.stride())?;
         let p = product([m, n, k], [a.stride(), b.stride(), c.stride()], alpha, beta);
-        let scalars = Masked { product: p, repeat: narrow(repeat) };
+        let (h_stride, repeat) = (narrow(h.stride()), narrow(repeat));
+        let scalars = Masked { product: p, h: h_stride, repeat };
         let launch = self.kernel(plain::<T>(name))?.write(&c.values).read(h.values);
         let launch = launch.read(a.values).read(b.values).value(&scalars);
         // SAFETY: shapes were checked, C is written by nobody else.

@@ -5,13 +5,19 @@ use std::sync::Arc;
 
 use relfisher_core::Error as CoreError;
 use relfisher_kernels::body::{elementwise, reduce, softmax};
-use relfisher_kernels::contract::{Classes, Clip, Gather};
+use relfisher_kernels::contract::{Classes, Combination, Rows, Update};
 
 use super::elementwise::{chunks, lengths};
 use super::memory::Buffer;
 use super::product::{names, narrow, plain, shape};
 use super::{Error, Gpu, Matrix, MatrixMut, View, ViewMut};
 use crate::Scalar;
+
+/// The shape of a matrix that is written and of one that is read.
+fn rows(rows: usize, columns: usize, (y, x): (usize, usize)) -> Rows {
+    let count = rows as u64 * columns as u64;
+    Rows { count, columns: narrow(columns.max(1)), y: narrow(y), x: narrow(x) }
+}
 
 impl Gpu {
     /// Row i of `out` ← row `index[i]` of `from`, which the caller knows to exist.
@@ -26,15 +32,11 @@ impl Gpu {
     ) -> Result<(), Error> {
         shape("gather: rows", index.len(), out.rows())?;
         shape("gather: columns", from.cols(), out.cols())?;
-        let scalars = Gather {
-            columns: narrow(from.cols()),
-            from: narrow(from.stride()),
-            to: narrow(out.stride()),
-        };
+        let rows = rows(out.rows(), out.cols(), (out.stride(), from.stride()));
         let launch = self.kernel(plain::<T>(names!("gather")))?;
-        let launch = launch.write(&out.values).read(from.values).read(index).value(&scalars);
+        let launch = launch.write(&out.values).read(from.values).read(index).value(&rows);
         // SAFETY: shapes were checked; the numbers are the caller's.
-        unsafe { launch.over(chunks(out.rows(), 1)?) }
+        unsafe { launch.over(chunks(out.rows() * out.cols(), elementwise::CHUNK)?) }
     }
 
     /// `out[i] ← from[index[i]]`, numbers that the caller knows to exist.
@@ -48,8 +50,8 @@ impl Gpu {
         index: View<'_, u32>,
     ) -> Result<(), Error> {
         lengths("gather_labels", index.len(), &[out.len()])?;
-        let launch = self.kernel("pick_u32")?.write(&out).read(from).read(index);
-        let launch = launch.value(&(index.len() as u64));
+        let launch = self.kernel("gather_u32")?.write(&out).read(from).read(index);
+        let launch = launch.value(&Rows::vectors(index.len() as u64));
         // SAFETY: lengths were checked; the numbers are the caller's.
         unsafe { launch.over(chunks(out.len(), elementwise::CHUNK)?) }
     }
@@ -94,22 +96,92 @@ impl Gpu {
         unsafe { launch.over(chunks(n, softmax::ROWS)?) }
     }
 
-    /// `x ← ν x`, ν = min(1, √(κ/(γ² c))) with c = `curvature[0]`; `limits` are γ and κ.
+    /// `factor[0] ← min(1, √(κ/(γ² c)))` with c = `curvature[0]`; `limits` are γ and κ.
     ///
     /// # Errors
     /// Shape; failed calls.
     pub fn kl_clip<T: Scalar>(
         &self,
-        x: ViewMut<'_, T>,
+        factor: ViewMut<'_, T>,
         curvature: View<'_, T>,
         (learning_rate, bound): (T, T),
     ) -> Result<(), Error> {
-        lengths("kl_clip: curvature", 1, &[curvature.len()])?;
-        let count = x.len();
-        let launch = self.kernel(plain::<T>(names!("clip")))?.write(&x).read(curvature);
-        let launch = launch.value(&Clip { count: count as u64, learning_rate, bound });
-        // SAFETY: as long as counted, and a curvature.
-        unsafe { launch.over(chunks(count, elementwise::CHUNK)?) }
+        lengths("kl_clip", 1, &[curvature.len(), factor.len()])?;
+        let launch = self.kernel(plain::<T>(names!("kl_clip")))?.write(&factor).read(curvature);
+        // SAFETY: a value each.
+        unsafe { launch.value(&learning_rate).value(&bound).over([1, 1, 1]) }
+    }
+
+    /// How λ is split over pairs of factors by the means of their diagonals, that of G before that of A:
+    /// √λ/π and π√λ with π² = mean A / mean G.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn split_damping<T: Scalar>(
+        &self,
+        damping: ViewMut<'_, T>,
+        means: View<'_, T>,
+        lambda: T,
+    ) -> Result<(), Error> {
+        lengths("split_damping", means.len(), &[damping.len()])?;
+        lengths("split_damping: means", means.len() / 2 * 2, &[means.len()])?;
+        let pairs = means.len() / 2;
+        let launch = self.kernel(plain::<T>(names!("split_damping")))?.write(&damping).read(means);
+        let launch = launch.value(&(pairs as u64)).value(&lambda);
+        // SAFETY: two values a pair.
+        unsafe { launch.over(chunks(pairs, elementwise::CHUNK)?) }
+    }
+
+    /// `Y ← α f X + β Y` with f = `factor[0]`; Y is not read for β = 0.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn axpby_scaled<T: Scalar>(
+        &self,
+        y: ViewMut<'_, T>,
+        (beta, alpha): (T, T),
+        x: View<'_, T>,
+        factor: View<'_, T>,
+    ) -> Result<(), Error> {
+        lengths("axpby_scaled", x.len(), &[y.len()])?;
+        lengths("axpby_scaled: factor", 1, &[factor.len()])?;
+        let rows = Rows::vectors(x.len() as u64);
+        let scalars = Combination { rows, update: Update { alpha, beta } };
+        let launch = self.kernel(plain::<T>(names!("axpby_scaled")))?.write(&y).read(x);
+        // SAFETY: equal lengths, and a factor.
+        unsafe {
+            let launch = launch.read(factor).value(&scalars);
+            launch.over(chunks(x.len(), elementwise::CHUNK)?)
+        }
+    }
+
+    /// `y ← α x + β y`; y is not read for β = 0.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn axpby<T: Scalar>(
+        &self,
+        y: ViewMut<'_, T>,
+        (beta, alpha): (T, T),
+        x: View<'_, T>,
+    ) -> Result<(), Error> {
+        lengths("axpby", x.len(), &[y.len()])?;
+        let rows = Rows::vectors(x.len() as u64);
+        let launch = self.kernel(plain::<T>(names!("axpby")))?.write(&y).read(x);
+        let launch = launch.value(&Combination { rows, update: Update { alpha, beta } });
+        // SAFETY: equal lengths.
+        unsafe { launch.over(chunks(x.len(), elementwise::CHUNK)?) }
+    }
+
+    /// `Y ← I`.
+    ///
+    /// # Errors
+    /// Failed calls.
+    pub fn identity<T: Scalar>(&self, y: MatrixMut<'_, T>) -> Result<(), Error> {
+        let rows = rows(y.rows(), y.cols(), (y.stride(), y.stride()));
+        let launch = self.kernel(plain::<T>(names!("identity")))?.write(&y.values).value(&rows);
+        // SAFETY: the rows are those of the matrix.
+        unsafe { launch.over(chunks(y.rows() * y.cols(), elementwise::CHUNK)?) }
     }
 
     /// Counts in `broken[step]` values that are not finite.

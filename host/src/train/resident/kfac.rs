@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
-use relfisher_core::MatRef;
 use relfisher_core::curvature::Labels;
-use relfisher_core::kron::{self, Damping};
+use relfisher_core::kron::Damping;
 use relfisher_core::optim::ema_keep;
 use relfisher_kernels::contract::RightSides;
 
@@ -35,7 +34,6 @@ struct Factor<T> {
     /// L of the damped average.
     cholesky: Buffer<T>,
     inverse: Buffer<T>,
-    identity: Buffer<T>,
     flags: Flags,
 }
 
@@ -53,8 +51,11 @@ pub(super) struct DeviceKfac<T: Scalar> {
     draws: Option<(Vec<f64>, Buffer<f64>)>,
     updates: u64,
     steps: u64,
-    /// gᵀv of the KL clip.
-    curvature: Buffer<T>,
+    /// The means of the diagonals and the dampings of all factors, G before A.
+    means: Buffer<T>,
+    dampings: Buffer<T>,
+    /// gᵀd and ν of the KL clip.
+    clip: [Buffer<T>; 2],
 }
 
 impl<T: Scalar> Factor<T> {
@@ -68,14 +69,11 @@ impl<T: Scalar> Factor<T> {
             ));
         }
         let (gpu, square) = (&on.gpu, order * order);
-        let mut unit = vec![T::ZERO; square];
-        unit.iter_mut().step_by(order + 1).for_each(|x| *x = T::ONE);
         Ok(Self {
             order,
             average: Buffer::zeros(gpu, square)?,
             cholesky: Buffer::zeros(gpu, square)?,
             inverse: Buffer::zeros(gpu, square)?,
-            identity: Buffer::from_slice(gpu, &unit)?,
             flags: Flags::new(1, on)?,
         })
     }
@@ -91,27 +89,20 @@ impl<T: Scalar> Factor<T> {
         Ok(gpu.gram(average, (keep, fresh), x, None)?)
     }
 
-    /// The mean of the average's diagonal.
-    fn mean_diagonal(&self, gpu: &Arc<Gpu>) -> Result<[T; 1], Error> {
-        let mut trace = Buffer::new(gpu, 1)?;
-        gpu.dot(trace.view_mut(), self.average.view(), self.identity.view())?;
-        let mut mean = [T::ZERO];
-        trace.view().download(&mut mean)?;
-        Ok(mean.map(|trace| trace / T::from_usize(self.order)))
-    }
-
-    /// L of the damped average.
-    fn factor(&mut self, on: &DeviceNetwork<T>, damping: T) -> Result<(), Error> {
+    /// L of the damped average, the damping on the device.
+    fn factor(&mut self, on: &DeviceNetwork<T>, damping: View<'_, T>) -> Result<(), Error> {
+        let squares = Squares::one(self.order);
         self.cholesky.view_mut().copy_from(self.average.view())?;
+        on.gpu.add_diagonal(self.cholesky.view_mut(), damping, squares)?;
         let (l, flags) = (self.cholesky.view_mut(), self.flags.last.view_mut());
-        on.gpu.cholesky(l, flags, Squares::one(self.order), damping)?;
+        on.gpu.cholesky(l, flags, squares, T::ZERO)?;
         self.flags.keep(on)
     }
 
     /// The inverse from L, a right side a row.
     fn invert(&mut self, gpu: &Gpu) -> Result<(), Error> {
         let n = self.order;
-        self.inverse.view_mut().copy_from(self.identity.view())?;
+        gpu.identity(MatrixMut::new(self.inverse.view_mut(), n, n)?)?;
         let sides = RightSides { distance: 0, side: n as u32, element: 1 };
         let (x, l) = (self.inverse.view_mut(), self.cholesky.view());
         Ok(gpu.cholesky_solve(x, (sides, n), l, Squares::one(n))?)
@@ -162,6 +153,7 @@ impl<T: Scalar> DeviceKfac<T> {
             }
             _ => None,
         };
+        let count = layers.len();
         Ok(Self {
             config: config.clone(),
             labels: strategy.labels,
@@ -174,7 +166,9 @@ impl<T: Scalar> DeviceKfac<T> {
             draws,
             updates: 0,
             steps: 0,
-            curvature: Buffer::zeros(gpu, 1)?,
+            means: Buffer::zeros(gpu, 2 * count)?,
+            dampings: Buffer::from_slice(gpu, &vec![T::from_f64(config.damping); 2 * count])?,
+            clip: [Buffer::zeros(gpu, 1)?, Buffer::zeros(gpu, 1)?],
         })
     }
 
@@ -197,18 +191,21 @@ impl<T: Scalar> DeviceKfac<T> {
         Ok(())
     }
 
-    /// Factors and inverts the damped averages. The traces come to the host for π: two numbers a
-    /// layer.
+    /// Factors and inverts the damped averages.
     fn refresh(&mut self, on: &DeviceNetwork<T>) -> Result<(), Error> {
-        for factors in &mut self.layers {
-            let Factors { name, a, g } = factors;
-            // The rule knows a factor by the mean of its diagonal: that of a 1 × 1 matrix is itself.
-            let means = [a.mean_diagonal(&on.gpu)?, g.mean_diagonal(&on.gpu)?];
-            let [a_mean, g_mean] = means.each_ref().map(|x| MatRef::new(x, 1, 1));
-            let split = kron::split_damping(g_mean?, a_mean?, self.damping, self.rule)
-                .map_err(|e| Error::core(&*name, e))?;
-            a.factor(on, split.a)?;
-            g.factor(on, split.g)?;
+        if self.rule == Damping::Pi {
+            for (i, Factors { a, g, .. }) in self.layers.iter().enumerate() {
+                for (at, factor) in [(2 * i, g), (2 * i + 1, a)] {
+                    let mean = self.means.view_mut().slice(at..at + 1);
+                    let average = factor.average.view();
+                    on.gpu.mean_diagonal(mean, average, Squares::one(factor.order))?;
+                }
+            }
+            on.gpu.split_damping(self.dampings.view_mut(), self.means.view(), self.damping)?;
+        }
+        for (i, Factors { a, g, .. }) in self.layers.iter_mut().enumerate() {
+            g.factor(on, self.dampings.view().slice(2 * i..2 * i + 1))?;
+            a.factor(on, self.dampings.view().slice(2 * i + 1..2 * i + 2))?;
             a.invert(&on.gpu)?;
             g.invert(&on.gpu)?;
         }
@@ -232,15 +229,16 @@ impl<T: Scalar> DeviceKfac<T> {
         Ok(())
     }
 
-    /// Scales the direction by ν = min(1, √(κ/(γ² gᵀv))), without the host.
-    fn clip(&mut self, on: &DeviceNetwork<T>, learning_rate: T) -> Result<(), Error> {
+    /// θ ← θ − γv, v ← μv + ν·direction with ν = min(1, √(κ/(γ² gᵀd))), without the host.
+    fn descend(&mut self, on: &mut DeviceNetwork<T>, learning_rate: T) -> Result<(), Error> {
         if self.config.kl_clip == 0.0 {
-            return Ok(());
+            return self.momentum.apply(on, self.direction.view(), learning_rate);
         }
-        let (direction, gradient) = (self.direction.view(), on.gradient.view());
-        on.gpu.dot(self.curvature.view_mut(), direction, gradient)?;
+        let [curvature, factor] = &mut self.clip;
+        on.gpu.dot(curvature.view_mut(), self.direction.view(), on.gradient.view())?;
         let limits = (learning_rate, T::from_f64(self.config.kl_clip));
-        Ok(on.gpu.kl_clip(self.direction.view_mut(), self.curvature.view(), limits)?)
+        on.gpu.kl_clip(factor.view_mut(), curvature.view(), limits)?;
+        self.momentum.apply_scaled(on, (self.direction.view(), factor.view()), learning_rate)
     }
 }
 
@@ -257,9 +255,8 @@ impl<T: Scalar> DeviceOptimizer<T> for DeviceKfac<T> {
         self.updates += 1;
         decay_weights(step.network, self.config.weight_decay)?;
         self.precondition(step.network)?;
-        self.clip(step.network, step.learning_rate)?;
         self.steps += 1;
-        self.momentum.apply(step.network, self.direction.view(), step.learning_rate)
+        self.descend(step.network, step.learning_rate)
     }
 
     fn settle(&mut self) -> Result<(), Error> {

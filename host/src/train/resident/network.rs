@@ -28,8 +28,6 @@ pub(super) struct Layer<T> {
     input: Buffer<T>,
     /// T, n × m.
     output: Buffer<T>,
-    /// f′(T), n × m; none behind the last layer.
-    slope: Option<Buffer<T>>,
     /// Δ, n × m.
     pub(super) delta: Buffer<T>,
 }
@@ -63,13 +61,12 @@ impl<T: Scalar> DeviceNetwork<T> {
     ) -> Result<Self, Error> {
         let mut layers = Vec::with_capacity(links.len());
         let mut widest = 0;
-        for (i, link) in links.iter().enumerate() {
+        for link in links {
             let block = &network.blocks()[link.block];
             let (m, d) = (block.rows, block.cols);
             widest = widest.max(m);
             let mut ones = vec![T::ZERO; capacity * d];
             ones.chunks_exact_mut(d).for_each(|row| row[d - 1] = T::ONE);
-            let last = i + 1 == links.len();
             layers.push(Layer {
                 block: link.block,
                 rows: m,
@@ -78,7 +75,6 @@ impl<T: Scalar> DeviceNetwork<T> {
                 activation: cast_activation(link.activation),
                 input: Buffer::from_slice(gpu, &ones)?,
                 output: Buffer::new(gpu, capacity * m)?,
-                slope: if last { None } else { Some(Buffer::new(gpu, capacity * m)?) },
                 delta: Buffer::new(gpu, capacity * m)?,
             });
         }
@@ -180,7 +176,7 @@ impl<T: Scalar> DeviceNetwork<T> {
 
     /// Takes the output's Δ back to every layer; with `gradient`, (1/n) ΔᵀX̃ of every layer goes there.
     pub(super) fn backward(&mut self, gradient: Gradient) -> Result<(), Error> {
-        let Self { gpu, layers, parameters, spare, batch, gradient: out, .. } = self;
+        let Self { gpu, layers, parameters, batch, gradient: out, .. } = self;
         let (n, mean) = (*batch, T::ONE / T::from_usize(*batch));
         for i in (0..layers.len()).rev() {
             let (before, after) = layers.split_at_mut(i);
@@ -195,19 +191,11 @@ impl<T: Scalar> DeviceNetwork<T> {
                 gpu.gemm(part, (T::ZERO, mean), sides.0, sides.1)?;
             }
             let Some(previous) = before.last_mut() else { continue };
-            let len = n * previous.rows;
-            let Some(slope) = &mut previous.slope else { continue };
-            if gradient == Gradient::Mean {
-                // Another backward pass of the same mini-batch finds the slopes.
-                let values = spare.view_mut().slice(0..len);
-                let t = previous.output.view().slice(0..len);
-                gpu.activate(values, slope.view_mut().slice(0..len), t, previous.activation)?;
-            }
+            let width = previous.rows;
+            let t = Matrix::new(previous.output.view(), n, width)?;
             let w = Matrix::new(parameters.view().slice(layer.range.clone()), m, d)?;
-            let slope = Matrix::new(slope.view(), n, previous.rows)?;
-            let result = MatrixMut::new(previous.delta.view_mut(), n, previous.rows)?;
-            let weights = (w.columns(d - 1), Side::Stored);
-            gpu.masked(result, (T::ZERO, T::ONE), (slope, 1), delta, weights)?;
+            let result = MatrixMut::new(previous.delta.view_mut(), n, width)?;
+            gpu.backward(result, (t, previous.activation), delta, w)?;
         }
         Ok(())
     }

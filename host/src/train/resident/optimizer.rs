@@ -118,6 +118,19 @@ impl<T: Scalar> DeviceMomentum<T> {
         Ok(network.gpu.sgd(theta, velocity, direction, rule)?)
     }
 
+    /// The same with the direction times a factor on the device.
+    pub(super) fn apply_scaled(
+        &mut self,
+        network: &mut DeviceNetwork<T>,
+        (direction, factor): (View<'_, T>, View<'_, T>),
+        learning_rate: T,
+    ) -> Result<(), Error> {
+        let velocity = self.velocity.view_mut();
+        network.gpu.axpby_scaled(velocity, (self.rule.momentum, T::ONE), direction, factor)?;
+        let theta = network.parameters.view_mut();
+        Ok(network.gpu.descend(theta, self.velocity.view(), learning_rate)?)
+    }
+
     pub(super) fn save(&self, state: &mut State<T>) -> Result<(), Error> {
         state.put(self.key, &self.velocity.to_vec()?);
         Ok(())
