@@ -186,7 +186,7 @@ impl Error {
         match self {
             Self::NoDriver { .. } => "install the NVIDIA driver, or use --device cpu",
             Self::OldDriver { .. } => "update the NVIDIA driver, or use --device cpu",
-            Self::NoDevice { .. } => {
+            Self::NoDevice { .. } | Self::Call { call: "cuInit", .. } => {
                 "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
             }
             Self::OldDevice { .. } => "use a device of 7.5 or newer, or --device cpu",
