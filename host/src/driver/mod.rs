@@ -444,7 +444,9 @@ pub trait Driver: Send + Sync {
     /// Failed calls.
     fn elapsed(&self, from: Event, to: Event) -> Result<f32, Error>;
 
-    /// Collects the work that this thread puts into a stream instead of doing it.
+    /// Collects the work that this thread puts into a stream, not the default one, instead of doing
+    /// it. Until [`Driver::end_capture`] this thread must not allocate, free, load or wait: CUDA
+    /// refuses it, and the capture is lost.
     ///
     /// # Errors
     /// Failed calls.
