@@ -1,7 +1,6 @@
 //! The CUDA driver without a GPU of `ci/stub-cuda`, built.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
@@ -49,14 +48,14 @@ fn library(name: &str, features: &[&str]) -> Result<PathBuf, String> {
     output(build)?;
     let folder = target.join("lib64");
     create(&folder)?;
+    let built = target.join("release/libcuda.so");
     for name in NAMES {
-        let link = folder.join(name);
-        match symlink("../release/libcuda.so", &link) {
-            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(format!("{}: {e}", link.display()));
-            }
-            _ => {}
-        }
+        // Put there in one step: a program may have the file open.
+        let (draft, file) =
+            (folder.join(format!("{name}.{}", std::process::id())), folder.join(name));
+        fs::copy(&built, &draft)
+            .and_then(|_| fs::rename(&draft, &file))
+            .map_err(|e| format!("{}: {e}", file.display()))?;
     }
     Ok(folder)
 }

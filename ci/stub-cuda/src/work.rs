@@ -1,6 +1,6 @@
 //! Streams, events and graphs.
 
-use std::ffi::c_uint;
+use std::ffi::{c_int, c_uint};
 
 use crate::context::within;
 use crate::state::{State, Stream};
@@ -93,6 +93,20 @@ unsafe extern "C" fn cuStreamCreate(stream: *mut u64, flags: c_uint) -> Code {
         // SAFETY: as the caller promises.
         unsafe { answer(stream, handle) }
     })
+}
+
+/// The function of engines that give streams priorities.
+///
+/// # Safety
+/// As [`cuStreamCreate`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuStreamCreateWithPriority(
+    stream: *mut u64,
+    flags: c_uint,
+    _priority: c_int,
+) -> Code {
+    // SAFETY: as the caller promises.
+    unsafe { cuStreamCreate(stream, flags) }
 }
 
 #[unsafe(no_mangle)]

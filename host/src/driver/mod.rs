@@ -190,7 +190,7 @@ impl Error {
         match self {
             Self::NoDriver { .. } => "install the NVIDIA driver, or use --device cpu",
             Self::OldDriver { .. } => "update the NVIDIA driver, or use --device cpu",
-            Self::NoDevice { .. } => {
+            Self::NoDevice { .. } | Self::Call { call: "cuInit", .. } => {
                 "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
             }
             Self::OldDevice { .. } => "use a device of 7.5 or newer, or --device cpu",
@@ -448,7 +448,9 @@ pub trait Driver: Send + Sync {
     /// Failed calls.
     fn elapsed(&self, from: Event, to: Event) -> Result<f32, Error>;
 
-    /// Collects the work that this thread puts into a stream instead of doing it.
+    /// Collects the work that this thread puts into a stream, not the default one, instead of doing
+    /// it. Until [`Driver::end_capture`] this thread must not allocate, free, load or wait: CUDA
+    /// refuses it, and the capture is lost.
     ///
     /// # Errors
     /// Failed calls.

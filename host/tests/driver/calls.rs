@@ -131,6 +131,8 @@ fn kernels(driver: &dyn Driver, stream: Stream, [a, b, c]: [Address; 3]) {
     let missing = driver.function(module, "absent", 0).unwrap_err().to_string();
     assert!(missing.contains("absent") && missing.contains("NOT_FOUND"), "{missing}");
 
+    let much = driver.function(module, "activate_f32", 1 << 20).unwrap_err().to_string();
+    assert!(much.contains("cuFuncSetAttribute: activate_f32: CUDA_ERROR_INVALID"), "{much}");
     let function = driver.function(module, "activate_f32", 16).unwrap();
     let scalars: Vec<u8> = (1..=24).collect();
     let array = |address| Argument::Array { address, bytes: 0 };

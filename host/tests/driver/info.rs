@@ -48,7 +48,7 @@ fn a_driver_without_a_usable_device_is_explained() {
     let text = info(&libraries().whole, &[("VERSION", "10010"), ("DEVICES", "1")]);
     assert_says(&text, &[none, "speaks CUDA 10.1, but 11.0 is needed; update the NVIDIA driver"]);
     let text = info(&libraries().whole, &[("INIT", "999")]);
-    assert_says(&text, &[none, "cuInit: error 999"]);
+    assert_says(&text, &[none, "cuInit: error 999; check nvidia-smi"]);
 }
 
 #[cfg(not(any(feature = "cust", feature = "rustacuda")))]

@@ -184,20 +184,22 @@ impl Driver for Cuda {
     fn function(&self, module: Module, name: &str, shared_bytes: u32) -> Result<Function, Error> {
         let text = c_string("cuModuleGetFunction", name)?;
         let mut function = null_mut();
-        self.call("cuModuleGetFunction", |cu| {
+        let found = self.call("cuModuleGetFunction", |cu| {
             // SAFETY: `function` is valid for writes, and the name ends in 0; as for a stream.
             unsafe { (cu.cuModuleGetFunction)(&mut function, handle(module.0), text.as_ptr()) }
-        })
-        .map_err(|e| match e {
+        });
+        let most = c_int::try_from(shared_bytes).unwrap_or(c_int::MAX);
+        let allowed = |()| {
+            self.call("cuFuncSetAttribute", |cu| {
+                // SAFETY: the function was just found.
+                unsafe { (cu.cuFuncSetAttribute)(function, MAX_DYNAMIC_SHARED_BYTES, most) }
+            })
+        };
+        found.and_then(allowed).map_err(|e| match e {
             Error::Call { call, problem } => {
                 Error::Call { call, problem: format!("{name}: {problem}") }
             }
             other => other,
-        })?;
-        let most = c_int::try_from(shared_bytes).unwrap_or(c_int::MAX);
-        self.call("cuFuncSetAttribute", |cu| {
-            // SAFETY: the function was just found.
-            unsafe { (cu.cuFuncSetAttribute)(function, MAX_DYNAMIC_SHARED_BYTES, most) }
         })?;
         Ok(Function(function as u64))
     }

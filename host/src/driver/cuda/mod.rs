@@ -88,6 +88,8 @@ impl Cuda {
     /// The context `context` (`CUcontext` as a number) that an engine owns: `cust`'s
     /// `Context::as_raw`, `cudarc`'s `CudaContext::cu_ctx`, or [`current`], which finds what
     /// `rustacuda`'s `Context::create_and_push` has made. It is not destroyed here.
+    /// The engine's streams are used by [`Stream::from_raw`](super::Stream::from_raw), its memory by
+    /// [`Address`](super::Address).
     ///
     /// # Safety
     /// `context` is a context of this process's CUDA driver, and outlives what is returned.

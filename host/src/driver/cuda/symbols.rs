@@ -85,6 +85,7 @@ macro_rules! table {
 }
 functions!(table);
 
+#[cfg(any(feature = "cudarc", feature = "cust", feature = "rustacuda"))]
 pub(super) use functions;
 
 /// `cuGraphInstantiate`, of which CUDA has had several.
