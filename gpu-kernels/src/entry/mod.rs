@@ -1,7 +1,7 @@
 //! The entry points, each named once: a body, its types and the order of its parameters.
 //!
 //! From one list come the entry points of the PTX, the signatures that a host launches by
-//! ([`crate::contract::signature`]) and the launches by name on the emulator.
+//! ([`crate::contract::signature()`]) and the launches by name on the emulator.
 //!
 //! # Safety
 //! Every entry point demands the launch shape of its contract ([`crate::contract::CONTRACTS`]), and
