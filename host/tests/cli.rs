@@ -211,13 +211,6 @@ fn an_unwritable_output_is_refused() {
     }
 }
 
-/// The bytes of an IDX file.
-fn idx(magic: u32, shape: &[u32], data: &[u8]) -> Vec<u8> {
-    let mut bytes = magic.to_be_bytes().to_vec();
-    shape.iter().for_each(|n| bytes.extend(n.to_be_bytes()));
-    bytes.extend(data);
-    bytes
-}
 
 #[test]
 fn bad_data_are_refused() {
