@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use relfisher_ci::golden::{self, Program};
-
+use relfisher_accuracy::golden::{self, Program};
 use relfisher_ci::Outcome;
 use relfisher_ci::repository::{command, output, root};
 
