@@ -95,6 +95,21 @@ impl Tensors {
         Ok(Self(tensors))
     }
 
+    /// [`Tensors::parse`], and the dtype that the numbers were stored in: f64 when one tensor is.
+    ///
+    /// # Errors
+    /// As [`Tensors::parse`]; no tensor of floating-point numbers.
+    pub fn parse_typed(bytes: &[u8]) -> Result<(Self, crate::Dtype), String> {
+        let tensors = Self::parse(bytes)?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+        let stored = |dtype: Dtype| file.iter().any(|(_, view)| view.dtype() == dtype);
+        match (stored(Dtype::F64), stored(Dtype::F32)) {
+            (true, _) => Ok((tensors, crate::Dtype::F64)),
+            (false, true) => Ok((tensors, crate::Dtype::F32)),
+            (false, false) => Err("no tensor of floating-point numbers".into()),
+        }
+    }
+
     /// The bytes of a file of f64 tensors.
     ///
     /// # Errors
