@@ -16,12 +16,16 @@ const KIND: &str = "relfisher accuracy baseline";
 /// The version of the format.
 const SCHEMA: u32 = 1;
 
-/// By how much an error may grow when nobody has said otherwise.
-fn allowance(unit: Unit, dtype: Dtype) -> (f64, f64) {
+/// By how much an error may grow when nobody has said otherwise: a factor and a floor.
+///
+/// Between the kernels for AVX-512 and sequential sums no error of a sum grows by more than 2.6, of a
+/// damped solve, whose worst tensor has condition numbers up to 10⁴, by more than 4.2.
+fn allowance(quantity: &str, unit: Unit, dtype: Dtype) -> (f64, f64) {
     match unit {
-        // The same operations on every machine: an ulp in the reference and the rounding.
+        // The same operations on every machine: an ulp for the rounding of the reference and the rest.
         Unit::Ulp => (1.5, 1.0),
-        Unit::Relative => (4.0, 16.0 * dtype.epsilon()),
+        Unit::Relative if quantity.contains("_damp") => (10.0, 8.0 * dtype.epsilon()),
+        Unit::Relative => (4.0, 8.0 * dtype.epsilon()),
     }
 }
 
@@ -50,7 +54,7 @@ pub struct Known {
 impl Known {
     fn of(row: &Row, old: Option<&Known>) -> Self {
         let Key { source, quantity, dtype, device } = row.key.clone();
-        let (factor, floor) = allowance(row.unit, dtype);
+        let (factor, floor) = allowance(&quantity, row.unit, dtype);
         // Allowances may have been changed by hand: they stay, as long as they mean the same.
         let old = old.filter(|old| old.unit == row.unit);
         let (factor, floor) = old.map_or((factor, floor), |old| (old.factor, old.floor));

@@ -4,6 +4,7 @@ use super::input;
 use super::inputs::{DAMPING, INPUTS, OUTPUTS, SAMPLES};
 use super::neuron::NEURONS;
 use crate::dense::{damped, product, solve, transpose};
+use crate::double_double::Double;
 use crate::tensors::Tensors;
 
 /// The mean over the samples of Σ_y p(y) s sᵀ; `outcomes(x̃)` gives p and the score s.
@@ -33,12 +34,11 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// softmax(u).
+/// softmax(u), in some 100 bits before it is rounded.
 fn softmax(u: &[f64]) -> Vec<f64> {
-    let top = u.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = u.iter().map(|u| (u - top).exp()).collect();
-    let total: f64 = powers.iter().sum();
-    powers.iter().map(|p| p / total).collect()
+    let powers: Vec<Double> = u.iter().map(|&u| Double::from(u).exp()).collect();
+    let total = powers.iter().fold(Double::from(0.0), |sum, p| sum + *p);
+    powers.iter().map(|p| (*p / total).hi).collect()
 }
 
 /// For each class y its probability and e_y − p, the derivative of ln p_y by the logits.

@@ -38,9 +38,14 @@ const fn epsilons(rows: &'static [&'static str], factor: f64, reason: &'static s
 }
 
 const TABLE: &[Entry] = &[
-    ulp(&["nu"], 8.0, "an exponential, a quotient and squares, each rounded"),
-    ulp(&["activation", "slope"], 8.0, "an exponential and a quotient, squared for a slope"),
-    ulp(&["softmax"], 8.0, "an exponential and a sum of four terms"),
+    ulp(
+        &["nu.linear", "nu.relu", "nu.leaky_relu", "activation.leaky_relu", "slope.leaky_relu"],
+        2.0,
+        "a product or two",
+    ),
+    ulp(&["nu"], 6.0, "an exponential, a quotient and squares, each rounded"),
+    ulp(&["activation", "slope"], 6.0, "an exponential and a quotient, squared for a slope"),
+    ulp(&["softmax"], 6.0, "an exponential and a sum of four terms"),
     epsilons(&["rfim"], 16.0, "ν to a few units, a sum over nine samples"),
     epsilons(&["rfim_solve"], 64.0, "the error of the matrix times a condition number below 10"),
     epsilons(&["output", "kfac", "ef_block", "ekfac"], 16.0, "sums of nine products"),
