@@ -47,11 +47,12 @@ impl Comparison {
         if error.is_infinite() && *tolerance == 0.0 {
             return format!("{tensor} {note}");
         }
-        let unit = match self.unit {
-            Unit::Ulp => " ulp",
-            Unit::Relative => "",
-        };
-        format!("{tensor} is off by {error:.1e}{unit}, {tolerance:.0e} allowed: {note}")
+        match self.unit {
+            Unit::Ulp => format!("{tensor} is off by {error:.1e} ulp, {tolerance} allowed: {note}"),
+            Unit::Relative => {
+                format!("{tensor} is off by {error:.1e}, {tolerance:.0e} allowed: {note}")
+            }
+        }
     }
 }
 

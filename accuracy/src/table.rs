@@ -176,11 +176,11 @@ impl fmt::Display for Table {
             };
             write!(
                 f,
-                "{source:7} {quantity:40} {:5} {device:6} {:>7} {:>9} {unit:8} {:>6.1}%",
+                "{source:7} {quantity:40} {:5} {device:6} {:>7} {:>9} {unit:8} {:>7}",
                 dtype.name(),
                 row.tensors,
                 number(row.worst, row.unit),
-                100.0 * row.of_allowed,
+                percent(row.of_allowed),
             )?;
             if gated {
                 let show = |x: Option<f64>| x.map_or("-".into(), |x| number(x, row.unit));
@@ -202,4 +202,9 @@ pub(crate) fn number(x: f64, unit: Unit) -> String {
         Unit::Ulp if x < 1e4 => format!("{x:.2}"),
         _ => format!("{x:.1e}"),
     }
+}
+
+/// A ratio as the table shows it.
+fn percent(ratio: f64) -> String {
+    if ratio < 100.0 { format!("{:.1}%", 100.0 * ratio) } else { format!("{:.0e}%", 100.0 * ratio) }
 }

@@ -106,7 +106,7 @@ fn a_baseline_survives_its_file() {
     let baseline = Baseline::updated(None, &table, &scope(), machine);
     let text = baseline.to_text().expect("finite");
     assert_eq!(Baseline::parse(&text).expect("a baseline"), baseline);
-    assert_eq!(text.lines().count(), 8 + baseline.errors.len(), "one line for each row: {text}");
+    assert_eq!(text.lines().count(), 9 + baseline.errors.len(), "one line for each row: {text}");
     let known = |name: &str| baseline.errors.iter().find(|known| known.quantity == name);
     assert_eq!(known("nu.tanh").map(|known| (known.unit, known.limit())), Some((Unit::Ulp, 1.0)));
     let twice = text.replacen("\"quantity\":\"nu.tanh\"", "\"quantity\":\"nu.sigm\"", 1);
