@@ -5,7 +5,9 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{assert_plots, assert_refused, experiment, folder, record, relfisher, stderr, stdout};
+use common::{
+    assert_plots, assert_refused, experiment, folder, idx, record, relfisher, stderr, stdout,
+};
 
 #[test]
 fn info_names_version_processor_threads_and_gpus() {
@@ -210,7 +212,6 @@ fn an_unwritable_output_is_refused() {
         assert_refused(&relfisher(&args), &["a-file"]);
     }
 }
-
 
 #[test]
 fn bad_data_are_refused() {

@@ -86,7 +86,7 @@ impl Case {
     fn run(&self, out: &Path, more: &[&str]) -> std::process::Output {
         let args = ["train", "--experiment", &self.file, "--quiet"];
         let paths = ["--data", self.data.to_str().unwrap(), "--out", out.to_str().unwrap()];
-        relfisher(&[&args, &paths, more].concat())
+        relfisher(&[&args[..], &paths, more].concat())
     }
 }
 
@@ -180,7 +180,13 @@ fn a_resumed_run_continues_to_the_same_bits() {
     let device = ["--device", "emulated"];
     for kill in 0..4 {
         let mut command = common::program(&[
-            "train", "--experiment", &case.file, "--quiet", "--resume", "--checkpoint-steps", "2",
+            "train",
+            "--experiment",
+            &case.file,
+            "--quiet",
+            "--resume",
+            "--checkpoint-steps",
+            "2",
         ]);
         command.args(["--data", case.data.to_str().unwrap(), "--out", out.to_str().unwrap()]);
         let mut child = command.args(device).spawn().expect("the program starts");
@@ -224,12 +230,15 @@ fn what_a_device_cannot_do_is_refused() {
         let args = ["train", "--experiment", file.to_str().unwrap(), "--quiet"];
         let out = case.dir.join("refused");
         let paths = ["--data", case.data.to_str().unwrap(), "--out", out.to_str().unwrap()];
-        let output = relfisher(&[&args, &paths, &["--device", "emulated"], more].concat());
+        let output = relfisher(&[&args[..], &paths, &["--device", "emulated"], more].concat());
         let _ = fs::remove_dir_all(&out);
         output
     };
     let hessian_free = EXPERIMENT.replace("kind = \"adam\"", "kind = \"hessian-free\"");
-    assert_refused(&run(&hessian_free, &["--optimizers", "hessian-free"]), &["hessian-free", "cpu"]);
+    assert_refused(
+        &run(&hessian_free, &["--optimizers", "hessian-free"]),
+        &["hessian-free", "cpu"],
+    );
     assert_refused(&run(EXPERIMENT, &["--batch-norm", "bn"]), &["batch normalisation", "cpu"]);
     let exact = EXPERIMENT.replace("refresh = 4", "damping_kind = \"exact\"");
     assert_refused(&run(&exact, &["--optimizers", "kfac"]), &["damping_kind", "pi", "cpu"]);
@@ -263,7 +272,8 @@ fn curvature_and_spectrum_lend_their_products_to_the_device() {
     let quantities = "grad,kfac_type2,kflr,kfra,ggn_diag,natgrad_ggn,rfim";
     let [cpu, device] = ["cpu", "emulated"].map(|device| {
         let out = dir.join(format!("{device}.safetensors"));
-        let options = ["--quantity", quantities, "--device", device, "--out", out.to_str().unwrap()];
+        let options =
+            ["--quantity", quantities, "--device", device, "--out", out.to_str().unwrap()];
         let output = relfisher(&[&["curvature"], &files[..], &options].concat());
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert_eq!(stdout(&output).contains("copies to it"), device == "emulated");
