@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     ("the_pool_keeps_no_more_than_its_bound", bound),
     ("pinned_uploads", pinned),
     ("a_graph_does_what_the_launches_did", graph),
+    ("a_graph_keeps_its_scratch_memory", scratch_of_a_graph),
     ("a_failed_capture_leaves_the_stream_usable", failed_capture),
     ("borrowed_memory_stays_with_its_owner", borrowed),
     ("a_stream_of_another_owner", foreign_stream),
@@ -144,6 +145,36 @@ fn graph(lab: &Lab) {
     assert!(captured.values() != before);
     drop(graph);
     captured.run().expect("a step after the graph");
+}
+
+/// A product with a long inner range needs memory between its two launches; a graph needs it at every
+/// launch, whoever got memory since.
+fn scratch_of_a_graph(lab: &Lab) {
+    let gpu = &lab.gpu;
+    let mut random = Random::new(23);
+    let x = upload(gpu, &random.normals::<f32>(1024 * 8));
+    let mut run = |c: &mut Buffer<f32>| {
+        let factor = || Matrix::new(x.view(), 1024, 8);
+        let sides = ((factor()?, Side::Transposed), (factor()?, Side::Stored));
+        gpu.gemm(MatrixMut::new(c.view_mut(), 8, 8)?, (0.0, 1.0), sides.0, sides.1)
+    };
+    let [mut direct, mut captured] = [0; 2].map(|_| Buffer::<f32>::zeros(gpu, 64).expect("memory"));
+    // Brings the memory into the pool: none can be allocated during a capture.
+    run(&mut direct).expect("a product");
+    // SAFETY: the buffers outlive the graph.
+    let graph = unsafe { gpu.capture(&mut || run(&mut captured)) }.expect("a capture");
+    // Takes everything that is free of every size that the product may have used.
+    let marks: Vec<Buffer<f32>> =
+        (1..200).map(|k| upload(gpu, &vec![7.0f32; 64 * (k % 40 + 1)])).collect();
+    graph.launch().expect("a launch");
+    for mark in &marks {
+        let values = mark.to_vec().expect("a copy");
+        assert!(values.iter().all(|x| *x == 7.0), "a graph wrote into another's memory");
+    }
+    assert!(captured.to_vec().expect("a copy") == direct.to_vec().expect("a copy"));
+    let kept = gpu.kept_bytes();
+    drop(graph);
+    assert!(gpu.kept_bytes() > kept, "the memory did not come back");
 }
 
 fn failed_capture(lab: &Lab) {
