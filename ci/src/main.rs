@@ -6,6 +6,7 @@
 
 mod cuda_drivers;
 mod golden_job;
+mod gpu_bundle;
 mod jobs;
 mod msrv;
 mod no_panic;
@@ -38,6 +39,9 @@ struct Options {
     /// For `golden`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
+    /// For `gpu-bundle`: the folder to fill [default: target/gpu-bundle].
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// For `ptx`: builds again and compares, writing nothing (always so within `all`).
     #[arg(long)]
     check: bool,

@@ -62,7 +62,6 @@ impl Report {
             "multiprocessors": device.multiprocessors,
             "kernels": gpu.variant().name(),
             "source_hash": source_hash(gpu.variant().ptx()),
-            "commit": option_env!("RELFISHER_COMMIT").unwrap_or("unknown"),
             "version": env!("CARGO_PKG_VERSION"),
             "unix_seconds": seconds,
             "quick": quick,

@@ -153,7 +153,7 @@ fn scratch_of_a_graph(lab: &Lab) {
     let gpu = &lab.gpu;
     let mut random = Random::new(23);
     let x = upload(gpu, &random.normals::<f32>(1024 * 8));
-    let mut run = |c: &mut Buffer<f32>| {
+    let run = |c: &mut Buffer<f32>| {
         let factor = || Matrix::new(x.view(), 1024, 8);
         let sides = ((factor()?, Side::Transposed), (factor()?, Side::Stored));
         gpu.gemm(MatrixMut::new(c.view_mut(), 8, 8)?, (0.0, 1.0), sides.0, sides.1)

@@ -128,11 +128,14 @@ impl Launch<'_> {
 pub struct Captured {
     gpu: Arc<Gpu>,
     graph: Graph,
+    /// Memory that its work uses, by size, and that no buffer owns.
+    scratch: Vec<(u64, Address)>,
 }
 
 impl Gpu {
     /// Captures what `body` puts into the stream, which may be launched many times afterwards.
-    /// Nothing in it may wait for the device.
+    /// Nothing in it may wait for the device, or need memory that the pool does not keep: do the same
+    /// work once before.
     ///
     /// # Safety
     /// The buffers that `body` uses outlive the result.
@@ -144,11 +147,13 @@ impl Gpu {
         body: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<Captured, Error> {
         self.driver.begin_capture(self.stream)?;
+        self.pool().begin_capture();
         let outcome = body();
         let graph = self.driver.end_capture(self.stream);
+        let scratch = self.pool().end_capture();
         // The stream must leave its capture in either case.
-        match (outcome, graph) {
-            (Ok(()), Ok(graph)) => Ok(Captured { gpu: Arc::clone(self), graph }),
+        let result = match (outcome, graph) {
+            (Ok(()), Ok(graph)) => return Ok(Captured { gpu: Arc::clone(self), graph, scratch }),
             (Ok(()), Err(e)) => Err(e.into()),
             (Err(e), graph) => {
                 if let Ok(graph) = graph {
@@ -157,7 +162,9 @@ impl Gpu {
                 }
                 Err(e)
             }
-        }
+        };
+        scratch.into_iter().for_each(|(size, at)| self.give_back(size, at));
+        result
     }
 }
 
@@ -180,5 +187,8 @@ impl Drop for Captured {
         let _ = self.gpu.driver.synchronize(self.gpu.stream);
         // SAFETY: the graph is done and used by nobody else.
         let _ = unsafe { self.gpu.driver.destroy_graph(self.graph) };
+        for (size, at) in self.scratch.drain(..) {
+            self.gpu.give_back(size, at);
+        }
     }
 }

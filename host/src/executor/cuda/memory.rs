@@ -24,6 +24,18 @@ pub(super) struct Pool {
     free: BTreeMap<u64, Vec<Address>>,
     kept: u64,
     bound: u64,
+    /// What was given back since a capture began: only the work of that graph may have it.
+    captured: Option<BTreeMap<u64, Vec<Address>>>,
+}
+
+/// The newest memory of this size.
+fn newest(free: &mut BTreeMap<u64, Vec<Address>>, size: u64) -> Option<Address> {
+    let list = free.get_mut(&size)?;
+    let at = list.pop()?;
+    if list.is_empty() {
+        free.remove(&size);
+    }
+    Some(at)
 }
 
 impl Pool {
@@ -39,23 +51,39 @@ impl Pool {
     }
 
     fn take(&mut self, size: u64) -> Option<Address> {
-        let list = self.free.get_mut(&size)?;
-        let at = list.pop()?;
-        if list.is_empty() {
-            self.free.remove(&size);
+        if let Some(at) = self.captured.as_mut().and_then(|free| newest(free, size)) {
+            return Some(at);
         }
+        let at = newest(&mut self.free, size)?;
         self.kept -= size;
         Some(at)
     }
 
     /// Keeps memory; false where the bound forbids it.
     fn keep(&mut self, size: u64, at: Address) -> bool {
+        if let Some(free) = &mut self.captured {
+            free.entry(size).or_default().push(at);
+            return true;
+        }
         if self.kept.saturating_add(size) > self.bound {
             return false;
         }
         self.kept += size;
         self.free.entry(size).or_default().push(at);
         true
+    }
+
+    /// From now on, holds back what is given back.
+    pub(super) fn begin_capture(&mut self) {
+        self.captured = Some(BTreeMap::new());
+    }
+
+    /// What was held back, with the sizes: the graph needs it as long as it lives.
+    pub(super) fn end_capture(&mut self) -> Vec<(u64, Address)> {
+        let free = self.captured.take().unwrap_or_default();
+        free.into_iter()
+            .flat_map(|(size, list)| list.into_iter().map(move |at| (size, at)))
+            .collect()
     }
 
     /// Everything that is kept.
@@ -184,7 +212,7 @@ impl Gpu {
         })
     }
 
-    fn give_back(&self, size: u64, at: Address) {
+    pub(super) fn give_back(&self, size: u64, at: Address) {
         if self.pool().keep(size, at) {
             return;
         }
