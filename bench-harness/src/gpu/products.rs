@@ -64,7 +64,7 @@ fn both(
     let times = time_in_turn(gpu, session.seconds, &mut cases)?;
     report.add(&cases, &times);
     report.share_of_arithmetic(&names[1], &names[0]);
-    for suffix in ["fp32", "tf32"] {
+    for suffix in ["fp32", "tf32", "bf16"] {
         report.against_baselines(&names[0], &format!("ceiling gemm {suffix}"));
     }
     report.against_baselines(&names[1], "rfim");

@@ -37,7 +37,8 @@ pub(super) fn measure(session: &Session, report: &mut Report) -> Result<(), Fail
     }
     drop(graph);
     let name = |what: &str| format!("step {} b={samples}, {what}", join(&widths));
-    let names = [name("launched"), name("captured"), name("sum of its kernels"), name("no gaps")];
+    let names =
+        [name("launched"), name("captured"), name("sum of its kernels"), name("many in a graph")];
     let graph = captured.capture(1, 0..count)?;
     // Kernels one by one, many times in a row in a graph: the time of each with the gap of a graph.
     let mut parts = Net::new(gpu, &widths, samples)?;
