@@ -177,7 +177,7 @@ impl Net {
         let index = index - 1;
         if index < 2 * (depth - 1) {
             let layer = depth - 2 - index / 2;
-            return if index % 2 == 0 { self.slope(layer) } else { self.backward(layer) };
+            return if index.is_multiple_of(2) { self.slope(layer) } else { self.backward(layer) };
         }
         let index = index - 2 * (depth - 1);
         if index < depth { self.weights(index) } else { self.update() }

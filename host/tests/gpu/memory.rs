@@ -47,7 +47,7 @@ fn pool(lab: &Lab) {
     let first = Buffer::<f32>::new(gpu, 10_000).expect("memory");
     drop(first);
     let kept = gpu.kept_bytes();
-    assert!(kept >= 40_000 && kept < 50_000, "{kept} bytes kept of 40,000");
+    assert!((40_000..50_000).contains(&kept), "{kept} bytes kept of 40,000");
     // The same size again comes from the pool, and two do not get the same memory.
     let mut again = upload(gpu, &vec![1.0f32; 10_000]);
     assert_eq!(gpu.kept_bytes(), 0);
@@ -181,7 +181,7 @@ fn failed_capture(lab: &Lab) {
     let mut step = Step::new(&lab.gpu);
     let refused = Matrix::new(step.a.view(), 1000, 1000).map(|_| ());
     // SAFETY: nothing is captured.
-    let result = unsafe { lab.gpu.capture(&mut || refused.clone().map_err(Into::into)) };
+    let result = unsafe { lab.gpu.capture(&mut || refused.map_err(Into::into)) };
     assert!(result.is_err());
     step.run().expect("a step after the failure");
     lab.gpu.synchronize().expect("a usable stream");
