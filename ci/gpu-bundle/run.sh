@@ -72,13 +72,20 @@ wanted() {
     return 1
 }
 
-rm -f "$out"/{machine,parity,sanitizer,baselines,bench}.log "$out"/{bench,baselines}.json "$out/summary.txt"
+# What an earlier run left of the stages of this one.
+for name in "${stages[@]}"; do
+    rm -f "$out/$name.log" "$out/$name.json"
+done
+rm -f "$out/sanitizer.log" "$out/summary.txt"
 
 driver=none
+smi=$([ $emulated -eq 0 ] && command -v nvidia-smi)
+if [ -n "$smi" ]; then
+    driver=$(timeout 20 "$smi" --query-gpu=driver_version --format=csv,noheader | head -n 1)
+fi
 if wanted machine; then
-    if [ $emulated -eq 0 ] && command -v nvidia-smi >/dev/null; then
-        driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1)
-        stage machine 20 machine.log nvidia-smi
+    if [ -n "$smi" ]; then
+        stage machine 20 machine.log "$smi"
     fi
     stage info 20 machine.log "$here/relfisher" info
 fi
