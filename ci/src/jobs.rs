@@ -3,7 +3,7 @@
 use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Outcome, debian, ptx, sources};
 
-use crate::{Options, cuda_drivers, golden_job, msrv, no_panic};
+use crate::{Options, cuda_drivers, golden_job, gpu_bundle, msrv, no_panic};
 
 /// One check.
 pub(crate) struct Job {
@@ -58,6 +58,11 @@ pub(crate) const JOBS: &[Job] = &[
         name: "bench-smoke",
         purpose: "every benchmark's answer is checked once",
         run: |_| bench_smoke(),
+    },
+    Job {
+        name: "gpu-bundle",
+        purpose: "the folder for GPU machines, run on the emulator (--out)",
+        run: gpu_bundle::check,
     },
 ];
 

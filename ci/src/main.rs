@@ -6,6 +6,7 @@
 
 mod cuda_drivers;
 mod golden_job;
+mod gpu_bundle;
 mod jobs;
 mod msrv;
 mod no_panic;
@@ -41,6 +42,9 @@ struct Options {
     /// For `accuracy`: writes the baseline anew (never within `all`).
     #[arg(long)]
     update: bool,
+    /// For `gpu-bundle`: the folder to fill [default: target/gpu-bundle].
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// For `ptx`: builds again and compares, writing nothing (always so within `all`).
     #[arg(long)]
     check: bool,
