@@ -23,6 +23,7 @@ mod layers;
 mod memory;
 mod metrics;
 mod products;
+mod steps;
 mod training;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ const SUITES: &[(&str, &[Case])] = &[
     ("layers", layers::CASES),
     ("elementwise", elementwise::CASES),
     ("batches", batches::CASES),
+    ("steps", steps::CASES),
     ("training", training::CASES),
     ("memory", memory::CASES),
     ("entries", entries::CASES),

@@ -1,7 +1,6 @@
 //! What a training step needs around its products.
 
 use relfisher::Scalar;
-use relfisher_core::optim::kl_clip as clip;
 
 use crate::Case;
 use crate::compare::assert_close;
@@ -18,8 +17,6 @@ pub(crate) const CASES: &[Case] = &[
     ("draw_deltas_f64", draw_deltas::<f64>),
     ("dot_f32", dot::<f32>),
     ("dot_f64", dot::<f64>),
-    ("kl_clip_f32", kl_clip::<f32>),
-    ("kl_clip_f64", kl_clip::<f64>),
     ("watch_f32", watch::<f32>),
     ("watch_f64", watch::<f64>),
     ("keep_flags", keep_flags),
@@ -108,24 +105,6 @@ fn dot<T: Scalar>(lab: &Lab) {
         let mut again = unwritten::<T>(&lab.gpu, 1);
         lab.gpu.dot(again.view_mut(), a.view(), b.view()).expect("dot");
         assert!(again.to_vec().expect("a copy") == out.to_vec().expect("a copy"), "other bits");
-    }
-}
-
-fn kl_clip<T: Scalar>(lab: &Lab) {
-    for len in lab.shapes(&[1, 2085], &[1_000_003]) {
-        let x: Vec<T> = Random::new(8).normals(len);
-        // Clipped, not clipped, without curvature, and with one that overflows.
-        for curvature in [4.0, 1e-6, 0.0, f64::INFINITY] {
-            let at = upload(&lab.gpu, &[T::from_f64(curvature)]);
-            let mut to = upload(&lab.gpu, &x);
-            let limits = (T::from_f64(0.5), T::from_f64(1e-3));
-            lab.gpu.kl_clip(to.view_mut(), at.view(), limits).expect("kl_clip");
-            let scale = clip(limits.0.to_f64(), curvature, limits.1.to_f64());
-            let want: Vec<f64> = x.iter().map(|x| scale * x.to_f64()).collect();
-            let got = to.to_vec().expect("a copy");
-            let what = format!("kl_clip, curvature {curvature}");
-            assert_close(&what, &got, &want, "kernel elementwise", Oracle::HigherPrecision, 1);
-        }
     }
 }
 
