@@ -9,6 +9,7 @@
 mod kfac;
 mod network;
 mod optimizer;
+mod rngd;
 mod rngd_sample;
 
 use std::ops::Range;
@@ -121,7 +122,7 @@ impl<T: Scalar> Resident<T> {
         let room = (begin.parameters, capacity);
         let network = DeviceNetwork::new(gpu, begin.network, &links, room)?;
         Ok(Self {
-            optimizer: optimizer::build(begin.config, begin.network, &network)?,
+            optimizer: optimizer::build(begin.config, begin.network, &network, samples)?,
             train: DeviceSet::new(gpu, begin.train, begin.network.outputs())?,
             order: (Pinned::new(gpu, samples)?, Buffer::zeros(gpu, samples)?),
             indices: Buffer::new(gpu, capacity)?,
@@ -207,7 +208,8 @@ impl<T: Scalar> Resident<T> {
         self.bad.view_mut().clear()?;
         network.gpu.watch(self.bad.view_mut(), network.losses(), 0)?;
         network.gpu.watch(self.bad.view_mut(), network.gradient.view(), 0)?;
-        self.optimizer.step(&mut DeviceStep { network, learning_rate, rng })
+        let samples = self.train.features()?;
+        self.optimizer.step(&mut DeviceStep { network, samples, learning_rate, rng })
     }
 
     /// Waits for all steps since the last call; how many of them were good when one was not.
