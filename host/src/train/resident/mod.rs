@@ -1,7 +1,8 @@
 //! Training with everything on a device: samples, parameters, the optimiser's memory.
 //!
 //! The order of the samples is sent at the beginning of an epoch. A step sends nothing (K-FAC the
-//! random numbers that labels are drawn with) and nothing comes back (K-FAC's traces at a refresh):
+//! random numbers that labels are drawn with, a refresh of relative natural gradient the numbers of
+//! its samples) and nothing comes back (K-FAC's traces at a refresh):
 //! whether the loss and all factorisations are good is looked at when
 //! the run settles, at the end of an epoch. Parameters and states come to the host for checkpoints,
 //! outputs for the measurement of an epoch.

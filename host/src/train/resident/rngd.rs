@@ -9,6 +9,8 @@
 //! average a state holds the parameters and the generator of the last refresh, which the first
 //! step after a load repeats. A refresh sends the numbers of its samples to the device, nothing else.
 
+use std::sync::Arc;
+
 use relfisher_core::metric::neuron::Response;
 use relfisher_kernels::contract::RightSides;
 
@@ -245,7 +247,7 @@ impl<T: Scalar> Metric<T> {
 }
 
 impl Draw {
-    fn new(gpu: &std::sync::Arc<Gpu>, count: usize) -> Result<Self, Error> {
+    fn new(gpu: &Arc<Gpu>, count: usize) -> Result<Self, Error> {
         let numbers = (Vec::with_capacity(count), Buffer::new(gpu, count)?);
         Ok(Self { order: Vec::new(), numbers, labels: Buffer::zeros(gpu, count)? })
     }
@@ -398,3 +400,6 @@ impl<T: Scalar> DeviceOptimizer<T> for DeviceRngd<T> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
