@@ -44,7 +44,11 @@ pub(crate) const JOBS: &[Job] = &[
         purpose: "every binding of the CUDA driver, against a driver without a GPU",
         run: |_| cuda_drivers::check(),
     },
-    Job { name: "accuracy", purpose: "golden cases and the oracle ladder", run: |_| accuracy() },
+    Job {
+        name: "accuracy",
+        purpose: "the program's errors against the committed baseline (--update)",
+        run: golden_job::accuracy,
+    },
     Job {
         name: "golden",
         purpose: "the program's curvature against the golden cases (--dir)",
@@ -90,21 +94,6 @@ fn docs() -> Outcome {
     let mut doc = command("cargo", &["doc", "--release", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     run(doc)
-}
-
-/// The subset of the tests that compares with independent numbers, named so that a failure of
-/// accuracy is told apart from any other.
-fn accuracy() -> Outcome {
-    cargo(&[
-        "test",
-        "--release",
-        "-p",
-        "relfisher-tests",
-        "--test",
-        "golden",
-        "--test",
-        "metric_ladder",
-    ])
 }
 
 /// Criterion's test mode runs every benchmark body once: their answer checks run, nothing is timed.

@@ -35,9 +35,12 @@ struct Options {
     /// For `golden`: a folder of cases, or one case [default: tests/golden of the checkout].
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// For `golden`: a program that was built already [default: builds `relfisher`].
+    /// For `golden` and `accuracy`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
+    /// For `accuracy`: writes the baseline anew (never within `all`).
+    #[arg(long)]
+    update: bool,
     /// For `ptx`: builds again and compares, writing nothing (always so within `all`).
     #[arg(long)]
     check: bool,
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
             }
             "all" => {
                 arguments.options.check = true;
+                arguments.options.update = false;
                 chosen.extend(jobs::JOBS);
             }
             name => match jobs::JOBS.iter().find(|job| job.name == name) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use relfisher_core::metric::neuron::Response;
 use relfisher_kernels::contract::RightSides;
 
-use super::network::DeviceNetwork;
+use super::network::{DeviceNetwork, Goals};
 use super::optimizer::{DeviceMomentum, DeviceOptimizer, DeviceStep, Flags, decay_weights};
 use super::rngd_sample::normalised;
 use crate::error::Error;
@@ -136,6 +136,10 @@ impl<T: Scalar> Metric<T> {
             MetricForm::Neurons { .. } => self.rows,
             MetricForm::Softmax { .. } => packed(self.rows),
         }
+    }
+
+    fn needs_probabilities(&self) -> bool {
+        matches!(self.form, MetricForm::Softmax { .. })
     }
 
     fn squares(&self) -> Squares {
@@ -311,7 +315,9 @@ impl<T: Scalar> DeviceRngd<T> {
         let reference = &mut self.reference;
         reference.load(samples, self.draw.numbers.1.view())?;
         reference.forward()?;
-        reference.loss(self.draw.labels.view())?;
+        if self.layers.iter().any(Metric::needs_probabilities) {
+            reference.loss(Goals::Classes(self.draw.labels.view()))?;
+        }
         let keep = if self.refreshes == 0 { 0.0 } else { self.config.metric_decay };
         for (i, metric) in self.layers.iter_mut().enumerate() {
             metric.measure(reference, i, self.weights.view_mut(), T::from_f64(keep))?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use relfisher_ci::golden::{
+use relfisher_accuracy::golden::{
     Case, Dtype, Kind, Program, Report, Request, Tensor, Tensors, check, compare, folders, kind,
     request,
 };

@@ -1,7 +1,7 @@
 //! The condition of a damped solve, from the tensors that a case expects.
 
 use super::quantity::{damping, quantity};
-use super::tensors::{Tensor, Tensors};
+use crate::tensors::{Tensor, Tensors};
 
 /// κ ≥ 1, by which a solve magnifies an error of its matrix: 1 + ‖B‖/λ for (B + λI)⁻¹, and for a
 /// product of two inverses the sum of both. Norms are Frobenius norms, bounds of spectral ones.

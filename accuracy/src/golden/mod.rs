@@ -11,23 +11,26 @@
 //! - [`check`]: every case of a folder, as a [`Report`].
 //! - [`Program`]: calls the program.
 
+mod bundled;
 mod compare;
 mod condition;
 mod eigenbasis;
 mod program;
 mod quantity;
 mod report;
-mod tensors;
 mod tolerance;
 
 use std::path::{Path, PathBuf};
 
-pub use compare::{Answer, Comparison, compare};
+pub use crate::Dtype;
+pub use crate::comparison::{Answer, Comparison};
+pub use crate::tensors::{Tensor, Tensors};
+pub use bundled::{Files, bundled};
+pub use compare::{compare, compare_rows};
+pub(crate) use eigenbasis::eigenbasis_error;
 pub use program::Program;
-pub use quantity::{Kind, kind, request};
+pub use quantity::{Kind, kind, request, request_rows};
 pub use report::Report;
-pub use tensors::{Tensor, Tensors};
-pub use tolerance::Dtype;
 
 /// A folder of files that belong together.
 #[derive(Clone, Debug)]
@@ -51,14 +54,57 @@ impl Case {
         let file = folder.join("arch.json");
         let text =
             std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        let net: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
-        let layers = net["layers"].as_array().ok_or(format!("{}: no layers", file.display()))?;
-        let params = layers.iter().filter_map(|l| l["param"].as_str()).map(str::to_owned).collect();
-        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
         let expected = Tensors::read(&folder.join("expected.safetensors"))?;
-        Ok(Self { name, folder: folder.to_owned(), params, expected })
+        let params = params(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+        Ok(Self { name: name_of(folder), folder: folder.to_owned(), params, expected })
     }
+
+    /// The row of the table that a tensor belongs to: its name without the layer at its end.
+    pub fn row(&self, name: &str) -> String {
+        let cut = self.params.iter().filter_map(|param| {
+            name.strip_suffix(param.as_str()).and_then(|rest| rest.strip_suffix('.'))
+        });
+        cut.min_by_key(|row| row.len()).unwrap_or(name).to_owned()
+    }
+
+    /// The rows that the case has; none for a tensor outside the contract.
+    pub fn rows(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for name in self.expected.names() {
+            let row = self.row(name);
+            match kind(name) {
+                Err(_) | Ok(Kind::Input | Kind::Foreign) => continue,
+                Ok(Kind::Moments) => rows.extend(operator_row(&row)),
+                Ok(Kind::Values | Kind::Eigenbasis) => {}
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
+    /// Whether a tensor serves one of the rows that `wanted` names. An unknown one always does: it
+    /// must not go unnoticed.
+    fn serves(&self, name: &str, wanted: &dyn Fn(&str) -> bool) -> bool {
+        let row = self.row(name);
+        kind(name).is_err() || wanted(&row) || operator_row(&row).is_some_and(|row| wanted(&row))
+    }
+}
+
+/// EKFAC's scale is compared as such and as an operator: `….lambda` → `….operator`.
+fn operator_row(row: &str) -> Option<String> {
+    row.strip_suffix(".lambda").map(|head| format!("{head}.operator"))
+}
+
+/// The last part of a path.
+fn name_of(folder: &Path) -> String {
+    folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The names of the layers with parameters in the text of a network file.
+fn params(text: &str) -> Result<Vec<String>, String> {
+    let net: serde_json::Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let layers = net["layers"].as_array().ok_or("no layers")?;
+    Ok(layers.iter().filter_map(|l| l["param"].as_str()).map(str::to_owned).collect())
 }
 
 /// What the program is asked for: one call.

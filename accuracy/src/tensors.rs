@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 /// A tensor, row-major.
@@ -40,7 +41,7 @@ impl Tensor {
 
 /// max |got − want| / scale, absolute when the scale is 0; infinite when the lengths differ or a
 /// difference is not finite.
-pub(super) fn relative(got: &[f64], want: &[f64], scale: f64) -> f64 {
+pub(crate) fn relative(got: &[f64], want: &[f64], scale: f64) -> f64 {
     if got.len() != want.len() {
         return f64::INFINITY;
     }
@@ -67,7 +68,15 @@ impl Tensors {
     pub fn read(path: &Path) -> Result<Self, String> {
         let name = path.display();
         let bytes = std::fs::read(path).map_err(|e| format!("{name}: {e}"))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| format!("{name}: {e}"))?;
+        Self::parse(&bytes).map_err(|e| format!("{name}: {e}"))
+    }
+
+    /// [`Tensors::read`] for bytes that are at hand.
+    ///
+    /// # Errors
+    /// As [`Tensors::read`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
         let mut tensors = BTreeMap::new();
         for (tensor, view) in file.iter() {
             let bytes = view.data();
@@ -79,11 +88,47 @@ impl Tensors {
                     let four = bytes.as_chunks::<4>().0.iter();
                     four.map(|b| f64::from(f32::from_le_bytes(*b))).collect()
                 }
-                other => return Err(format!("{name}: {tensor} has type {other:?}")),
+                other => return Err(format!("{tensor} has type {other:?}")),
             };
             tensors.insert(tensor.to_owned(), Tensor { shape: view.shape().to_vec(), data });
         }
         Ok(Self(tensors))
+    }
+
+    /// [`Tensors::parse`], and the dtype that the numbers were stored in: f64 when one tensor is.
+    ///
+    /// # Errors
+    /// As [`Tensors::parse`]; no tensor of floating-point numbers.
+    pub fn parse_typed(bytes: &[u8]) -> Result<(Self, crate::Dtype), String> {
+        let tensors = Self::parse(bytes)?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+        let stored = |dtype: Dtype| file.iter().any(|(_, view)| view.dtype() == dtype);
+        match (stored(Dtype::F64), stored(Dtype::F32)) {
+            (true, _) => Ok((tensors, crate::Dtype::F64)),
+            (false, true) => Ok((tensors, crate::Dtype::F32)),
+            (false, false) => Err("no tensor of floating-point numbers".into()),
+        }
+    }
+
+    /// The bytes of a file of f64 tensors.
+    ///
+    /// # Errors
+    /// A tensor whose data does not fill its shape.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let raw = |t: &Tensor| t.data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+        let encoded: Vec<(&String, &Tensor, Vec<u8>)> =
+            self.0.iter().map(|(name, t)| (name, t, raw(t))).collect();
+        let mut views = Vec::with_capacity(encoded.len());
+        for (name, tensor, bytes) in &encoded {
+            let view = TensorView::new(Dtype::F64, tensor.shape.clone(), bytes);
+            views.push((*name, view.map_err(|e| format!("{name}: {e}"))?));
+        }
+        safetensors::serialize(views, None).map_err(|e| e.to_string())
+    }
+
+    /// Adds a tensor, or replaces the one of that name.
+    pub fn insert(&mut self, name: impl Into<String>, shape: &[usize], data: Vec<f64>) {
+        self.0.insert(name.into(), Tensor { shape: shape.to_vec(), data });
     }
 
     /// The tensor of this name.

@@ -118,9 +118,9 @@ impl Double {
         e.scale(s) + (Double::from(s) - ONE)
     }
 
-    /// ln self: one Newton step on libm's.
+    /// ln self: one Newton step on that of f64.
     pub fn ln(self) -> Self {
-        let y = Double::from(libm::log(self.hi));
+        let y = Double::from(self.hi.ln());
         // ln x = y + ln(x e⁻ʸ)
         let w = self * (-y).exp() - ONE;
         y + (w - (w * w).scale(0.5))

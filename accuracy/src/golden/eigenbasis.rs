@@ -1,13 +1,14 @@
 //! Eigenbases and second moments in them, compared through what is unique.
 
 use super::Tensor;
+use crate::dense::{product, transpose};
 
 /// How far the columns of `basis` are from orthonormal eigenvectors of the symmetric `matrix`,
 /// eigenvalues ascending: the largest of max |QᵀQ − I|, and relative to max |A|, of
 /// max |AQ − Q diag(QᵀAQ)| and of the descents of diag(QᵀAQ).
 ///
 /// Infinite when the shapes do not fit or an element is not finite.
-pub(super) fn eigenbasis_error(basis: &Tensor, matrix: &Tensor) -> f64 {
+pub(crate) fn eigenbasis_error(basis: &Tensor, matrix: &Tensor) -> f64 {
     let (Some((n, columns)), Some(sides)) = (basis.sides(), matrix.sides()) else {
         return f64::INFINITY;
     };
@@ -99,24 +100,4 @@ impl Eigenform<'_> {
         }
         Some(Tensor { shape: vec![rows, k], data })
     }
-}
-
-/// A (rows × l) times B (l × columns), row-major; l follows from the lengths.
-fn product(a: &[f64], b: &[f64], rows: usize, columns: usize) -> Vec<f64> {
-    let inner = a.len() / rows.max(1);
-    let mut out = vec![0.0; rows * columns];
-    for i in 0..rows {
-        for l in 0..inner {
-            let factor = a[i * inner + l];
-            for j in 0..columns {
-                out[i * columns + j] += factor * b[l * columns + j];
-            }
-        }
-    }
-    out
-}
-
-/// The transpose of a (rows × columns) matrix.
-fn transpose(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
-    (0..columns * rows).map(|k| a[(k % rows) * columns + k / rows]).collect()
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::compare::{Answer, Comparison};
-use super::tolerance::Dtype;
+use crate::Dtype;
+use crate::comparison::Answer;
 
 /// One line of the table: a quantity of a case in one dtype.
 #[derive(Clone, Debug)]
@@ -42,10 +42,7 @@ impl Report {
                 (row.error, row.tolerance) = (comparison.error, comparison.tolerance);
             }
             if !comparison.passes() && row.failure.is_none() {
-                let Comparison { tensor, error, tolerance, note, .. } = &comparison;
-                let text =
-                    format!("{tensor} is off by {error:.1e}, {tolerance:.0e} allowed: {note}");
-                row.failure = Some(text);
+                row.failure = Some(comparison.complaint());
             }
         }
         self.rows.push((case.to_owned(), dtype, rows));

@@ -8,26 +8,8 @@
 //! and its cause.
 
 use super::condition::condition;
-use super::tensors::Tensors;
-
-/// The dtype that the program computes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    /// Double precision.
-    F64,
-    /// Single precision.
-    F32,
-}
-
-impl Dtype {
-    /// The name for `--dtype`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dtype::F64 => "f64",
-            Dtype::F32 => "f32",
-        }
-    }
-}
+use crate::Dtype;
+use crate::tensors::Tensors;
 
 /// How large an error may be in f32.
 #[derive(Clone, Copy, Debug)]
@@ -189,8 +171,8 @@ pub(super) fn tolerance(
 #[cfg(test)]
 mod tests {
     use super::super::quantity::quantity;
-    use super::super::tensors::Tensor;
     use super::*;
+    use crate::tensors::Tensor;
 
     #[test]
     fn every_row_has_one_entry_and_a_reason() {

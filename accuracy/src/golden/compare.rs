@@ -2,48 +2,28 @@
 
 use super::eigenbasis::{Eigenform, eigenbasis_error};
 use super::quantity::{Kind, kind};
-use super::tensors::relative;
-use super::tolerance::{Dtype, tolerance};
+use super::tolerance::tolerance;
 use super::{Case, Tensor, Tensors};
-
-/// One comparison.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Comparison {
-    /// The row of the table: the name without the layer.
-    pub row: String,
-    /// The tensor.
-    pub tensor: String,
-    /// max |got − want| over the scale of the quantity; infinite for a missing tensor or another
-    /// shape.
-    pub error: f64,
-    /// What is allowed.
-    pub tolerance: f64,
-    /// Why so much is allowed; for a missing tensor or another shape, what is wrong.
-    pub note: String,
-}
-
-impl Comparison {
-    /// Whether the error is within the tolerance.
-    pub fn passes(&self) -> bool {
-        self.error <= self.tolerance
-    }
-}
-
-/// The outcome for one answer of the program.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
-    /// All comparisons.
-    pub comparisons: Vec<Comparison>,
-    /// What makes the answer bad whatever the comparisons say.
-    pub problems: Vec<String>,
-}
+use crate::Dtype;
+use crate::comparison::{Answer, Comparison, Unit};
+use crate::tensors::relative;
 
 /// Compares all tensors of a case; a NaN or infinity anywhere in `out` is a problem, as is a case
 /// that compares nothing.
 pub fn compare(case: &Case, out: &Tensors, dtype: Dtype) -> Answer {
+    compare_rows(case, out, dtype, &|_| true)
+}
+
+/// [`compare`] for the rows of the table that `wanted` names.
+pub fn compare_rows(
+    case: &Case,
+    out: &Tensors,
+    dtype: Dtype,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Answer {
     let mut comparing = Comparing { case, out, dtype, answer: Answer::default() };
     comparing.answer.problems = out.not_finite();
-    for (name, want) in &case.expected.0 {
+    for (name, want) in case.expected.0.iter().filter(|(name, _)| case.serves(name, wanted)) {
         match kind(name) {
             Ok(Kind::Input | Kind::Foreign) => {}
             Ok(Kind::Values) => comparing.values(name, want),
@@ -52,6 +32,7 @@ pub fn compare(case: &Case, out: &Tensors, dtype: Dtype) -> Answer {
             Err(problem) => comparing.answer.problems.push(problem),
         }
     }
+    comparing.answer.comparisons.retain(|comparison| wanted(&comparison.row));
     if comparing.answer.comparisons.is_empty() {
         comparing.answer.problems.push("nothing was compared".into());
     }
@@ -75,19 +56,12 @@ impl<'a> Comparing<'a> {
         found
     }
 
-    /// The name without the layer at its end.
-    fn row(&self, name: &str) -> String {
-        let cut = self.case.params.iter().filter_map(|param| {
-            name.strip_suffix(param.as_str()).and_then(|rest| rest.strip_suffix('.'))
-        });
-        cut.min_by_key(|row| row.len()).unwrap_or(name).to_owned()
-    }
-
     fn push(&mut self, row: &str, name: &str, error: f64) {
         match tolerance(row, name, &self.case.expected, self.dtype) {
             Ok(allowed) => self.answer.comparisons.push(Comparison {
                 row: row.to_owned(),
                 tensor: name.to_owned(),
+                unit: Unit::Relative,
                 error,
                 tolerance: allowed.error,
                 note: allowed.reason.to_owned(),
@@ -97,19 +71,14 @@ impl<'a> Comparing<'a> {
     }
 
     fn fail(&mut self, name: &str, note: String) {
-        self.answer.comparisons.push(Comparison {
-            row: self.row(name),
-            tensor: name.to_owned(),
-            error: f64::INFINITY,
-            tolerance: 0.0,
-            note,
-        });
+        let failed = Comparison::impossible(&self.case.row(name), name, Unit::Relative, note);
+        self.answer.comparisons.push(failed);
     }
 
     /// Element by element.
     fn values(&mut self, name: &str, want: &Tensor) {
         let Some(got) = self.written(name) else { return };
-        let row = self.row(name);
+        let row = self.case.row(name);
         let error = if row == "per_sample_grad" && is_longer(got, want) {
             // A case may hold the first samples only.
             relative(&got.data[..want.data.len()], &want.data, want.largest())
@@ -141,7 +110,7 @@ impl<'a> Comparing<'a> {
         let factor = factor.replacen("ekfac_type2.QG.", "kfac_type2.G.", 1);
         let factor = factor.replacen("ekfac_emp.QG.", "kfac_emp.G.", 1);
         match self.case.expected.get(&factor) {
-            Some(matrix) => self.push(&self.row(name), name, eigenbasis_error(basis, matrix)),
+            Some(matrix) => self.push(&self.case.row(name), name, eigenbasis_error(basis, matrix)),
             None => self.answer.problems.push(format!("{name}: the case has no {factor}")),
         }
     }

@@ -123,9 +123,21 @@ pub fn kind(name: &str) -> Result<Kind, String> {
 /// # Errors
 /// A tensor outside the contract; dampings that cannot be read.
 pub fn request(case: &Case, dtype: Dtype) -> Result<Request, String> {
+    request_rows(case, dtype, &|_| true)
+}
+
+/// [`request`] for the rows of the table that `wanted` names.
+///
+/// # Errors
+/// As [`request`]; nothing of the case is wanted.
+pub fn request_rows(
+    case: &Case,
+    dtype: Dtype,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Request, String> {
     let (mut quantities, mut dampings) = (BTreeSet::new(), BTreeSet::new());
     for name in case.expected.names() {
-        if matches!(kind(name)?, Kind::Input | Kind::Foreign) {
+        if matches!(kind(name)?, Kind::Input | Kind::Foreign) || !case.serves(name, wanted) {
             continue;
         }
         quantities.extend(quantity(name).map(str::to_owned));
