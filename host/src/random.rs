@@ -64,6 +64,21 @@ pub fn normal(rng: &mut Rng) -> f64 {
     }
 }
 
+/// `count` different numbers of 0..n: the first of `order`, which becomes a permutation of 0..n.
+pub(crate) fn choose<'o>(
+    order: &'o mut Vec<usize>,
+    (count, n): (usize, usize),
+    rng: &mut Rng,
+) -> &'o [usize] {
+    order.clear();
+    order.extend(0..n);
+    let count = count.min(n);
+    for i in 0..count {
+        order.swap(i, i + below(rng, n - i));
+    }
+    &order[..count]
+}
+
 /// A uniformly random order of the elements (Fisher–Yates).
 pub fn shuffle<E>(items: &mut [E], rng: &mut Rng) {
     for i in (1..items.len()).rev() {

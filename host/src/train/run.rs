@@ -395,11 +395,7 @@ impl<T: Scalar> MetricBatch<T> for Fresh<'_, T> {
                 "use fewer",
             ));
         }
-        self.order.clear();
-        self.order.extend(0..n);
-        for i in 0..count {
-            self.order.swap(i, i + random::below(rng, n - i));
-        }
-        tape.gather(self.set.features(), &self.order[..count])
+        let chosen = random::choose(&mut self.order, (count, n), rng);
+        tape.gather(self.set.features(), chosen)
     }
 }

@@ -116,6 +116,25 @@ impl Gpu {
         unsafe { launch.over(chunks(n, softmax::ROWS)?) }
     }
 
+    /// `R_s ← diag(η_s) − η_s η_sᵀ` of every sample, packed. Shapes: R n·C(C + 1)/2, η n·C.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn softmax_metric<T: Scalar>(
+        &self,
+        r: ViewMut<'_, T>,
+        eta: View<'_, T>,
+        (n, classes): (usize, usize),
+    ) -> Result<(), Error> {
+        lengths("softmax_metric", n * classes, &[eta.len()])?;
+        lengths("softmax_metric: r", n * (classes * (classes + 1) / 2), &[r.len()])?;
+        let scalars = Classes { samples: narrow(n), classes: narrow(classes), scale: T::ONE };
+        let launch = self.kernel(plain::<T>(names!("softmax_metric")))?;
+        let launch = launch.write(&r).read(eta).value(&scalars);
+        // SAFETY: lengths were checked.
+        unsafe { launch.over(chunks(n, softmax::ROWS)?) }
+    }
+
     /// `factor[0] ← min(1, √(κ/(γ² c)))` with c = `curvature[0]`; `limits` are γ and κ.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Training with everything on a device: samples, parameters, the optimiser's memory.
 //!
 //! The order of the samples is sent at the beginning of an epoch. A step sends nothing (K-FAC the
-//! random numbers that labels are drawn with) and nothing comes back (K-FAC's traces at a refresh):
+//! random numbers that labels are drawn with, a refresh of relative natural gradient the numbers of
+//! its samples) and nothing comes back (K-FAC's traces at a refresh):
 //! whether the loss and all factorisations are good is looked at when
 //! the run settles, at the end of an epoch. Parameters and states come to the host for checkpoints,
 //! outputs for the measurement of an epoch.
@@ -9,6 +10,7 @@
 mod kfac;
 mod network;
 mod optimizer;
+mod rngd;
 mod rngd_sample;
 
 use std::ops::Range;
@@ -158,7 +160,7 @@ impl<T: Scalar> Resident<T> {
         let room = (begin.parameters, capacity);
         let network = DeviceNetwork::new(gpu, begin.network, &links, room)?;
         Ok(Self {
-            optimizer: optimizer::build(begin.config, begin.network, &network)?,
+            optimizer: optimizer::build(begin.config, begin.network, &network, samples)?,
             train: DeviceSet::new(gpu, begin.train, classes)?,
             order: (Pinned::new(gpu, samples)?, Buffer::zeros(gpu, samples)?),
             indices: Buffer::new(gpu, capacity)?,
@@ -248,7 +250,8 @@ impl<T: Scalar> Resident<T> {
         self.bad.view_mut().clear()?;
         network.gpu.watch(self.bad.view_mut(), network.losses(), 0)?;
         network.gpu.watch(self.bad.view_mut(), network.gradient.view(), 0)?;
-        self.optimizer.step(&mut DeviceStep { network, learning_rate, rng })
+        let samples = self.train.features()?;
+        self.optimizer.step(&mut DeviceStep { network, samples, learning_rate, rng })
     }
 
     /// Waits for all steps since the last call; how many of them were good when one was not.

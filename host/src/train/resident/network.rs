@@ -59,6 +59,37 @@ pub(super) struct DeviceNetwork<T: Scalar> {
     pub(super) batch: usize,
 }
 
+/// What passes a layer has buffers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passes {
+    Forward,
+    /// Forward, and Δ backward.
+    Both,
+}
+
+impl<T: Scalar> Layer<T> {
+    fn new(
+        gpu: &Arc<Gpu>,
+        (block, range): (usize, Range<usize>),
+        (m, d): (usize, usize),
+        activation: Activation<T>,
+        (capacity, passes): (usize, Passes),
+    ) -> Result<Self, Error> {
+        let mut ones = vec![T::ZERO; capacity * d];
+        ones.chunks_exact_mut(d).for_each(|row| row[d - 1] = T::ONE);
+        Ok(Self {
+            block,
+            rows: m,
+            cols: d,
+            range,
+            activation,
+            input: Buffer::from_slice(gpu, &ones)?,
+            output: Buffer::new(gpu, capacity * m)?,
+            delta: Buffer::new(gpu, if passes == Passes::Both { capacity * m } else { 0 })?,
+        })
+    }
+}
+
 impl<T: Scalar> DeviceNetwork<T> {
     /// Room for mini-batches of up to `capacity` samples, with these parameters.
     ///
@@ -71,34 +102,55 @@ impl<T: Scalar> DeviceNetwork<T> {
         (parameters, capacity): (&[T], usize),
     ) -> Result<Self, Error> {
         let mut layers = Vec::with_capacity(links.len());
-        let mut widest = 0;
         for link in links {
             let block = &network.blocks()[link.block];
-            let (m, d) = (block.rows, block.cols);
-            widest = widest.max(m);
-            let mut ones = vec![T::ZERO; capacity * d];
-            ones.chunks_exact_mut(d).for_each(|row| row[d - 1] = T::ONE);
-            layers.push(Layer {
-                block: link.block,
-                rows: m,
-                cols: d,
-                range: block.range(),
-                activation: cast_activation(link.activation),
-                input: Buffer::from_slice(gpu, &ones)?,
-                output: Buffer::new(gpu, capacity * m)?,
-                delta: Buffer::new(gpu, capacity * m)?,
-            });
+            let shape = (block.rows, block.cols);
+            let place = (link.block, block.range());
+            let room = (capacity, Passes::Both);
+            layers.push(Layer::new(gpu, place, shape, cast_activation(link.activation), room)?);
         }
-        let outputs = network.outputs();
+        let gradient = Buffer::new(gpu, parameters.len())?;
+        let parameters = Buffer::from_slice(gpu, parameters)?;
+        Self::around(layers, [parameters, gradient], network.loss_kind(), capacity)
+    }
+
+    /// The same layers with buffers for `capacity` samples that go forward, and with parameters of their
+    /// own, which hold anything. There is no gradient, and of the last layer alone a Δ.
+    ///
+    /// # Errors
+    /// Not enough memory; failed calls.
+    pub(super) fn forward_only(&self, capacity: usize) -> Result<Self, Error> {
+        let gpu = &self.gpu;
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for (i, layer) in self.layers.iter().enumerate() {
+            let last = i + 1 == self.layers.len();
+            let room = (capacity, if last { Passes::Both } else { Passes::Forward });
+            let place = (layer.block, layer.range.clone());
+            let shape = (layer.rows, layer.cols);
+            layers.push(Layer::new(gpu, place, shape, layer.activation, room)?);
+        }
+        let parameters = Buffer::new(gpu, self.parameters.len())?;
+        Self::around(layers, [parameters, Buffer::new(gpu, 0)?], self.loss, capacity)
+    }
+
+    fn around(
+        layers: Vec<Layer<T>>,
+        [parameters, gradient]: [Buffer<T>; 2],
+        loss: Loss,
+        capacity: usize,
+    ) -> Result<Self, Error> {
+        let gpu = Arc::clone(parameters.gpu());
+        let outputs = layers.last().map_or(0, |last| last.rows);
+        let widest = layers.iter().map(|layer| layer.rows).max().unwrap_or(0);
         Ok(Self {
-            gpu: Arc::clone(gpu),
             layers,
-            parameters: Buffer::from_slice(gpu, parameters)?,
-            gradient: Buffer::new(gpu, parameters.len())?,
-            probabilities: Buffer::new(gpu, capacity * outputs)?,
-            spare: Buffer::new(gpu, capacity * widest)?,
-            losses: Buffer::new(gpu, capacity)?,
-            loss: network.loss_kind(),
+            parameters,
+            gradient,
+            probabilities: Buffer::new(&gpu, capacity * outputs)?,
+            spare: Buffer::new(&gpu, capacity * widest)?,
+            losses: Buffer::new(&gpu, capacity)?,
+            gpu,
+            loss,
             capacity,
             batch: 0,
         })

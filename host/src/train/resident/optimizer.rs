@@ -5,17 +5,20 @@ use relfisher_core::optim::{self, WeightDecay};
 
 use super::kfac::DeviceKfac;
 use super::network::DeviceNetwork;
+use super::rngd::DeviceRngd;
 use super::rngd_sample::DeviceRngdSample;
 use crate::error::Error;
-use crate::executor::cuda::{Buffer, View};
+use crate::executor::cuda::{Buffer, Matrix, View};
 use crate::network::Network;
-use crate::optimizer::{MomentumKind, OptimizerConfig, SgdConfig, State};
+use crate::optimizer::{MomentumKind, OptimizerConfig, SgdConfig, State, singular};
 use crate::random::Rng;
 use crate::scalar::Scalar;
 
 /// What a rule sees of one step: the network after its backward pass.
 pub(super) struct DeviceStep<'a, T: Scalar> {
     pub(super) network: &'a mut DeviceNetwork<T>,
+    /// The inputs of all training samples.
+    pub(super) samples: Matrix<'a, T>,
     pub(super) learning_rate: T,
     pub(super) rng: &'a mut Rng,
 }
@@ -43,7 +46,7 @@ pub(super) trait DeviceOptimizer<T: Scalar>: Send {
     fn load(&mut self, state: &State<T>) -> Result<(), Error>;
 }
 
-/// The rule of these settings.
+/// The rule of these settings, for a training set of so many samples.
 ///
 /// # Errors
 /// A rule that the device does not know; settings that it does not take.
@@ -51,6 +54,7 @@ pub(super) fn build<T: Scalar>(
     config: &OptimizerConfig,
     network: &Network<T>,
     on: &DeviceNetwork<T>,
+    samples: usize,
 ) -> Result<Box<dyn DeviceOptimizer<T>>, Error> {
     config.validate()?;
     Ok(match config {
@@ -70,6 +74,7 @@ pub(super) fn build<T: Scalar>(
                 steps: 0,
             })
         }
+        OptimizerConfig::Rngd(c) => Box::new(DeviceRngd::new(c, network, on, samples)?),
         OptimizerConfig::RngdSample(c) => Box::new(DeviceRngdSample::new(c, network, on)?),
         OptimizerConfig::Kfac(c) => Box::new(DeviceKfac::new(c, network, on)?),
         other => {
@@ -77,7 +82,7 @@ pub(super) fn build<T: Scalar>(
                 "--device",
                 other.name(),
                 "this optimiser does not run on a device",
-                "use sgd, adam, kfac or rngd-sample (--optimizers), or --device cpu",
+                "use sgd, adam, kfac, rngd or rngd-sample (--optimizers), or --device cpu",
             ));
         }
     })
@@ -237,6 +242,17 @@ impl Flags {
     /// Keeps what the last factorisations refused.
     pub(super) fn keep<T: Scalar>(&mut self, on: &DeviceNetwork<T>) -> Result<(), Error> {
         Ok(on.gpu.keep_flags(self.worst.view_mut(), self.last.view())?)
+    }
+
+    /// An error that names a layer when a matrix of its metric was refused.
+    pub(super) fn check(&self, layer: &str, damping: f64) -> Result<(), Error> {
+        match self.refused()? {
+            None => Ok(()),
+            Some((block, pivot)) => {
+                let e = relfisher_core::Error::NotPositiveDefinite { block, pivot };
+                Err(singular(layer, damping, e))
+            }
+        }
     }
 
     /// The first matrix that was refused, and its pivot.

@@ -19,7 +19,7 @@ use crate::executor::cuda::{
     Buffer, LARGEST_SOLVE, MOST_SAMPLES, Matrix, MatrixMut, Side, Squares,
 };
 use crate::network::Network;
-use crate::optimizer::{Form, RngdSampleConfig, State, Weights, singular, subsystems_of};
+use crate::optimizer::{Form, RngdSampleConfig, State, Weights, subsystems_of};
 use crate::scalar::Scalar;
 
 /// The layers' metrics and the buffers of their solves.
@@ -92,12 +92,7 @@ impl<T: Scalar> DeviceRngdSample<T> {
                     (subsystem.rows, subsystem.cols),
                 )?)),
                 Form::Neurons(Weights::SoftmaxDiagonal) | Form::Channels(_) => {
-                    return Err(Error::input(
-                        "--device",
-                        &subsystem.name,
-                        "batch normalisation",
-                        "use --device cpu for this network",
-                    ));
+                    return Err(normalised(&subsystem.name));
                 }
             };
             let systems = if matches!(form, MetricForm::Softmax(_)) { 1 } else { subsystem.rows };
@@ -155,6 +150,12 @@ impl<T: Scalar> DeviceRngdSample<T> {
         }
         Ok(())
     }
+}
+
+/// The refusal of a layer with a batch normalisation.
+pub(super) fn normalised(layer: &str) -> Error {
+    let remedy = "use --device cpu for this network";
+    Error::input("--device", layer, "batch normalisation", remedy)
 }
 
 impl<T: Scalar> Softmax<T> {
@@ -239,10 +240,7 @@ impl<T: Scalar> DeviceOptimizer<T> for DeviceRngdSample<T> {
 
     fn settle(&mut self) -> Result<(), Error> {
         for metric in &self.layers {
-            if let Some((block, pivot)) = metric.flags.refused()? {
-                let e = relfisher_core::Error::NotPositiveDefinite { block, pivot };
-                return Err(singular(&metric.name, self.config.damping, e));
-            }
+            metric.flags.check(&metric.name, self.config.damping)?;
         }
         Ok(())
     }
