@@ -13,9 +13,9 @@
 //!
 //! Inverting A by its Schur complement `A₂₂ − A₂₁A₁₁⁻¹A₂₁ᵀ`, halves in turn, costs as much (5/3 n³) but
 //! is not stable: A₁₁⁻¹ has an error of εκ‖A₁₁⁻¹‖, which makes one of εκ²‖A‖ in the complement, whose
-//! smallest eigenvalue is ‖A‖/κ. In f32, damped factors of low rank with κ = 10⁴ were refused as
-//! indefinite. With L, only leaves are ever inverted, and the errors of LLᵀ and A⁻¹ are ε‖A‖ and
-//! εκ‖A⁻¹‖ times a small power of n.
+//! smallest eigenvalue is ‖A‖/κ. In f32, a factor of order 1024 with few samples, damped to κ = 10⁴,
+//! was refused as indefinite. With L, only leaves are inverted before the end, and the errors of LLᵀ
+//! and A⁻¹ are ε‖A‖ and εκ‖A⁻¹‖ times a small power of n.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -189,23 +189,28 @@ impl Gpu {
         flag.again().clear()?;
         let mut last = Buffer::<u32>::new(self, 1)?;
         let mut leaf = Leaf::new(self, LEAF.min(n))?;
+        let mut wides = Buffer::new(self, n * WIDE.min(n))?;
+        let mut panels = Buffer::new(self, n * LEAF.min(n))?;
         for wide in pieces(0..n, WIDE) {
             let first = wide.start;
             let source = a.block(first..n, wide.clone())?;
-            let rest = self.reduced(source, l.read(), (0..first, wide.clone()))?;
-            let left = Matrix::new(rest.view(), n - first, wide.len())?;
+            let mut rest = MatrixMut::new(wides.view_mut(), n - first, wide.len())?;
+            self.reduce(rest.again(), source, l.read(), (0..first, wide.clone()))?;
             for at in pieces(wide, LEAF) {
                 let (start, w) = (at.start, at.len());
-                let source = left.block(start - first..n - first, start - first..at.end - first)?;
-                let mut panel = self.reduced(source, l.read(), (first..start, at.clone()))?;
-                let top = panel.view_mut().slice(0..w * w);
+                let source =
+                    rest.read().block(start - first..n - first, start - first..at.end - first)?;
+                let mut panel = panels.view_mut().slice(0..(n - start) * w);
+                let to = MatrixMut::new(panel.again(), n - start, w)?;
+                self.reduce(to, source, l.read(), (first..start, at.clone()))?;
+                let top = panel.again().slice(0..w * w);
                 self.cholesky(top, last.view_mut(), Squares::one(w), damping)?;
                 self.keep_flags(flag.again(), last.view(), narrow(start))?;
-                let top = Matrix::new(panel.view(), w, w)?;
+                let top = Matrix::new(panel.read(), w, w)?;
                 let once = (T::ZERO, T::ONE);
                 self.combine(l.again().block(at.clone(), at.clone())?, once, top)?;
                 if at.end < n {
-                    let below = panel.view().slice(w * w..(n - start) * w);
+                    let below = panel.read().slice(w * w..(n - start) * w);
                     let below = (Matrix::new(below, n - at.end, w)?, Side::Stored);
                     let inverse = (leaf.invert(self, top)?, Side::Transposed);
                     self.gemm(l.again().block(at.end..n, at)?, once, below, inverse)?;
@@ -215,24 +220,22 @@ impl Gpu {
         Ok(())
     }
 
-    /// `source − L[at.start.., done] L[at, done]ᵀ`, rows one after the other: what is left of the columns
-    /// `at` once the columns `done` have been taken out.
-    fn reduced<T: Scalar>(
+    /// `to ← source − L[at.start.., done] L[at, done]ᵀ`: what is left of the columns `at` once the columns
+    /// `done` have been taken out.
+    fn reduce<T: Scalar>(
         self: &Arc<Self>,
+        mut to: MatrixMut<'_, T>,
         source: Matrix<'_, T>,
         l: Matrix<'_, T>,
         (done, at): (Range<usize>, Range<usize>),
-    ) -> Result<Buffer<T>, Error> {
-        let (rows, cols) = (source.rows(), source.cols());
-        let mut result = Buffer::new(self, rows * cols)?;
-        let mut to = MatrixMut::new(result.view_mut(), rows, cols)?;
+    ) -> Result<(), Error> {
         self.combine(to.again(), (T::ZERO, T::ONE), source)?;
-        if !done.is_empty() {
-            let below = (l.block(at.start..l.rows(), done.clone())?, Side::Stored);
-            let beside = (l.block(at, done)?, Side::Transposed);
-            self.gemm(to, (T::ONE, -T::ONE), below, beside)?;
+        if done.is_empty() {
+            return Ok(());
         }
-        Ok(result)
+        let below = (l.block(at.start..l.rows(), done.clone())?, Side::Stored);
+        let beside = (l.block(at, done)?, Side::Transposed);
+        self.gemm(to, (T::ONE, -T::ONE), below, beside)
     }
 
     /// L⁻¹ with zeros above its diagonal.
@@ -248,7 +251,9 @@ impl Gpu {
             let result = leaf.invert(self, l.block(at.clone(), at.clone())?)?;
             self.combine(w.again().block(at.clone(), at)?, (T::ZERO, T::ONE), result)?;
         }
-        self.join_inverses(w, l, 0..n)?;
+        // Two ranges side by side have at most (n/2)² pairs.
+        let mut scratch = [Buffer::new(self, n * n / 4)?, Buffer::new(self, n * n / 4)?];
+        self.join_inverses(w, l, 0..n, &mut scratch)?;
         Ok(inverse)
     }
 
@@ -258,17 +263,17 @@ impl Gpu {
         mut w: MatrixMut<'_, T>,
         l: Matrix<'_, T>,
         at: Range<usize>,
+        scratch: &mut [Buffer<T>; 2],
     ) -> Result<(), Error> {
         if at.len() <= LEAF {
             return Ok(());
         }
         let middle = at.start + at.len().div_ceil(2).next_multiple_of(LEAF);
         let (first, second) = (at.start..middle, middle..at.end);
-        self.join_inverses(w.again(), l, first.clone())?;
-        self.join_inverses(w.again(), l, second.clone())?;
+        self.join_inverses(w.again(), l, first.clone(), scratch)?;
+        self.join_inverses(w.again(), l, second.clone(), scratch)?;
         let (rows, cols) = (second.len(), first.len());
-        let mut half = Buffer::new(self, rows * cols)?;
-        let mut whole = Buffer::new(self, rows * cols)?;
+        let [half, whole] = scratch;
         let stored = |a| (a, Side::Stored);
         let to = MatrixMut::new(half.view_mut(), rows, cols)?;
         let before = w.read().block(first.clone(), first.clone())?;
