@@ -127,11 +127,11 @@ fn inverse_by_blocks<T: Scalar>(gpu: &Arc<Gpu>, a: &[T], n: usize) -> Vec<T> {
     x.to_vec().unwrap()
 }
 
-/// An inverse through a Cholesky factor has an error of εκ times a small power of n, √n where roundings
-/// are independent. The oracle works in f64 on the matrix as it was rounded: its own error is a small
-/// part of the bound in f32, and as large in f64, hence the 2.
-fn bound<T: Scalar>(n: usize, condition: f64) -> f64 {
-    2.0 * (n as f64).sqrt() * T::EPSILON.to_f64() * condition
+/// A factor has a backward error of about ε‖A‖ in Frobenius norms, where roundings average out, and an
+/// inverse moves κ times as far as its matrix. Factor, triangle and last product add one such error
+/// each, and the oracle another: in f64 its own, in f32 none to speak of.
+fn bound<T: Scalar>(condition: f64) -> f64 {
+    4.0 * T::EPSILON.to_f64() * condition
 }
 
 fn check_inverse<T: Scalar>(gpu: &Arc<Gpu>, n: usize, condition: f64, spectrum: Spectrum) {
@@ -140,7 +140,7 @@ fn check_inverse<T: Scalar>(gpu: &Arc<Gpu>, n: usize, condition: f64, spectrum: 
     assert_eq!(flag, 0, "{n} {condition} {spectrum:?}");
     let exact = eliminated(&wide(&a), n);
     let error = distance(&wide(&result), &exact);
-    let bound = bound::<T>(n, condition);
+    let bound = bound::<T>(condition);
     println!("{} n={n} κ={condition:e} {spectrum:?}: {error:.2e} of {bound:.2e}", T::NAME);
     assert!(error <= bound, "{n} {condition} {spectrum:?}: {error:e} > {bound:e}");
     for k in 0..n * n {
@@ -179,7 +179,7 @@ fn an_inverse_has_several_wide_panels_f64() {
     check_inverse::<f64>(&device(), 257, 1e6, Spectrum::LowRank);
 }
 
-/// The bound of a forward error says nothing where it nears 1; that of the other route does.
+/// Errors of the same size as those of the kernels that substitute, a right side at a time.
 #[test]
 fn products_are_as_accurate_as_substitution() {
     let gpu = device();
@@ -216,7 +216,7 @@ fn check_factor<T: Scalar>(gpu: &Arc<Gpu>, n: usize) {
         (0..n * n).map(|k| row(k / n).iter().zip(row(k % n)).map(|(x, y)| x * y).sum()).collect();
     let mut damped = wide(&a);
     (0..n).for_each(|i| damped[i * n + i] += T::from_f64(damping).to_f64());
-    let (error, bound) = (distance(&product, &damped), bound::<T>(n, 1.0));
+    let (error, bound) = (distance(&product, &damped), bound::<T>(1.0));
     println!("{} n={n}: {error:.2e} of {bound:.2e}", T::NAME);
     assert!(error <= bound, "{n}: {error:e} > {bound:e}");
 }
@@ -248,12 +248,12 @@ fn indefinite(n: usize, pivot: usize) -> Vec<f64> {
 #[test]
 fn a_refused_pivot_is_counted_in_the_whole_matrix() {
     let gpu = device();
-    for (n, pivot) in [(1, 0), (130, 0), (130, 63), (130, 64), (130, 100), (130, 129)] {
+    for (n, pivot) in [(1, 0), (130, 63), (130, 64), (130, 129)] {
         let (_, flag) = inverse(&gpu, &indefinite(n, pivot), n, 0.5);
         assert_eq!(flag as usize, pivot + 1, "{n}");
-        let (_, flag) = inverse(&gpu, &indefinite(n, pivot), n, 2.0);
-        assert_eq!(flag, 0, "{n}, with enough damping");
     }
+    let (_, flag) = inverse(&gpu, &indefinite(65, 64), 65, 2.0);
+    assert_eq!(flag, 0, "with enough damping");
 }
 
 /// Large matrices go by products, one after the other, and do not spoil each other.
@@ -274,7 +274,7 @@ fn a_batch_of_large_matrices() {
     Cpu::new(Some(1)).unwrap().cholesky(MatMut::new(&mut expected, n, n).unwrap(), 0.0).unwrap();
     // The factor moves by κ times the residual.
     let error = distance(l, &expected);
-    assert!(error <= bound::<f64>(n, 1e3), "{error:e}");
+    assert!(error <= bound::<f64>(1e3), "{error:e}");
 }
 
 /// Solves by products, and what a host lends.
@@ -298,7 +298,7 @@ fn a_host_lends_large_inverses_and_solves() {
         .map(|at| (0..n).map(|j| exact[at / k * n + j] * b[j * k + at % k]).sum())
         .collect();
     let error = distance(&x, &expected);
-    assert!(error <= bound::<f64>(n, condition), "{error:e}");
+    assert!(error <= bound::<f64>(condition), "{error:e}");
 
     let small = 70;
     let mut a: Vec<f64> = spd(small, condition, Spectrum::LowRank);
@@ -306,11 +306,20 @@ fn a_host_lends_large_inverses_and_solves() {
     let mut work = vec![0.0; relfisher_core::factor::spd_inverse_workspace_len(small)];
     staged.spd_inverse(MatMut::new(&mut a, small, small).unwrap(), 0.0, &mut work).unwrap();
     let error = distance(&a, &exact);
-    assert!(error <= bound::<f64>(small, condition), "{error:e}");
+    assert!(error <= bound::<f64>(condition), "{error:e}");
     let mut refused = indefinite(small, 68);
     let refusal =
         staged.spd_inverse(MatMut::new(&mut refused, small, small).unwrap(), 0.0, &mut work);
     assert_eq!(refusal, Err(CoreError::NotPositiveDefinite { block: 0, pivot: 68 }));
+}
+
+#[test]
+fn flags_are_kept_where_nothing_stands() {
+    let gpu = device();
+    let mut worst = Buffer::from_slice(&gpu, &[0, 5, 0, 0]).unwrap();
+    let last = Buffer::from_slice(&gpu, &[3, 2, 0, 1]).unwrap();
+    gpu.keep_flags(worst.view_mut(), last.view(), 10).unwrap();
+    assert_eq!(worst.to_vec().unwrap(), [13, 5, 0, 11]);
 }
 
 #[test]
@@ -350,15 +359,15 @@ fn images(dir: &Path) {
 }
 
 /// Trains by K-FAC, one layer's factors of orders above [`SMALLEST_BY_PRODUCTS`], two refreshes.
-fn trained(dir: &Path, machine: &str) -> Vec<f64> {
+fn trained(dir: &Path, machine: &str, rate: f64) -> Vec<f64> {
     let text = format!(
         "name = \"wide\"\nseed = 3\nepochs = 1\nbatch_size = 6\n\
          [network]\nhidden = [{}]\n\
-         [[optimizers]]\nkind = \"kfac\"\nlearning_rate = 0.02\nrefresh = 3\n",
+         [[optimizers]]\nkind = \"kfac\"\nlearning_rate = {rate:e}\nrefresh = 3\n",
         SMALLEST_BY_PRODUCTS + 1
     );
     let file = common::experiment(dir, &text);
-    let out = dir.join(machine);
+    let out = dir.join(format!("{machine}-{rate:e}"));
     let (data, folder) = (dir.to_str().unwrap(), out.to_str().unwrap());
     let args = ["train", "--experiment", &file, "--data", data, "--out", folder];
     let more = ["--quiet", "--dtype", "f64", "--device", machine];
@@ -378,11 +387,13 @@ fn trained(dir: &Path, machine: &str) -> Vec<f64> {
 fn kfac_with_large_factors_follows_the_processor() {
     let dir = common::folder("device-factor-kfac");
     images(&dir);
-    let [processor, device] = ["cpu", "emulated"].map(|machine| trained(&dir, machine));
+    let [start, processor] = [1e-100, 0.02].map(|rate| trained(&dir, "cpu", rate));
+    let device = trained(&dir, "emulated", 0.02);
     let wide = SMALLEST_BY_PRODUCTS + 1;
     assert_eq!(processor.len(), wide * 17 + 10 * (wide + 1));
-    let error = distance(&device, &processor);
-    println!("{error:.2e}");
-    // Roundings of 1e-16, times condition numbers of factors with a damping of 0.1, over four steps.
-    assert!(error <= 1e-10, "{error:e}");
+    let moved = distance(&processor, &start);
+    let error = distance(&device, &processor) / moved;
+    println!("{error:.2e} of a way of {moved:.2e}");
+    // Roundings of 1e-16, times condition numbers of damped factors, over four steps.
+    assert!(error <= 1e-11, "{error:e}");
 }
