@@ -5,6 +5,7 @@
 //! runs are worthless: so [`interleave`] runs the candidates in turn and keeps the fastest of each.
 
 pub mod curvature;
+pub mod gpu;
 pub mod metric;
 pub mod network;
 pub mod sizes;

@@ -3,7 +3,7 @@
 use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Outcome, debian, ptx, sources};
 
-use crate::{Options, cuda_drivers, golden_job, msrv, no_panic};
+use crate::{Options, cuda_drivers, golden_job, gpu_bundle, msrv, no_panic};
 
 /// One check.
 pub(crate) struct Job {
@@ -44,7 +44,11 @@ pub(crate) const JOBS: &[Job] = &[
         purpose: "every binding of the CUDA driver, against a driver without a GPU",
         run: |_| cuda_drivers::check(),
     },
-    Job { name: "accuracy", purpose: "golden cases and the oracle ladder", run: |_| accuracy() },
+    Job {
+        name: "accuracy",
+        purpose: "the program's errors against the committed baseline (--update)",
+        run: golden_job::accuracy,
+    },
     Job {
         name: "golden",
         purpose: "the program's curvature against the golden cases (--dir)",
@@ -54,6 +58,11 @@ pub(crate) const JOBS: &[Job] = &[
         name: "bench-smoke",
         purpose: "every benchmark's answer is checked once",
         run: |_| bench_smoke(),
+    },
+    Job {
+        name: "gpu-bundle",
+        purpose: "the folder for GPU machines, run on the emulator (--out)",
+        run: gpu_bundle::check,
     },
 ];
 
@@ -90,21 +99,6 @@ fn docs() -> Outcome {
     let mut doc = command("cargo", &["doc", "--release", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     run(doc)
-}
-
-/// The subset of the tests that compares with independent numbers, named so that a failure of
-/// accuracy is told apart from any other.
-fn accuracy() -> Outcome {
-    cargo(&[
-        "test",
-        "--release",
-        "-p",
-        "relfisher-tests",
-        "--test",
-        "golden",
-        "--test",
-        "metric_ladder",
-    ])
 }
 
 /// Criterion's test mode runs every benchmark body once: their answer checks run, nothing is timed.

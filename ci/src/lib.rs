@@ -1,8 +1,7 @@
-//! The parts of the project's checks that are libraries: the comparison of the program
-//! `relfisher curvature` with the golden cases, the making of the kernels' PTX, and what they need.
+//! The parts of the project's checks that are libraries: the making of the kernels' PTX, and what the
+//! jobs need.
 
 pub mod debian;
-pub mod golden;
 pub mod ptx;
 pub mod repository;
 pub mod sources;

@@ -6,6 +6,7 @@
 
 mod cuda_drivers;
 mod golden_job;
+mod gpu_bundle;
 mod jobs;
 mod msrv;
 mod no_panic;
@@ -35,9 +36,15 @@ struct Options {
     /// For `golden`: a folder of cases, or one case [default: tests/golden of the checkout].
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// For `golden`: a program that was built already [default: builds `relfisher`].
+    /// For `golden` and `accuracy`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
+    /// For `accuracy`: writes the baseline anew (never within `all`).
+    #[arg(long)]
+    update: bool,
+    /// For `gpu-bundle`: the folder to fill [default: target/gpu-bundle].
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// For `ptx`: builds again and compares, writing nothing (always so within `all`).
     #[arg(long)]
     check: bool,
@@ -59,6 +66,7 @@ fn main() -> ExitCode {
             }
             "all" => {
                 arguments.options.check = true;
+                arguments.options.update = false;
                 chosen.extend(jobs::JOBS);
             }
             name => match jobs::JOBS.iter().find(|job| job.name == name) {

@@ -9,11 +9,13 @@
 //! | [`dataset`], [`format`](mod@format) | IDX, npy, npz, safetensors; every failure names file, place and remedy |
 //! | [`embedding`] | sparse gradient embeddings of samples, and their kernel |
 //! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
+//! | [`accuracy`] | the numbers of this library against independent references |
 //! | [`train`], [`plot`] | experiments, records, checkpoints, tuning; learning curves |
 //! | [`cli`] | the program `relfisher` |
 //!
 //! The same input gives the same bits on any number of threads.
 
+pub mod accuracy;
 pub mod cli;
 pub mod curvature;
 pub mod dataset;

@@ -5,7 +5,9 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{assert_plots, assert_refused, experiment, folder, record, relfisher, stderr, stdout};
+use common::{
+    assert_plots, assert_refused, experiment, folder, idx, record, relfisher, stderr, stdout,
+};
 
 #[test]
 fn info_names_version_processor_threads_and_gpus() {
@@ -209,14 +211,6 @@ fn an_unwritable_output_is_refused() {
         let args = [mode, &["--experiment", &file, "--out", out.to_str().unwrap()]].concat();
         assert_refused(&relfisher(&args), &["a-file"]);
     }
-}
-
-/// The bytes of an IDX file.
-fn idx(magic: u32, shape: &[u32], data: &[u8]) -> Vec<u8> {
-    let mut bytes = magic.to_be_bytes().to_vec();
-    shape.iter().for_each(|n| bytes.extend(n.to_be_bytes()));
-    bytes.extend(data);
-    bytes
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use relfisher_ci::golden::{Program, check};
+use relfisher_accuracy::golden::{Program, check};
 
 #[test]
 fn the_program_agrees_with_every_golden_case() {

@@ -51,6 +51,23 @@ pub fn draw<T: Scalar, D: Device>(
     });
 }
 
+/// `δ_i ← p_i − y_i`, p = sigm z, with y_i = 1 for u_i < p_i and 0 otherwise: labels of independent
+/// Bernoulli outputs drawn with the numbers u in 0..1.
+#[inline(always)]
+pub fn draw_bernoulli<T: Scalar, D: Device>(
+    d: D,
+    delta: D::Array<T>,
+    logits: D::Array<T>,
+    uniform: D::Array<f64>,
+    count: u64,
+) {
+    each(d, count, |start, i| {
+        let p = d.load(d.advance(logits, start), i).sigm();
+        let one = d.load(d.advance(uniform, start), i) < p.to_f64();
+        d.store(d.advance(delta, start), i, if one { p - T::ONE } else { p });
+    });
+}
+
 /// Counts in `broken[step]` the threads that met a value that is not finite.
 #[inline(always)]
 pub fn watch<T: Scalar, D: Device>(

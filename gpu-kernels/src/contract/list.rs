@@ -288,6 +288,8 @@ pub const CONTRACTS: &[Contract] = &[
     batch("jacobi_large_f64", jacobi::THREADS, jacobi::large_bytes(jacobi::LARGEST, 8), JACOBI),
     elementwise("draw_f32", "2nC", "2nC + n"),
     elementwise("draw_f64", "2nC", "2nC + n"),
+    elementwise("draw_bernoulli_f32", "n (e(sigm) + 1)", "4n"),
+    elementwise("draw_bernoulli_f64", "n (e(sigm) + 1)", "3n"),
     elementwise("watch_f32", "0", "n"),
     elementwise("watch_f64", "0", "n"),
     elementwise("keep_u32", "0", "3n"),

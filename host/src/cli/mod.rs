@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod accuracy;
 mod curvature;
 mod embed;
 mod info;
@@ -27,13 +28,14 @@ enum Command {
     Curvature(curvature::CurvatureArgs),
     Spectrum(spectrum::SpectrumArgs),
     Embed(embed::EmbedArgs),
+    Accuracy(accuracy::AccuracyArgs),
     Info(info::InfoArgs),
 }
 
 /// Runs the program with the arguments of the process.
 ///
-/// Exit status: 0; 1 when a run left the finite numbers (the record is kept); 2 for bad input, with
-/// one line on the standard error output that names file, place and remedy.
+/// Exit status: 0; 1 when a run left the finite numbers (the record is kept) or a comparison failed; 2
+/// for bad input, with one line on the standard error output that names file, place and remedy.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -44,6 +46,7 @@ pub fn run() -> ExitCode {
         Command::Curvature(args) => curvature::run(&args),
         Command::Spectrum(args) => spectrum::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Accuracy(args) => accuracy::run(&args),
         Command::Info(args) => info::run(&args),
     };
     match result {

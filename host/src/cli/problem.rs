@@ -6,12 +6,12 @@ use clap::{Args, ValueEnum};
 use relfisher_core::MatRef;
 
 use crate::Scalar;
-use crate::curvature::Problem;
+use crate::curvature::{OwnedTargets, Problem, feature_rows};
 use crate::dataset::Idx;
 use crate::error::Error;
 use crate::executor::{Choice, Engine, Executor};
 use crate::format::{Array, load_parameters};
-use crate::network::{Architecture, Loss, Network, Parameters, Targets};
+use crate::network::{Architecture, Network, Parameters};
 
 /// Network, weights and samples.
 #[derive(Debug, Args)]
@@ -98,56 +98,18 @@ pub(super) struct Loaded<T> {
     batch: usize,
 }
 
-/// Targets in memory.
-pub(super) enum OwnedTargets<T> {
-    Classes(Vec<usize>),
-    Values(Vec<T>, usize),
-}
-
-impl<T: Scalar> OwnedTargets<T> {
-    /// Reads the targets of `samples` samples; of a longer file the first ones when `cut`.
-    fn read(
-        path: &Path,
-        network: &Network<T>,
-        (samples, cut): (usize, bool),
-    ) -> Result<Self, Error> {
-        let mut array = read(path, Kind::Targets)?;
-        if cut {
-            array = first(array, samples);
-        }
-        let targets = Self::of(&array, network, samples);
-        targets.map_err(|e| e.in_file(path.display()))
+/// Reads the targets of `samples` samples; of a longer file the first ones when `cut`.
+fn read_targets<T: Scalar>(
+    path: &Path,
+    network: &Network<T>,
+    (samples, cut): (usize, bool),
+) -> Result<OwnedTargets<T>, Error> {
+    let mut array = read(path, Kind::Targets)?;
+    if cut {
+        array = first(array, samples);
     }
-
-    fn of(array: &Array, network: &Network<T>, samples: usize) -> Result<Self, Error> {
-        let targets = match network.loss_kind() {
-            Loss::SoftmaxCrossEntropy => OwnedTargets::Classes(array.classes()?),
-            Loss::Mse { .. } | Loss::BinaryCrossEntropy => {
-                let (data, rows, cols) = array.matrix()?;
-                if rows != samples || cols != network.outputs() {
-                    return Err(Error::input(
-                        "",
-                        "header",
-                        format_args!("shape {:?}", array.shape),
-                        format_args!("give shape ({samples}, {})", network.outputs()),
-                    ));
-                }
-                OwnedTargets::Values(data, rows)
-            }
-        };
-        network.check_targets(&targets.view()?, samples)?;
-        Ok(targets)
-    }
-
-    fn view(&self) -> Result<Targets<'_, T>, Error> {
-        Ok(match self {
-            OwnedTargets::Classes(classes) => Targets::Classes(classes),
-            OwnedTargets::Values(data, rows) => {
-                let cols = data.len() / (*rows).max(1);
-                Targets::Values(MatRef::new(data, *rows, cols)?)
-            }
-        })
-    }
+    let targets = OwnedTargets::of(&array, network, samples);
+    targets.map_err(|e| e.in_file(path.display()))
 }
 
 impl<T: Scalar> Loaded<T> {
@@ -170,9 +132,8 @@ impl<T: Scalar> Loaded<T> {
             array.data.iter_mut().for_each(|x| *x = (*x - mean) / deviation);
         }
         let (features, samples) =
-            inputs(&array, &architecture).map_err(|e| e.in_file(args.inputs.display()))?;
-        let target =
-            |path: &Path| OwnedTargets::read(path, &network, (samples, args.samples.is_some()));
+            feature_rows(&array, &architecture).map_err(|e| e.in_file(args.inputs.display()))?;
+        let target = |path: &Path| read_targets(path, &network, (samples, args.samples.is_some()));
         let targets = args.targets.as_deref().map(target).transpose()?;
         let labels = labels.map(target).transpose()?;
         Ok(Self { parameters, features, samples, targets, labels, batch: args.batch, network })
@@ -232,24 +193,4 @@ fn first(mut array: Array, samples: usize) -> Array {
         array.data.truncate(samples * each);
     }
     array
-}
-
-/// The samples of an array: (N, …) with as many numbers a sample as the network takes.
-fn inputs<T: Scalar>(array: &Array, net: &Architecture) -> Result<(Vec<T>, usize), Error> {
-    let (data, rows, cols) = array.matrix()?;
-    if rows == 0 {
-        return Err(Error::input("", "header", "no samples", "give at least one"));
-    }
-    if cols != net.inputs() {
-        return Err(Error::input(
-            "",
-            "header",
-            format_args!(
-                "shape {:?}, but the network takes {:?} for each sample",
-                array.shape, net.input_shape
-            ),
-            "give inputs that fit the network",
-        ));
-    }
-    Ok((data, rows))
 }

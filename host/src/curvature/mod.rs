@@ -7,6 +7,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `problem.rs` | a network with data, visited in batches |
+//! | `data.rs` | arrays as inputs and targets |
 //! | `columns.rs` | which output derivatives a matrix is made of: exact, given labels, true labels |
 //! | `factors.rs` | A and G of one block (also for optimisers) |
 //! | `kronecker.rs` | K-FAC, KFLR, KFRA, EKFAC of a data set, and damped steps with them |
@@ -22,6 +23,7 @@
 
 mod collect;
 mod columns;
+mod data;
 mod eigenbasis;
 mod exact;
 mod factors;
@@ -37,6 +39,7 @@ mod summary;
 
 pub use collect::{Collection, Cost, Request, collect, required_bytes};
 pub use columns::Columns;
+pub(crate) use data::{OwnedTargets, feature_rows};
 pub use eigenbasis::{Eigenbasis, ScaleScratch};
 pub use exact::{Matrix, blocks, diagonals};
 pub use factors::{FactorScratch, Site};

@@ -23,6 +23,17 @@ pub fn load_parameters<T: Scalar>(
     parameters(network, file).map_err(|e| e.in_file(path.display()))
 }
 
+/// [`load_parameters`] for bytes that are at hand.
+///
+/// # Errors
+/// As [`load_parameters`].
+pub fn parse_parameters<T: Scalar>(
+    network: &Network<T>,
+    bytes: &[u8],
+) -> Result<Parameters<T>, Error> {
+    parameters(network, TensorFile::parse(bytes)?)
+}
+
 /// Writes the parameters of a network, whole or not at all.
 ///
 /// # Errors

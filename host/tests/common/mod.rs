@@ -161,3 +161,11 @@ pub fn weights(out: &Path) -> Vec<(String, Vec<u8>)> {
     files.sort();
     files
 }
+
+/// The bytes of an IDX file.
+pub fn idx(magic: u32, shape: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = magic.to_be_bytes().to_vec();
+    shape.iter().for_each(|n| bytes.extend(n.to_be_bytes()));
+    bytes.extend(data);
+    bytes
+}

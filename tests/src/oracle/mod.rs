@@ -2,7 +2,7 @@
 
 pub mod curvature;
 pub mod dense;
-pub mod double_double;
+pub use relfisher_accuracy::double_double;
 pub mod dual;
 pub mod enumeration;
 pub mod finite_difference;

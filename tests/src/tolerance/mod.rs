@@ -8,6 +8,7 @@
 mod curvature;
 mod executor;
 mod experiments;
+mod gpu;
 mod kernels;
 mod linalg;
 mod math;
@@ -103,6 +104,7 @@ const TABLES: &[&[Entry]] = &[
     math::ENTRIES,
     linalg::ENTRIES,
     kernels::ENTRIES,
+    gpu::ENTRIES,
     curvature::ENTRIES,
     sparse::ENTRIES,
     spectra::ENTRIES,

@@ -139,6 +139,24 @@ impl Gpu {
         Ok(Arc::new(Self { driver, variant, kernels, stream, owned, pool, traffic, precision }))
     }
 
+    /// The same device and kernels with a stream and a pool of its own, and with products of f32
+    /// formed in `precision`.
+    ///
+    /// # Errors
+    /// [`driver::Error::OldDevice`] for tensor cores that the device lacks; failed calls.
+    pub fn with_precision(&self, precision: Precision) -> Result<Arc<Self>, Error> {
+        if precision != Precision::F32 && self.variant == Variant::Sm75 {
+            let driver::Device { name, capability, .. } = self.driver.device().clone();
+            return Err(driver::Error::OldDevice { name, capability }.into());
+        }
+        let (driver, kernels) = (Arc::clone(&self.driver), self.kernels.clone());
+        let (stream, variant) = (driver.create_stream()?, self.variant);
+        let pool = Mutex::new(Pool::new(driver.device().memory / KEPT_PART));
+        let traffic = Traffic::default();
+        let owned = true;
+        Ok(Arc::new(Self { driver, variant, kernels, stream, owned, pool, traffic, precision }))
+    }
+
     /// The driver.
     pub fn driver(&self) -> &Arc<dyn Driver> {
         &self.driver

@@ -76,6 +76,26 @@ impl Gpu {
         unsafe { launch.over(chunks(n, elementwise::CHUNK)?) }
     }
 
+    /// `δ_i ← p_i − y_i`, p = sigm z, with y_i = 1 for u_i < p_i. All of one length.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn draw_bernoulli<T: Scalar>(
+        &self,
+        delta: ViewMut<'_, T>,
+        logits: View<'_, T>,
+        uniform: View<'_, f64>,
+    ) -> Result<(), Error> {
+        let count = uniform.len();
+        lengths("draw_bernoulli", count, &[logits.len(), delta.len()])?;
+        let launch = self.kernel(plain::<T>(names!("draw_bernoulli")))?.write(&delta).read(logits);
+        // SAFETY: equal lengths, as counted.
+        unsafe {
+            let launch = launch.read(uniform).value(&(count as u64));
+            launch.over(chunks(count, elementwise::CHUNK)?)
+        }
+    }
+
     /// The rows `√η_c (e_c − η)` of every sample, whose outer products sum to diag(η) − ηηᵀ. Shapes: `root`
     /// n·C·C, η n·C.
     ///

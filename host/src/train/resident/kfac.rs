@@ -19,7 +19,6 @@ use crate::executor::cuda::{
 };
 use crate::network::Network;
 use crate::optimizer::{AdaptationConfig, KfacConfig, KroneckerKind, State, singular};
-use crate::random;
 use crate::scalar::Scalar;
 
 /// G ⊗ A of one layer.
@@ -49,8 +48,6 @@ pub(super) struct DeviceKfac<T: Scalar> {
     momentum: DeviceMomentum<T>,
     direction: Buffer<T>,
     half: Buffer<T>,
-    /// Numbers in 0..1 that labels are drawn with, on the host and on the device.
-    draws: Option<(Vec<f64>, Buffer<f64>)>,
     updates: u64,
     steps: u64,
     /// The means of the diagonals and the dampings of all factors, G before A.
@@ -144,13 +141,6 @@ impl<T: Scalar> DeviceKfac<T> {
             layers.push(Factors { name, a, g });
         }
         let largest = on.layers.iter().map(|l| l.rows * l.cols).max().unwrap_or(0);
-        let draws = match strategy.labels {
-            Labels::MonteCarlo { .. } => {
-                let n = on.capacity();
-                Some((vec![0.0; n], Buffer::new(gpu, n)?))
-            }
-            _ => None,
-        };
         let count = layers.len();
         Ok(Self {
             config: config.clone(),
@@ -161,7 +151,6 @@ impl<T: Scalar> DeviceKfac<T> {
             momentum: DeviceMomentum::new("kfac.velocity", config.momentum, on)?,
             direction: Buffer::new(gpu, on.parameters.len())?,
             half: Buffer::new(gpu, largest)?,
-            draws,
             updates: 0,
             steps: 0,
             means: Buffer::zeros(gpu, 2 * count)?,
@@ -174,11 +163,8 @@ impl<T: Scalar> DeviceKfac<T> {
     fn measure(&mut self, step: &mut DeviceStep<'_, T>, keep: T) -> Result<(), Error> {
         let on = &mut *step.network;
         let fresh = (T::ONE - keep) / T::from_usize(on.batch);
-        if let (Labels::MonteCarlo { .. }, Some((host, device))) = (self.labels, &mut self.draws) {
-            host.resize(on.batch, 0.0);
-            host.iter_mut().for_each(|u| *u = random::uniform(step.rng));
-            device.view_mut().upload(host)?;
-            on.draw_deltas(device.view().slice(0..on.batch))?;
+        if let Labels::MonteCarlo { .. } = self.labels {
+            on.draw_deltas(step.rng)?;
             on.backward(Gradient::None)?;
         }
         let gpu = on.gpu.clone();

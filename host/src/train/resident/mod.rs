@@ -14,12 +14,14 @@ mod rngd_sample;
 use std::ops::Range;
 use std::sync::Arc;
 
-use self::network::{DeviceNetwork, Gradient};
+use self::network::{DeviceNetwork, Goals, Gradient};
 use self::optimizer::{DeviceOptimizer, DeviceStep};
 use super::task::Task;
 use crate::dataset::Dataset;
 use crate::error::Error;
-use crate::executor::cuda::{Buffer, Captured, Gpu, Matrix, Pinned, TrafficReport};
+use crate::executor::cuda::{
+    Buffer, Captured, Gpu, Matrix, MatrixMut, Pinned, TrafficReport, View,
+};
 use crate::network::{Loss, Network};
 use crate::optimizer::{OptimizerConfig, State};
 use crate::random::Rng;
@@ -42,9 +44,9 @@ pub(crate) struct Resident<T: Scalar> {
     train: DeviceSet<T>,
     /// The order of the samples in this epoch, on the host and on the device.
     order: (Pinned<u32>, Buffer<u32>),
-    /// The numbers and labels of the mini-batch.
+    /// The numbers of the mini-batch's samples, and what its outputs should be.
     indices: Buffer<u32>,
-    labels: Buffer<u32>,
+    goals: GoalBuffer<T>,
     last: Option<Repeat<T>>,
     /// How many values of the step's loss or gradient were not finite.
     bad: Buffer<u32>,
@@ -72,15 +74,49 @@ pub(crate) struct Beginning<'a, T: Scalar> {
     pub(crate) batch_size: usize,
 }
 
+/// Where the goals of a mini-batch are.
+enum GoalBuffer<T> {
+    /// Classes.
+    Classes(Buffer<u32>),
+    /// The samples themselves.
+    Values(Buffer<T>),
+}
+
+impl<T: Scalar> GoalBuffer<T> {
+    /// The goals of the samples with these numbers.
+    fn gather(
+        &mut self,
+        set: &DeviceSet<T>,
+        indices: View<'_, u32>,
+    ) -> Result<Goals<'_, T>, Error> {
+        let n = indices.len();
+        Ok(match self {
+            Self::Classes(labels) => {
+                let to = labels.view_mut().slice(0..n);
+                set.labels.gpu().gather_labels(to, set.labels.view(), indices)?;
+                Goals::Classes(labels.view().slice(0..n))
+            }
+            Self::Values(values) => {
+                let len = n * set.width;
+                let to = MatrixMut::new(values.view_mut().slice(0..len), n, set.width)?;
+                set.features.gpu().gather(to, set.features()?, indices)?;
+                Goals::Values(values.view().slice(0..len))
+            }
+        })
+    }
+}
+
 impl<T: Scalar> DeviceSet<T> {
-    fn new(gpu: &Arc<Gpu>, set: &Dataset<T>, classes: usize) -> Result<Self, Error> {
+    /// Brings a set to the device; `classes` bounds its labels, where they are goals.
+    fn new(gpu: &Arc<Gpu>, set: &Dataset<T>, classes: Option<usize>) -> Result<Self, Error> {
         let (len, width) = (set.len(), set.width());
         let mut labels = Vec::with_capacity(len);
         for (i, &label) in set.labels().iter().enumerate() {
             // Kernels do not check them.
-            match u32::try_from(label) {
-                Ok(narrow) if label < classes => labels.push(narrow),
-                _ => {
+            match (u32::try_from(label), classes) {
+                (_, None) => break,
+                (Ok(narrow), Some(classes)) if label < classes => labels.push(narrow),
+                (_, Some(classes)) => {
                     return Err(Error::input(
                         "",
                         "targets",
@@ -108,24 +144,30 @@ impl<T: Scalar> Resident<T> {
     /// A network, a loss or an optimiser that the device does not know, by name; not enough memory.
     pub(crate) fn new(gpu: &Arc<Gpu>, begin: &Beginning<'_, T>) -> Result<Self, Error> {
         let links = begin.network.chain()?;
-        if begin.network.loss_kind() != Loss::SoftmaxCrossEntropy || begin.task != Task::Classify {
-            return Err(Error::input(
-                "--device",
-                "loss",
-                "training on a device knows softmax_cross_entropy only",
-                "use --device cpu for this network",
-            ));
+        match (begin.network.loss_kind(), begin.task) {
+            (Loss::SoftmaxCrossEntropy, Task::Classify)
+            | (Loss::Mse { .. } | Loss::BinaryCrossEntropy, Task::Autoencode) => {}
+            (_, task) => {
+                let problem = format!("does not go with the task {task:?}");
+                return Err(Error::input("--device", "loss", problem, "change one of the two"));
+            }
         }
+        let classes = (begin.task == Task::Classify).then(|| begin.network.outputs());
         let samples = begin.train.len();
         let capacity = begin.batch_size.min(samples);
         let room = (begin.parameters, capacity);
         let network = DeviceNetwork::new(gpu, begin.network, &links, room)?;
         Ok(Self {
             optimizer: optimizer::build(begin.config, begin.network, &network)?,
-            train: DeviceSet::new(gpu, begin.train, begin.network.outputs())?,
+            train: DeviceSet::new(gpu, begin.train, classes)?,
             order: (Pinned::new(gpu, samples)?, Buffer::zeros(gpu, samples)?),
             indices: Buffer::new(gpu, capacity)?,
-            labels: Buffer::new(gpu, capacity)?,
+            goals: match begin.task {
+                Task::Classify => GoalBuffer::Classes(Buffer::new(gpu, capacity)?),
+                Task::Autoencode => {
+                    GoalBuffer::Values(Buffer::new(gpu, capacity * begin.train.width())?)
+                }
+            },
             captured: None,
             last: None,
             bad: Buffer::zeros(gpu, 1)?,
@@ -199,10 +241,9 @@ impl<T: Scalar> Resident<T> {
         let Repeat { samples: n, learning_rate } = repeat;
         let (network, indices) = (&mut self.network, self.indices.view().slice(0..n));
         network.load(self.train.features()?, indices)?;
-        let labels = self.labels.view_mut().slice(0..n);
-        network.gpu.gather_labels(labels, self.train.labels.view(), indices)?;
+        let goals = self.goals.gather(&self.train, indices)?;
         network.forward()?;
-        network.loss(self.labels.view().slice(0..n))?;
+        network.loss(goals)?;
         network.backward(Gradient::Mean)?;
         self.bad.view_mut().clear()?;
         network.gpu.watch(self.bad.view_mut(), network.losses(), 0)?;

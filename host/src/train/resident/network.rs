@@ -9,8 +9,9 @@ use std::sync::Arc;
 use relfisher_core::metric::neuron::Activation;
 
 use crate::error::Error;
-use crate::executor::cuda::{Buffer, Gpu, Matrix, MatrixMut, Side, View};
-use crate::network::{Link, Network, cast_activation};
+use crate::executor::cuda::{Buffer, Gpu, Matrix, MatrixMut, Side, ValueLoss, View};
+use crate::network::{Link, Loss, Network, cast_activation};
+use crate::random::{self, Rng};
 use crate::scalar::Scalar;
 
 /// A layer on the device.
@@ -32,6 +33,15 @@ pub(super) struct Layer<T> {
     pub(super) delta: Buffer<T>,
 }
 
+/// What the outputs of a mini-batch should be.
+#[derive(Clone, Copy)]
+pub(super) enum Goals<'a, T> {
+    /// A class for each sample.
+    Classes(View<'a, u32>),
+    /// Numbers for each sample.
+    Values(View<'a, T>),
+}
+
 /// A network on the device.
 pub(super) struct DeviceNetwork<T: Scalar> {
     pub(super) gpu: Arc<Gpu>,
@@ -43,6 +53,7 @@ pub(super) struct DeviceNetwork<T: Scalar> {
     /// Values that nobody reads again: what a fused kernel writes besides.
     spare: Buffer<T>,
     losses: Buffer<T>,
+    loss: Loss,
     capacity: usize,
     /// Samples of the mini-batch.
     pub(super) batch: usize,
@@ -87,6 +98,7 @@ impl<T: Scalar> DeviceNetwork<T> {
             probabilities: Buffer::new(gpu, capacity * outputs)?,
             spare: Buffer::new(gpu, capacity * widest)?,
             losses: Buffer::new(gpu, capacity)?,
+            loss: network.loss_kind(),
             capacity,
             batch: 0,
         })
@@ -148,25 +160,58 @@ impl<T: Scalar> DeviceNetwork<T> {
         Ok(())
     }
 
-    /// η, the losses, and the output's Δ for these labels.
-    pub(super) fn loss(&mut self, labels: View<'_, u32>) -> Result<(), Error> {
+    /// The losses and the output's Δ for these goals; η for the soft-max.
+    pub(super) fn loss(&mut self, goals: Goals<'_, T>) -> Result<(), Error> {
         let Some(last) = self.layers.last_mut() else { return Ok(()) };
-        let (n, c) = (self.batch, last.rows);
-        let results = [
-            self.probabilities.view_mut().slice(0..n * c),
-            last.delta.view_mut().slice(0..n * c),
-            self.losses.view_mut().slice(0..n),
-        ];
-        let logits = last.output.view().slice(0..n * c);
-        Ok(self.gpu.softmax(results, logits, labels, T::ONE)?)
+        let (n, len) = (self.batch, self.batch * last.rows);
+        let (delta, losses) = (last.delta.view_mut().slice(0..len), self.losses.view_mut());
+        let (losses, outputs) = (losses.slice(0..n), last.output.view().slice(0..len));
+        match goals {
+            Goals::Classes(labels) => {
+                let eta = self.probabilities.view_mut().slice(0..len);
+                self.gpu.softmax([eta, delta, losses], outputs, labels, T::ONE)?;
+            }
+            Goals::Values(values) => {
+                let kind = match self.loss {
+                    Loss::Mse { scale } => ValueLoss::SquaredError { weight: T::from_f64(scale) },
+                    Loss::BinaryCrossEntropy | Loss::SoftmaxCrossEntropy => {
+                        ValueLoss::BinaryCrossEntropy
+                    }
+                };
+                self.gpu.value_loss([delta, losses], outputs, values, kind)?;
+            }
+        }
+        Ok(())
     }
 
-    /// The output's Δ for labels drawn from the model with these numbers in 0..1.
-    pub(super) fn draw_deltas(&mut self, uniform: View<'_, f64>) -> Result<(), Error> {
+    /// The output's Δ for labels drawn from the model, with the draws of
+    /// [`crate::network::Network::draw_output_deltas`]: random numbers are sent, outputs are not fetched.
+    pub(super) fn draw_deltas(&mut self, rng: &mut Rng) -> Result<(), Error> {
         let Some(last) = self.layers.last_mut() else { return Ok(()) };
-        let len = self.batch * last.rows;
-        let (delta, eta) = (last.delta.view_mut().slice(0..len), self.probabilities.view());
-        Ok(self.gpu.draw_deltas(delta, eta.slice(0..len), uniform)?)
+        let (n, len) = (self.batch, self.batch * last.rows);
+        let delta = last.delta.view_mut().slice(0..len);
+        let outputs = last.output.view().slice(0..len);
+        let mut uniforms = |count| -> Result<Buffer<f64>, Error> {
+            let draws: Vec<f64> = (0..count).map(|_| random::uniform(rng)).collect();
+            Ok(Buffer::from_slice(&self.gpu, &draws)?)
+        };
+        match self.loss {
+            Loss::SoftmaxCrossEntropy => {
+                let eta = self.probabilities.view().slice(0..len);
+                self.gpu.draw_deltas(delta, eta, uniforms(n)?.view())?;
+            }
+            Loss::BinaryCrossEntropy => {
+                self.gpu.draw_bernoulli(delta, outputs, uniforms(len)?.view())?;
+            }
+            Loss::Mse { scale } => {
+                // 2·scale·(f − y) with f − y = −σz and σ² = 1/(2 scale).
+                let root = (2.0 * scale).sqrt();
+                let draws: Vec<T> =
+                    (0..len).map(|_| T::from_f64(-root * random::normal(rng))).collect();
+                delta.upload(&draws)?;
+            }
+        }
+        Ok(())
     }
 
     /// The losses of the mini-batch.

@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Checks and measures relfisher on this machine's GPU with programs that were built elsewhere.
+#
+# usage: run.sh [--emulated] [STAGE...]
+#
+# Stages, in their order: machine, parity, baselines, bench, memcheck, racecheck; all by default. Results go
+# to $OUT, or ./out. Each stage has a limit of its own, and all of them together stay below nine minutes.
+# The exit status is 0 if parity, the benches' answers and the memory checks are right. With
+# --emulated the same programs run on the emulator, without a GPU: that proves the bundle, and times nothing.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+out=${OUT:-./out}
+emulated=0
+stages=()
+for argument in "$@"; do
+    case $argument in
+    --emulated) emulated=1 ;;
+    machine | parity | baselines | bench | memcheck | racecheck) stages+=("$argument") ;;
+    *)
+        echo "run.sh: no stage named '$argument'" >&2
+        exit 2
+        ;;
+    esac
+done
+if [ ${#stages[@]} -eq 0 ]; then
+    stages=(machine parity baselines bench memcheck racecheck)
+fi
+mkdir -p "$out" || exit 2
+out=$(cd "$out" && pwd)
+
+# What the driver compiles is kept for the next stage.
+CUDA_CACHE_PATH=$(mktemp -d)
+trap 'rm -rf "$CUDA_CACHE_PATH"' EXIT
+export CUDA_CACHE_PATH CUDA_CACHE_MAXSIZE=1073741824 CUDA_CACHE_DISABLE=0
+export REQUIRE_GPU=1 RELFISHER_GPU=cuda
+device=(--device cuda)
+if [ $emulated -eq 1 ]; then
+    export RELFISHER_GPU=emulated
+    device=(--device emulated --quick --seconds 0.02)
+fi
+
+table=()
+failed=0
+
+# stage NAME LIMIT LOG COMMAND...: runs the command for at most LIMIT seconds; its status is the stage's.
+stage() {
+    local name=$1 limit=$2 log=$3 before=$SECONDS status
+    shift 3
+    printf '\n##### %s (at most %d s)\n' "$name" "$limit"
+    printf '##### %s\n' "$name" >>"$out/$log"
+    timeout --kill-after=5 "$limit" "$@" 2>&1 | tee -a "$out/$log"
+    status=${PIPESTATUS[0]}
+    local verdict=pass
+    if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+        verdict="out of time"
+    elif [ "$status" -ne 0 ]; then
+        verdict="FAIL ($status)"
+    fi
+    table+=("$(printf '%-10s %-12s %4d s' "$name" "$verdict" $((SECONDS - before)))")
+    return "$status"
+}
+
+skip() {
+    table+=("$(printf '%-10s %-12s %s' "$1" skipped "$2")")
+}
+
+wanted() {
+    local name
+    for name in "${stages[@]}"; do
+        [ "$name" = "$1" ] && return 0
+    done
+    return 1
+}
+
+# What an earlier run left of the stages of this one.
+for name in "${stages[@]}"; do
+    rm -f "$out/$name.log" "$out/$name.json"
+done
+rm -f "$out/sanitizer.log" "$out/summary.txt"
+
+driver=none
+smi=$([ $emulated -eq 0 ] && command -v nvidia-smi)
+if [ -n "$smi" ]; then
+    driver=$(timeout 20 "$smi" --query-gpu=driver_version --format=csv,noheader | head -n 1)
+fi
+if wanted machine; then
+    if [ -n "$smi" ]; then
+        stage machine 20 machine.log "$smi"
+    fi
+    stage info 20 machine.log "$here/relfisher" info
+fi
+
+if wanted parity; then
+    stage parity 150 parity.log "$here/parity" || failed=1
+fi
+
+if wanted baselines; then
+    baselines=${BASELINES:-$here/gpu_baselines.py}
+    if [ $emulated -eq 1 ]; then
+        skip baselines "on the emulator"
+    elif [ ! -f "$baselines" ]; then
+        skip baselines "no gpu_baselines.py beside run.sh, and BASELINES is not set"
+    elif ! python3 -c 'import torch' 2>/dev/null; then
+        skip baselines "no python3 with torch"
+    else
+        stage baselines 110 baselines.log python3 "$baselines" --seconds 0.2 --out "$out/baselines.json"
+    fi
+fi
+
+if wanted bench; then
+    arguments=(gpu "${device[@]}" --out "$out/bench.json" --note "driver=$driver")
+    arguments+=(--note "date=$(date -u +%Y-%m-%dT%H:%M:%SZ)" --note "commit=$(cat "$here/commit")")
+    if [ -s "$out/baselines.json" ]; then
+        arguments+=(--baselines "$out/baselines.json")
+    fi
+    stage bench 150 bench.log "$here/relfisher-bench" "${arguments[@]}" || failed=1
+fi
+
+# The checks are for small shapes: they slow kernels down, and know nothing that large shapes have more of.
+# A tool that does not support the device is no failure; an error that it finds is one.
+for tool in memcheck racecheck; do
+    wanted $tool || continue
+    if [ $emulated -eq 1 ]; then
+        skip $tool "on the emulator, which has checks of its own"
+        continue
+    fi
+    if ! command -v compute-sanitizer >/dev/null; then
+        skip $tool "no compute-sanitizer"
+        continue
+    fi
+    found="$out/sanitizer.log"
+    lines=$( (cat "$found" 2>/dev/null || true) | wc -l)
+    RELFISHER_GPU_SIZES=small stage $tool 50 sanitizer.log \
+        compute-sanitizer --tool $tool --report-api-errors no "$here/parity"
+    if tail -n +$((lines + 1)) "$found" | grep -Eq '(ERROR|RACECHECK) SUMMARY: [1-9]'; then
+        # What a tool says of a device that it cannot check is not an error of a kernel.
+        if ! tail -n +$((lines + 1)) "$found" | grep -q 'Device not supported'; then
+            failed=1
+        fi
+    fi
+done
+
+{
+    printf '##### relfisher %s, driver %s\n' "$(cat "$here/commit")" "$driver"
+    printf '%s\n' "${table[@]}"
+    if [ -f "$out/parity.log" ]; then
+        tail -n 1 "$out/parity.log"
+    fi
+    if [ -f "$out/bench.log" ]; then
+        sed -n '/^== ratios/,$p' "$out/bench.log"
+    fi
+    if [ $failed -eq 0 ]; then echo "##### all right"; else echo "##### FAILED"; fi
+} | tee "$out/summary.txt"
+exit $failed

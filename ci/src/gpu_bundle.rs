@@ -1,0 +1,140 @@
+//! The job `gpu-bundle`: everything that a GPU machine without Rust needs, in one folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use relfisher_ci::Outcome;
+use relfisher_ci::repository::{command, output, root, run};
+use serde_json::Value;
+
+use crate::Options;
+
+/// The most that the folder may hold: what copies to such machines take.
+const MOST_BYTES: u64 = 60 << 20;
+
+/// A program: its target, the kind of it, and its name in the folder.
+const PROGRAMS: [(&str, &str, &str); 3] = [
+    ("gpu", "test", "parity"),
+    ("relfisher-bench", "bin", "relfisher-bench"),
+    ("relfisher", "bin", "relfisher"),
+];
+
+/// Builds the folder, then runs it on the emulator from another one.
+pub(crate) fn check(options: &Options) -> Outcome {
+    let bundle = options.out.clone().unwrap_or_else(|| root().join("target/gpu-bundle"));
+    let problem = |e: std::io::Error| format!("{}: {e}", bundle.display());
+    fs::create_dir_all(&bundle).map_err(problem)?;
+    let bundle = bundle.canonicalize().map_err(problem)?;
+    build(&bundle)?;
+    rehearse(&bundle)
+}
+
+fn build(bundle: &Path) -> Outcome {
+    let tests = ["test", "-p", "relfisher", "--test", "gpu", "--no-run"];
+    let programs = ["build", "-p", "relfisher", "-p", "relfisher-bench", "--bins"];
+    let mut messages = artifacts(&tests)?;
+    messages.extend(artifacts(&programs)?);
+    for (target, kind, name) in PROGRAMS {
+        let built = executable(&messages, target, kind)
+            .ok_or_else(|| format!("cargo built no {kind} named {target}"))?;
+        let to = bundle.join(name);
+        fs::copy(&built, &to).map_err(|e| format!("{}: {e}", built.display()))?;
+        // Symbols are for debuggers; a profile without them would build everything twice.
+        let to = to.to_string_lossy();
+        if let Err(problem) = output(command("strip", &[&to])) {
+            println!("not stripped: {problem}");
+        }
+    }
+    let write = |name: &str, text: &str| {
+        fs::write(bundle.join(name), text).map_err(|e| format!("{name}: {e}"))
+    };
+    write("run.sh", include_str!("../gpu-bundle/run.sh"))?;
+    write("README.md", include_str!("../gpu-bundle/README.md"))?;
+    let commit = output(command("git", &["describe", "--always", "--dirty", "--abbrev=12"]));
+    write("commit", &commit.unwrap_or_else(|_| "unknown\n".to_owned()))?;
+    measure(bundle)
+}
+
+/// The messages of a release build.
+fn artifacts(arguments: &[&str]) -> Result<Vec<Value>, String> {
+    let (verb, rest) = arguments.split_first().ok_or("no cargo command")?;
+    let options = ["--release", "--message-format=json-render-diagnostics"];
+    let all = [&[*verb], options.as_slice(), rest].concat();
+    println!("$ cargo {}", all.join(" "));
+    let text = output(command("cargo", &all))?;
+    text.lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).map_err(|e| format!("cargo's message: {e}")))
+        .collect()
+}
+
+/// Where cargo put the program of a target.
+fn executable(messages: &[Value], target: &str, kind: &str) -> Option<PathBuf> {
+    let kinds = |message: &Value| -> bool {
+        let kinds = message["target"]["kind"].as_array();
+        kinds.is_some_and(|kinds| kinds.iter().any(|found| found == kind))
+    };
+    messages
+        .iter()
+        .filter(|message| message["target"]["name"] == target && kinds(message))
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+/// Prints the sizes, refuses a folder that is too large, and says which C library it needs.
+fn measure(bundle: &Path) -> Outcome {
+    let problem = |e: std::io::Error| format!("{}: {e}", bundle.display());
+    let mut total = 0;
+    for entry in fs::read_dir(bundle).map_err(problem)? {
+        let path = entry.map_err(problem)?.path();
+        let bytes = fs::read(&path).map_err(problem)?;
+        total += bytes.len() as u64;
+        let needs = newest_libc(&bytes).map_or(String::new(), |(major, minor)| {
+            format!(", needs a C library of at least {major}.{minor}")
+        });
+        println!("{:10} bytes  {}{needs}", bytes.len(), path.display());
+    }
+    if total > MOST_BYTES {
+        return Err(format!("the bundle has {total} bytes, more than {MOST_BYTES}"));
+    }
+    println!("{total} bytes of {MOST_BYTES}");
+    Ok(())
+}
+
+/// The newest version of glibc's symbols that a program names.
+fn newest_libc(program: &[u8]) -> Option<(u32, u32)> {
+    const MARK: &[u8] = b"GLIBC_";
+    let versions =
+        program.windows(MARK.len() + 8).filter(|w| w.starts_with(MARK)).filter_map(|w| {
+            let text = w[MARK.len()..].split(|b| !b.is_ascii_digit() && *b != b'.').next()?;
+            let (major, minor) = std::str::from_utf8(text).ok()?.split_once('.')?;
+            Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?))
+        });
+    program.starts_with(b"\x7fELF").then(|| versions.max()).flatten()
+}
+
+/// Runs the bundle on the emulator, in a folder that has nothing to do with the checkout.
+fn rehearse(bundle: &Path) -> Outcome {
+    let elsewhere = std::env::temp_dir().join(format!("relfisher-bundle-{}", std::process::id()));
+    fs::create_dir_all(&elsewhere).map_err(|e| format!("{}: {e}", elsewhere.display()))?;
+    let script = bundle.join("run.sh");
+    let mut rehearsal = command("bash", &[&script.to_string_lossy(), "--emulated"]);
+    rehearsal.current_dir(&elsewhere).env("OUT", elsewhere.join("out"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO") || text.starts_with("RUST") {
+            rehearsal.env_remove(&name);
+        }
+    }
+    let outcome = run(rehearsal).and_then(|()| {
+        for name in ["summary.txt", "parity.log", "bench.json"] {
+            let path = elsewhere.join("out").join(name);
+            if fs::metadata(&path).map_or(true, |found| found.len() == 0) {
+                return Err(format!("run.sh left no {name}"));
+            }
+        }
+        Ok(())
+    });
+    // A folder in the system's place for such: nothing depends on its going.
+    let _ = fs::remove_dir_all(&elsewhere);
+    outcome
+}
