@@ -88,13 +88,13 @@ pub fn watch<T: Scalar, D: Device>(
     }
 }
 
-/// `worst[i] ← last[i]` where nothing stands there yet.
+/// `worst[i] ← last[i] + offset` where nothing stands there yet and `last[i]` is not 0.
 #[inline(always)]
-pub fn keep<D: Device>(d: D, worst: D::Array<u32>, last: D::Array<u32>, count: u64) {
+pub fn keep<D: Device>(d: D, worst: D::Array<u32>, last: D::Array<u32>, count: u64, offset: u32) {
     each(d, count, |start, i| {
-        let worst = d.advance(worst, start);
-        if d.load(worst, i) == 0 {
-            d.store(worst, i, d.load(d.advance(last, start), i));
+        let (worst, last) = (d.advance(worst, start), d.load(d.advance(last, start), i));
+        if d.load(worst, i) == 0 && last != 0 {
+            d.store(worst, i, last + offset);
         }
     });
 }

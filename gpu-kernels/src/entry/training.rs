@@ -19,5 +19,5 @@ entries! { TRAINING:
         => training::draw_bernoulli;
     watch_f32(write broken: u32, read values: f32; count: u64, step: u32) => training::watch;
     watch_f64(write broken: u32, read values: f64; count: u64, step: u32) => training::watch;
-    keep_u32(write worst: u32, read last: u32; count: u64) => training::keep;
+    keep_u32(write worst: u32, read last: u32; count: u64, offset: u32) => training::keep;
 }

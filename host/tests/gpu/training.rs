@@ -129,7 +129,7 @@ fn keep_flags(lab: &Lab) {
     let last: Vec<u32> = (0..2085).map(|i| i % 5).collect();
     let before: Vec<u32> = (0..2085).map(|i| if i % 3 == 0 { 0 } else { 100 + i }).collect();
     let (mut worst, new) = (upload(&lab.gpu, &before), upload(&lab.gpu, &last));
-    lab.gpu.keep_flags(worst.view_mut(), new.view()).expect("keep_flags");
+    lab.gpu.keep_flags(worst.view_mut(), new.view(), 0).expect("keep_flags");
     let want: Vec<u32> =
         before.iter().zip(&last).map(|(old, new)| if *old == 0 { *new } else { *old }).collect();
     assert_eq!(worst.to_vec().expect("a copy"), want);

@@ -1,5 +1,7 @@
 //! Matrices on the device: rows at equal distances.
 
+use std::ops::Range;
+
 use relfisher_core::Error as CoreError;
 use relfisher_kernels::Word;
 
@@ -49,6 +51,25 @@ fn check(len: usize, rows: usize, cols: usize, stride: usize) -> Result<(), Core
     Ok(())
 }
 
+/// Where rows × columns of a matrix with such sides stand among its values, gaps between rows
+/// included.
+fn place(
+    [height, width, stride]: [usize; 3],
+    rows: &Range<usize>,
+    cols: &Range<usize>,
+) -> Result<Range<usize>, CoreError> {
+    for (range, end) in [(rows, height), (cols, width)] {
+        if range.start > range.end || range.end > end {
+            let what = "block of a matrix on the device";
+            return Err(CoreError::Shape { what, expected: end, found: range.end });
+        }
+    }
+    // No product overflows: the whole matrix was found to fit.
+    let start = if rows.is_empty() { 0 } else { rows.start * stride + cols.start };
+    let end = if rows.is_empty() { 0 } else { (rows.end - 1) * stride + cols.end };
+    Ok(start..end)
+}
+
 impl<'a, T: Word> Matrix<'a, T> {
     /// The first `rows·cols` values, row by row.
     ///
@@ -85,6 +106,16 @@ impl<'a, T: Word> Matrix<'a, T> {
     /// Values from a row to the next.
     pub fn stride(&self) -> usize {
         self.stride
+    }
+
+    /// A block of the matrix: its rows are as far apart.
+    ///
+    /// # Errors
+    /// A range that leaves the matrix.
+    pub fn block(self, rows: Range<usize>, cols: Range<usize>) -> Result<Self, CoreError> {
+        let values = place([self.rows, self.cols, self.stride], &rows, &cols)?;
+        let values = self.values.slice(values);
+        Ok(Self { values, rows: rows.len(), cols: cols.len(), stride: self.stride })
     }
 
     /// The first `cols` columns.
@@ -136,6 +167,21 @@ impl<'a, T: Word> MatrixMut<'a, T> {
     pub fn again(&mut self) -> MatrixMut<'_, T> {
         let Self { rows, cols, stride, .. } = *self;
         MatrixMut { values: self.values.again(), rows, cols, stride }
+    }
+
+    /// A block of the matrix: its rows are as far apart. What stands between them belongs to the view
+    /// but not to the block, so one launch never gets two blocks of a matrix of which it writes one.
+    ///
+    /// # Errors
+    /// A range that leaves the matrix.
+    pub fn block(
+        self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+    ) -> Result<MatrixMut<'a, T>, CoreError> {
+        let values = place([self.rows, self.cols, self.stride], &rows, &cols)?;
+        let values = self.values.slice(values);
+        Ok(MatrixMut { values, rows: rows.len(), cols: cols.len(), stride: self.stride })
     }
 
     /// The values behind the matrix, gaps between rows included.

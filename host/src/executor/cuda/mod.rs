@@ -9,7 +9,9 @@
 
 mod elementwise;
 mod factor;
+mod inverse;
 mod launch;
+mod lent;
 mod matrix;
 mod memory;
 mod product;
@@ -26,7 +28,9 @@ use relfisher_kernels::contract::{CONTRACTS, Variant};
 use serde::Serialize;
 
 pub use elementwise::ValueLoss;
-pub use factor::{LARGEST_EIGH, LARGEST_SOLVE, MOST_SAMPLES, SquareForm, Squares};
+pub use factor::{
+    LARGEST_EIGH, LARGEST_SOLVE, MOST_SAMPLES, SMALLEST_BY_PRODUCTS, SquareForm, Squares,
+};
 pub use launch::Captured;
 pub use matrix::{Matrix, MatrixMut};
 pub use memory::{Buffer, Pinned, View, ViewMut};

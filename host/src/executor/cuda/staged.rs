@@ -13,8 +13,9 @@ use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{Backend, Error as CoreError, MatMut, MatRef};
 use relfisher_kernels::contract::RightSides;
 
-use super::factor::{LARGEST_EIGH, LARGEST_SOLVE, SquareForm, Squares};
-use super::{Buffer, Error, Gpu, Matrix, MatrixMut, Side};
+use super::factor::{LARGEST_EIGH, LARGEST_SOLVE, SMALLEST_BY_PRODUCTS, SquareForm, Squares};
+use super::lent::{Lent, check_flags};
+use super::{Buffer, Error, Gpu, Side};
 use crate::Scalar;
 use crate::driver;
 use crate::executor::{ChunkBody, Cpu, Executor, PartBody};
@@ -133,54 +134,14 @@ impl Staged {
     ) -> Result<(), Error> {
         let mut flags = Buffer::<u32>::new(&self.gpu, squares.count)?;
         self.gpu.cholesky(matrices.values.view_mut(), flags.view_mut(), squares, damping)?;
-        let flags = flags.to_vec()?;
-        match flags.iter().position(|flag| *flag != 0) {
-            Some(block) => {
-                let pivot = (flags[block] as usize).saturating_sub(1);
-                Err(CoreError::NotPositiveDefinite { block, pivot }.into())
-            }
-            None => Ok(()),
-        }
+        check_flags(&flags)
     }
 }
 
-/// A matrix on the device that is a copy of one of the host's.
-struct Lent<T> {
-    values: Buffer<T>,
-    rows: usize,
-    cols: usize,
-}
-
-impl<T: Scalar> Lent<T> {
-    fn new(gpu: &Arc<Gpu>, rows: usize, cols: usize) -> Result<Self, Error> {
-        Ok(Self { values: Buffer::new(gpu, rows * cols)?, rows, cols })
-    }
-
-    fn matrix(&self) -> Result<Matrix<'_, T>, CoreError> {
-        Matrix::new(self.values.view(), self.rows, self.cols)
-    }
-
-    fn matrix_mut(&mut self) -> Result<MatrixMut<'_, T>, CoreError> {
-        MatrixMut::new(self.values.view_mut(), self.rows, self.cols)
-    }
-
-    fn read_back(&self, to: &mut MatMut<'_, T>) -> Result<(), Error> {
-        let (rows, cols) = (self.rows, self.cols);
-        if to.rows_contiguous() && to.row_stride() == cols {
-            let values = to.data_mut();
-            let len = (rows * cols).min(values.len());
-            return self.values.view().download(&mut values[..len]);
-        }
-        let values = self.values.to_vec()?;
-        for (i, row) in values.chunks_exact(cols.max(1)).enumerate() {
-            if to.rows_contiguous() {
-                to.row_mut(i).copy_from_slice(row);
-            } else {
-                row.iter().enumerate().for_each(|(j, x)| to.set(i, j, *x));
-            }
-        }
-        Ok(())
-    }
+/// Whether k right sides are solved for by products: the inverse of a triangle is worth its ⅔d³ FLOPs
+/// beside 2d²k when they are many, and the only way above the solver's largest order.
+fn solves_by_products(d: usize, k: usize) -> bool {
+    d > LARGEST_SOLVE || (d > SMALLEST_BY_PRODUCTS && k >= d / 4)
 }
 
 /// A check of the host that the device does not make.
@@ -299,13 +260,19 @@ impl<T: Scalar> Backend<T> for Staged {
 
     fn cholesky_solve(&self, mut b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), CoreError> {
         let (d, k) = (b.rows(), b.cols());
-        let fits = (l.rows(), l.cols()) == (d, d) && d * k > 0 && d <= LARGEST_SOLVE && k < 1 << 16;
+        let by_products = solves_by_products(d, k);
+        let fits = (l.rows(), l.cols()) == (d, d) && d * k > 0 && (by_products || k < 1 << 16);
         let flops = 2.0 * (d as f64) * (d as f64) * (k as f64);
         if !fits || !self.lends::<T>(flops, (d * d + 2 * d * k) as f64) {
             return self.cpu.cholesky_solve(b, l);
         }
         let mut run = || {
             let l = self.lend(l)?;
+            if by_products {
+                let mut x = self.lend(b.rb())?;
+                self.gpu.cholesky_solve_by_products(x.matrix_mut()?, l.matrix()?)?;
+                return x.read_back(&mut b);
+            }
             // A right side is a column of B: neighbouring elements are a row apart.
             let mut x = self.lend(b.rb())?;
             let sides = RightSides { distance: 0, side: 1, element: k as u32 };
@@ -316,8 +283,27 @@ impl<T: Scalar> Backend<T> for Staged {
         self.note("cholesky_solve", run())
     }
 
-    fn spd_inverse(&self, a: MatMut<'_, T>, damping: T, work: &mut [T]) -> Result<(), CoreError> {
-        self.cpu.spd_inverse(a, damping, work)
+    fn spd_inverse(
+        &self,
+        mut a: MatMut<'_, T>,
+        damping: T,
+        work: &mut [T],
+    ) -> Result<(), CoreError> {
+        let d = a.rows();
+        let fits = d == a.cols() && d > 0 && a.rows_contiguous();
+        if !fits || !self.lends::<T>(cube(d), 2.0 * (d * d) as f64) {
+            return self.cpu.spd_inverse(a, damping, work);
+        }
+        check_damping(damping)?;
+        check_lower("spd_inverse: a", a.rb())?;
+        let mut run = || {
+            let mut lent = self.lend(a.rb())?;
+            let mut flag = Buffer::<u32>::new(&self.gpu, 1)?;
+            self.gpu.spd_inverse(lent.matrix_mut()?, flag.view_mut(), damping)?;
+            check_flags(&flag)?;
+            lent.read_back(&mut a)
+        };
+        self.note("spd_inverse", run())
     }
 
     fn eigh(

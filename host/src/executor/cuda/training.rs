@@ -212,6 +212,25 @@ impl Gpu {
         unsafe { launch.over(chunks(x.len(), elementwise::CHUNK)?) }
     }
 
+    /// `Y ← α X + β Y`; Y is not read for β = 0.
+    ///
+    /// # Errors
+    /// Shape; failed calls.
+    pub fn combine<T: Scalar>(
+        &self,
+        y: MatrixMut<'_, T>,
+        (beta, alpha): (T, T),
+        x: Matrix<'_, T>,
+    ) -> Result<(), Error> {
+        shape("combine: rows", x.rows(), y.rows())?;
+        shape("combine: columns", x.cols(), y.cols())?;
+        let rows = rows(y.rows(), y.cols(), (y.stride(), x.stride()));
+        let launch = self.kernel(plain::<T>(names!("axpby")))?.write(&y.values).read(x.values);
+        let launch = launch.value(&Combination { rows, update: Update { alpha, beta } });
+        // SAFETY: equal shapes, and the rows are those of the matrices.
+        unsafe { launch.over(chunks(y.rows() * y.cols(), elementwise::CHUNK)?) }
+    }
+
     /// `Y ← I`.
     ///
     /// # Errors
@@ -243,15 +262,21 @@ impl Gpu {
         unsafe { launch.over(chunks(values.len(), elementwise::CHUNK)?) }
     }
 
-    /// `worst[i] ← last[i]` where nothing stands there yet.
+    /// `worst[i] ← last[i] + offset` where nothing stands there yet and `last[i]` is not 0.
     ///
     /// # Errors
     /// Shape; failed calls.
-    pub fn keep_flags(&self, worst: ViewMut<'_, u32>, last: View<'_, u32>) -> Result<(), Error> {
+    pub fn keep_flags(
+        &self,
+        worst: ViewMut<'_, u32>,
+        last: View<'_, u32>,
+        offset: u32,
+    ) -> Result<(), Error> {
         lengths("keep_flags", last.len(), &[worst.len()])?;
         let launch = self.kernel("keep_u32")?.write(&worst).read(last);
+        let launch = launch.value(&(last.len() as u64)).value(&offset);
         // SAFETY: equal lengths, as counted.
-        unsafe { launch.value(&(last.len() as u64)).over(chunks(last.len(), elementwise::CHUNK)?) }
+        unsafe { launch.over(chunks(last.len(), elementwise::CHUNK)?) }
     }
 
     /// `out[0] ← Σ x[i]·y[i]`, in an order that the length fixes.

@@ -14,7 +14,9 @@ use relfisher_kernels::contract::RightSides;
 use super::network::{DeviceNetwork, Gradient};
 use super::optimizer::{DeviceMomentum, DeviceOptimizer, DeviceStep, Flags, decay_weights};
 use crate::error::Error;
-use crate::executor::cuda::{Buffer, Gpu, LARGEST_SOLVE, Matrix, MatrixMut, Side, Squares, View};
+use crate::executor::cuda::{
+    Buffer, Gpu, Matrix, MatrixMut, SMALLEST_BY_PRODUCTS, Side, Squares, View,
+};
 use crate::network::Network;
 use crate::optimizer::{AdaptationConfig, KfacConfig, KroneckerKind, State, singular};
 use crate::scalar::Scalar;
@@ -56,15 +58,7 @@ pub(super) struct DeviceKfac<T: Scalar> {
 }
 
 impl<T: Scalar> Factor<T> {
-    fn new(order: usize, name: &str, on: &DeviceNetwork<T>) -> Result<Self, Error> {
-        if order > LARGEST_SOLVE {
-            return Err(Error::input(
-                "--device",
-                name,
-                format_args!("a factor of order {order}"),
-                format_args!("layers up to {LARGEST_SOLVE} wide fit; use --device cpu"),
-            ));
-        }
+    fn new(order: usize, on: &DeviceNetwork<T>) -> Result<Self, Error> {
         let (gpu, square) = (&on.gpu, order * order);
         Ok(Self {
             order,
@@ -96,10 +90,14 @@ impl<T: Scalar> Factor<T> {
         self.flags.keep(on)
     }
 
-    /// The inverse from L, a right side a row.
-    fn invert(&mut self, gpu: &Gpu) -> Result<(), Error> {
+    /// The inverse from L: of small ones by solves, a right side a row.
+    fn invert(&mut self, gpu: &Arc<Gpu>) -> Result<(), Error> {
         let n = self.order;
-        gpu.identity(MatrixMut::new(self.inverse.view_mut(), n, n)?)?;
+        let inverse = MatrixMut::new(self.inverse.view_mut(), n, n)?;
+        if n > SMALLEST_BY_PRODUCTS {
+            return Ok(gpu.cholesky_inverse(inverse, Matrix::new(self.cholesky.view(), n, n)?)?);
+        }
+        gpu.identity(inverse)?;
         let sides = RightSides { distance: 0, side: n as u32, element: 1 };
         let (x, l) = (self.inverse.view_mut(), self.cholesky.view());
         Ok(gpu.cholesky_solve(x, (sides, n), l, Squares::one(n))?)
@@ -138,8 +136,8 @@ impl<T: Scalar> DeviceKfac<T> {
         let mut layers = Vec::new();
         for layer in &on.layers {
             let name = network.blocks()[layer.block].name.clone();
-            let a = Factor::new(layer.cols, &name, on)?;
-            let g = Factor::new(layer.rows, &name, on)?;
+            let a = Factor::new(layer.cols, on)?;
+            let g = Factor::new(layer.rows, on)?;
             layers.push(Factors { name, a, g });
         }
         let largest = on.layers.iter().map(|l| l.rows * l.cols).max().unwrap_or(0);

@@ -241,7 +241,7 @@ impl Flags {
 
     /// Keeps what the last factorisations refused.
     pub(super) fn keep<T: Scalar>(&mut self, on: &DeviceNetwork<T>) -> Result<(), Error> {
-        Ok(on.gpu.keep_flags(self.worst.view_mut(), self.last.view())?)
+        Ok(on.gpu.keep_flags(self.worst.view_mut(), self.last.view(), 0)?)
     }
 
     /// An error that names a layer when a matrix of its metric was refused.

@@ -1,0 +1,55 @@
+//! Copies on the device of what a host lends, and what becomes of them.
+
+use std::sync::Arc;
+
+use relfisher_core::{Error as CoreError, MatMut};
+
+use super::{Buffer, Error, Gpu, Matrix, MatrixMut};
+use crate::Scalar;
+
+/// A matrix on the device that is a copy of one of the host's.
+pub(super) struct Lent<T> {
+    pub(super) values: Buffer<T>,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+}
+
+impl<T: Scalar> Lent<T> {
+    pub(super) fn new(gpu: &Arc<Gpu>, rows: usize, cols: usize) -> Result<Self, Error> {
+        Ok(Self { values: Buffer::new(gpu, rows * cols)?, rows, cols })
+    }
+
+    pub(super) fn matrix(&self) -> Result<Matrix<'_, T>, CoreError> {
+        Matrix::new(self.values.view(), self.rows, self.cols)
+    }
+
+    pub(super) fn matrix_mut(&mut self) -> Result<MatrixMut<'_, T>, CoreError> {
+        MatrixMut::new(self.values.view_mut(), self.rows, self.cols)
+    }
+
+    pub(super) fn read_back(&self, to: &mut MatMut<'_, T>) -> Result<(), Error> {
+        let (rows, cols) = (self.rows, self.cols);
+        if to.rows_contiguous() && to.row_stride() == cols {
+            let values = to.data_mut();
+            let len = (rows * cols).min(values.len());
+            return self.values.view().download(&mut values[..len]);
+        }
+        let values = self.values.to_vec()?;
+        for (i, row) in values.chunks_exact(cols.max(1)).enumerate() {
+            if to.rows_contiguous() {
+                to.row_mut(i).copy_from_slice(row);
+            } else {
+                row.iter().enumerate().for_each(|(j, x)| to.set(i, j, *x));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error for the first matrix that was refused.
+pub(super) fn check_flags(flags: &Buffer<u32>) -> Result<(), Error> {
+    let flags = flags.to_vec()?;
+    let Some(block) = flags.iter().position(|flag| *flag != 0) else { return Ok(()) };
+    let pivot = (flags[block] as usize).saturating_sub(1);
+    Err(CoreError::NotPositiveDefinite { block, pivot }.into())
+}
