@@ -116,6 +116,7 @@ fn descents<T: Scalar>() {
                 [1.0, 0.0],
             ),
             neurons: Neurons::activated(activation(l), 0),
+            activated: row(l + 1) as u32,
         };
         let to = if l < 2 { a[l + 1] } else { out };
         let blocks = Blocks::Tiles(N, WIDTHS[l + 1]);
