@@ -5,7 +5,8 @@
 //! | --- | --- |
 //! | [`network`] | the network file, layers, losses, forward and backward passes with hooks for curvature |
 //! | [`optimizer`] | SGD, Adam, relative natural gradient by blocks and in sample space, K-FAC |
-//! | [`executor`] | the only place that knows about threads and SIMD |
+//! | [`executor`] | the only place that knows about threads, SIMD and devices |
+//! | [`driver`] | the CUDA driver through cudarc, cust or rustacuda, and an emulated one |
 //! | [`dataset`], [`format`](mod@format) | IDX, npy, npz, safetensors; every failure names file, place and remedy |
 //! | [`embedding`] | sparse gradient embeddings of samples, and their kernel |
 //! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
