@@ -139,6 +139,23 @@ fn training_is_that_of_the_processor() {
 }
 
 #[test]
+fn a_lower_precision_changes_the_numbers_a_little() {
+    let experiment = EXPERIMENT.replace("dtype = \"f64\"", "dtype = \"f32\"");
+    let case = Case::new("device-precision", &experiment);
+    let of = |precision: &str| {
+        let options = ["--optimizers", "kfac", "--device", "emulated", "--precision", precision];
+        losses(&case.train(precision, &options))[0].1.clone()
+    };
+    let (exact, rough) = (of("f32"), of("bf16"));
+    let far = |x: f64, y: f64| (x - y).abs() / x;
+    let most = exact.iter().zip(&rough).map(|(x, y)| far(*x, *y)).fold(0.0, f64::max);
+    // bf16 keeps 8 bits of an input: products are off by up to 2⁻⁸ of their operands.
+    assert!((1e-6..0.05).contains(&most), "{exact:?} and {rough:?} differ by {most:e}");
+    let output = case.run(&case.dir.join("none"), &["--precision", "bf16"]);
+    assert_refused(&output, &["--precision", "--device cuda"]);
+}
+
+#[test]
 fn autoencoders_train_too() {
     let experiment = EXPERIMENT
         .replace("name = \"device\"", "name = \"device\"\ntask = \"autoencode\"")

@@ -9,6 +9,7 @@ use crate::Scalar;
 use crate::curvature::{OwnedTargets, Problem, feature_rows};
 use crate::dataset::Idx;
 use crate::error::Error;
+use crate::executor::cuda::Precision;
 use crate::executor::{Choice, Engine, Executor};
 use crate::format::{Array, load_parameters};
 use crate::network::{Architecture, Network, Parameters};
@@ -45,12 +46,40 @@ pub(super) struct ProblemArgs {
     /// The machine that computes.
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     pub(super) device: Device,
+    /// How a device forms products of f32; 3xTF32 where it has tensor cores, f32 elsewhere by default.
+    #[arg(long, value_name = "HOW")]
+    pub(super) precision: Option<DevicePrecision>,
+}
+
+/// How a device forms products of f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum DevicePrecision {
+    /// Fused multiply-adds.
+    F32,
+    /// Tensor cores, three products of tf32 parts: the accuracy of f32.
+    Tf32x3,
+    /// Tensor cores, inputs rounded to tf32 (10 bits).
+    Tf32,
+    /// Tensor cores, inputs rounded to bf16 (7 bits).
+    Bf16,
+}
+
+impl From<DevicePrecision> for Precision {
+    fn from(precision: DevicePrecision) -> Self {
+        match precision {
+            DevicePrecision::F32 => Precision::F32,
+            DevicePrecision::Tf32x3 => Precision::Tf32x3,
+            DevicePrecision::Tf32 => Precision::Tf32,
+            DevicePrecision::Bf16 => Precision::Bf16,
+        }
+    }
 }
 
 impl ProblemArgs {
     /// The machine that computes.
     pub(super) fn engine(&self) -> Result<Engine, Error> {
-        Engine::open(self.device.into(), self.threads)
+        let precision = self.precision.map(Into::into);
+        Engine::with_precision(self.device.into(), precision, self.threads)
     }
 }
 

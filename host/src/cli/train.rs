@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::problem::Device;
+use super::problem::{Device, DevicePrecision};
 use super::{complain, say};
 use crate::error::Error;
 use crate::optimizer::OptimizerConfig;
@@ -52,6 +52,9 @@ pub(super) struct TrainArgs {
     /// The machine that computes; on a device everything stays there between two steps.
     #[arg(long, value_name = "WHICH", default_value = "cpu")]
     device: Device,
+    /// How a device forms products of f32; 3xTF32 where it has tensor cores, f32 elsewhere by default.
+    #[arg(long, value_name = "HOW")]
+    precision: Option<DevicePrecision>,
     /// Precision; the experiment's by default.
     #[arg(long, value_name = "TYPE")]
     dtype: Option<Dtype>,
@@ -123,6 +126,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Error> {
         out,
         threads: args.threads,
         device: args.device.into(),
+        precision: args.precision.map(Into::into),
         start: if args.resume { Start::Resume } else { Start::Fresh },
         checkpoint_steps: args.checkpoint_steps,
         verbosity,

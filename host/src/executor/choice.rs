@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cuda::{Gpu, Staged};
+use super::cuda::{Gpu, Precision, Staged};
 use super::{Cpu, Executor};
 use crate::Scalar;
 use crate::driver::{self, Driver, Emulated};
@@ -36,10 +36,31 @@ impl Engine {
     /// # Errors
     /// No threads; with [`Choice::Cuda`], why there is no device.
     pub fn open(choice: Choice, threads: Option<usize>) -> Result<Self, Error> {
+        Self::with_precision(choice, None, threads)
+    }
+
+    /// [`Engine::open`] with products of f32 formed in a precision of the device; its most accurate
+    /// fast one by default.
+    ///
+    /// # Errors
+    /// As [`Engine::open`]; a precision without a device, or one that the device lacks.
+    pub fn with_precision(
+        choice: Choice,
+        precision: Option<Precision>,
+        threads: Option<usize>,
+    ) -> Result<Self, Error> {
         let cpu = Cpu::new(threads)?;
-        Ok(Self(match open_gpu(choice)? {
-            Some(gpu) => Inner::Staged(Box::new(Staged::new(cpu, gpu))),
-            None => Inner::Cpu(cpu),
+        Ok(Self(match (open_gpu(choice)?, precision) {
+            (Some(gpu), None) => Inner::Staged(Box::new(Staged::new(cpu, gpu))),
+            (Some(gpu), Some(precision)) => {
+                Inner::Staged(Box::new(Staged::new(cpu, gpu.with_precision(precision)?)))
+            }
+            (None, None) => Inner::Cpu(cpu),
+            (None, Some(_)) => {
+                let problem = "the processor has one precision for each type";
+                let remedy = "leave it out, or use --device cuda";
+                return Err(Error::input("", "--precision", problem, remedy));
+            }
         }))
     }
 

@@ -16,7 +16,7 @@ use super::samples::Samples;
 use super::task::{Pace, Task};
 use super::tuned::Tuned;
 use crate::error::Error;
-use crate::executor::cuda::TrafficReport;
+use crate::executor::cuda::{self, TrafficReport};
 use crate::executor::{Choice, Engine};
 use crate::format::{self, write_bytes};
 use crate::network::{Init, Network, Parameters};
@@ -41,6 +41,8 @@ pub struct SessionOptions {
     pub threads: Option<usize>,
     /// The machine that computes.
     pub device: Choice,
+    /// How a device forms products of f32; its most accurate fast way when absent.
+    pub precision: Option<cuda::Precision>,
     /// New or continued.
     pub start: Start,
     /// Checkpoints also after so many steps inside an epoch; 0: at the ends of epochs only.
@@ -161,12 +163,15 @@ fn train_in<T: Scalar>(
     experiment.validate()?;
     let samples = Samples::<T>::load(&experiment.data)?;
     let mut entries = entries(experiment, tuned, &samples)?;
-    let engine = Engine::open(options.device, options.threads)?;
+    let engine = Engine::with_precision(options.device, options.precision, options.threads)?;
     if let Some(gpu) = engine.gpu() {
         // Its sums have another order than the processor's: a run does not go on elsewhere.
         let device = gpu.driver().device();
         for entry in &mut entries {
-            entry.settings["device"] = json!({ "driver": device.driver, "name": device.name });
+            entry.settings["device"] = json!({
+                "driver": device.driver, "name": device.name,
+                "precision": format!("{:?}", gpu.precision()).to_lowercase(),
+            });
         }
     }
     let mut session = Session {

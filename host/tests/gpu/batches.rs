@@ -1,7 +1,7 @@
 //! Cholesky factors, solves, eigendecompositions and the systems of the sample space.
 
 use relfisher::Scalar;
-use relfisher::executor::cuda::{Buffer, LARGEST_EIGH, SquareForm, Squares};
+use relfisher::executor::cuda::{Buffer, LARGEST_EIGH, MatrixMut, SquareForm, Squares};
 use relfisher_core::{MatMut, factor};
 use relfisher_kernels::body::jacobi;
 use relfisher_kernels::contract::RightSides;
@@ -13,6 +13,8 @@ use crate::random::Random;
 use crate::tolerance::{Oracle, tolerance};
 
 pub(crate) const CASES: &[Case] = &[
+    ("spd_inverse_f32", spd_inverse::<f32>),
+    ("spd_inverse_f64", spd_inverse::<f64>),
     ("cholesky_f32", cholesky::<f32>),
     ("cholesky_f64", cholesky::<f64>),
     ("a_singular_matrix_flags_itself", singular),
@@ -65,6 +67,44 @@ fn cholesky<T: Scalar>(lab: &Lab) {
             let want: Vec<f64> = turns.flat_map(|at| store(&wanted[at], n, form)).collect();
             let got = a.to_vec().expect("a copy");
             assert_close(&what, &got, &want, "cholesky_solve", Oracle::Dense, n);
+        }
+    }
+}
+
+/// A⁻¹(Ax) = x for a few x: an oracle that costs O(n²) at every order.
+fn spd_inverse<T: Scalar>(lab: &Lab) {
+    for n in lab.shapes(&[1, 63, 130], &[1000, 4097]) {
+        let mut random = Random::new(n as u64);
+        // Diagonally dominant, so that its condition does not grow with the order.
+        let mut a: Vec<T> = random.uniforms(n * n, -0.5 / n as f64, 0.5 / n as f64);
+        for i in 0..n {
+            for j in 0..i {
+                a[j * n + i] = a[i * n + j];
+            }
+            a[i * n + i] = T::from_f64(1.0 + (i % 7) as f64);
+        }
+        let (wide, damping) = (to_f64(&a), T::from_f64(0.25));
+        let (mut inverse, mut flag) = (upload(&lab.gpu, &a), upload(&lab.gpu, &[u32::MAX]));
+        let matrix = MatrixMut::new(inverse.view_mut(), n, n).expect("a square");
+        lab.gpu.spd_inverse(matrix, flag.view_mut(), damping).expect("spd_inverse");
+        assert_eq!(flag.to_vec().expect("a copy"), [0], "order {n}");
+        let inverse = to_f64(&inverse.to_vec().expect("a copy"));
+        let times = |m: &[f64], x: &[f64]| -> Vec<f64> {
+            m.chunks(n).map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum()).collect()
+        };
+        for _ in 0..3 {
+            let x: Vec<f64> = random.normals(n);
+            let image = times(&wide, &x);
+            let damped: Vec<f64> = image.iter().zip(&x).map(|(y, x)| y + 0.25 * x).collect();
+            let found: Vec<T> = times(&inverse, &damped).into_iter().map(T::from_f64).collect();
+            assert_close(
+                &format!("inverse of order {n}"),
+                &found,
+                &x,
+                "cholesky_solve",
+                Oracle::Dense,
+                n,
+            );
         }
     }
 }
