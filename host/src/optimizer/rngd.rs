@@ -94,7 +94,9 @@ impl<T: Scalar> Rngd<T> {
     fn refresh(&mut self, step: &mut Step<'_, T>) -> Result<(), Error> {
         match &mut self.reference {
             Some((parameters, rng)) => {
-                parameters.clone_from(step.parameters);
+                // Field by field, which keeps their memory.
+                parameters.values.clone_from(&step.parameters.values);
+                parameters.buffers.clone_from(&step.parameters.buffers);
                 rng.clone_from(step.rng);
             }
             None => self.reference = Some((step.parameters.clone(), step.rng.clone())),

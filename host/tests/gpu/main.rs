@@ -23,6 +23,7 @@ mod layers;
 mod memory;
 mod metrics;
 mod products;
+mod recursions;
 mod steps;
 mod training;
 
@@ -46,6 +47,7 @@ const SUITES: &[(&str, &[Case])] = &[
     ("layers", layers::CASES),
     ("elementwise", elementwise::CASES),
     ("batches", batches::CASES),
+    ("recursions", recursions::CASES),
     ("steps", steps::CASES),
     ("training", training::CASES),
     ("memory", memory::CASES),
