@@ -3,7 +3,7 @@
 //! A [`Gpu`] is one device and one stream. [`Buffer`]s own memory of the device; [`Matrix`] and
 //! [`MatrixMut`] see parts of it as rows; the methods of [`Gpu`] check shapes, choose grids, and launch.
 //! Nothing is copied between host and device except where a method says so, and all such copies are
-//! counted in [`Traffic`].
+//! counted in [`TrafficReport`].
 //!
 //! The driver decides where it runs: on a GPU, or emulated on the CPU ([`crate::driver`]).
 
