@@ -129,7 +129,7 @@ fn measure<T: Scalar>(args: &EmbedArgs) -> Result<ExitCode, Error> {
         outcome = embed(&problem, &request);
     });
     bar.finish_and_clear();
-    let embedding = outcome?;
+    let embedding = outcome.map_err(|e| engine.explain(e))?;
     save(&embedding, &args.out)?;
     if !args.quiet {
         let bound = needs(&problem, &request)?.total();

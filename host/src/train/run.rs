@@ -7,7 +7,7 @@ use relfisher_core::MatRef;
 
 use super::checkpoint::{Checkpoint, Outcome};
 use super::record::EpochRecord;
-use super::resident::{Beginning, Resident};
+use super::resident::{Beginning, Part, Resident};
 use super::samples::Samples;
 use super::task::{Goals, Task};
 use crate::dataset::Dataset;
@@ -92,6 +92,7 @@ impl<'a, T: Scalar> Run<'a, T> {
                     config: &plan.optimizer,
                     task: plan.task,
                     train: &samples.train,
+                    test: &samples.test,
                     batch_size: plan.batch_size,
                 },
             )
@@ -334,8 +335,8 @@ impl<'a, T: Scalar> Run<'a, T> {
         tell: &mut dyn FnMut(&Self, Event<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let samples = self.samples;
-        let train = self.evaluate(&samples.train)?;
-        let test = self.evaluate(&samples.test)?;
+        let train = self.evaluate(Part::Train)?;
+        let test = self.evaluate(Part::Test)?;
         let share = |report: LossReport, set: &Dataset<T>| {
             report.correct.map(|count| count as f64 / set.len() as f64)
         };
@@ -359,16 +360,17 @@ impl<'a, T: Scalar> Run<'a, T> {
     }
 
     /// The loss over a data set, with the running averages of batch normalisation.
-    fn evaluate(&mut self, set: &Dataset<T>) -> Result<LossReport, Error> {
+    fn evaluate(&mut self, part: Part) -> Result<LossReport, Error> {
+        let set = match part {
+            Part::Train => &self.samples.train,
+            Part::Test => &self.samples.test,
+        };
         let (tape, targets) = (&mut self.evaluation, self.goals.of(set));
         let (executor, features) = (self.executor, set.features());
         let Some(resident) = &mut self.resident else {
             return self.network.evaluate(executor, &self.parameters, tape, features, &targets);
         };
-        let mut outputs = Vec::with_capacity(set.len() * self.network.outputs());
-        for part in features.data().chunks(resident.capacity() * set.width().max(1)) {
-            resident.outputs(part, &mut outputs)?;
-        }
+        let outputs = resident.outputs(part)?;
         let outputs = MatRef::new(&outputs, set.len(), self.network.outputs())?;
         self.network.judge(executor, tape, outputs, &targets)
     }

@@ -44,6 +44,9 @@ pub(crate) struct Resident<T: Scalar> {
     network: DeviceNetwork<T>,
     optimizer: Box<dyn DeviceOptimizer<T>>,
     train: DeviceSet<T>,
+    test: DeviceSet<T>,
+    /// 0, 1, 2 … for every sample of the larger set.
+    numbers: Buffer<u32>,
     /// The order of the samples in this epoch, on the host and on the device.
     order: (Pinned<u32>, Buffer<u32>),
     /// The numbers of the mini-batch's samples, and what its outputs should be.
@@ -57,6 +60,15 @@ pub(crate) struct Resident<T: Scalar> {
     steps: usize,
     capacity: usize,
     traffic: TrafficReport,
+}
+
+/// A data set of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What it learns from.
+    Train,
+    /// What it does not see.
+    Test,
 }
 
 /// What a captured step depends on.
@@ -73,6 +85,7 @@ pub(crate) struct Beginning<'a, T: Scalar> {
     pub(crate) config: &'a OptimizerConfig,
     pub(crate) task: Task,
     pub(crate) train: &'a Dataset<T>,
+    pub(crate) test: &'a Dataset<T>,
     pub(crate) batch_size: usize,
 }
 
@@ -157,11 +170,16 @@ impl<T: Scalar> Resident<T> {
         let classes = (begin.task == Task::Classify).then(|| begin.network.outputs());
         let samples = begin.train.len();
         let capacity = begin.batch_size.min(samples);
+        // A set of 2³² samples does not fit into the memory.
+        let most = u32::try_from(samples.max(begin.test.len())).unwrap_or(u32::MAX);
+        let numbers: Vec<u32> = (0..most).collect();
         let room = (begin.parameters, capacity);
         let network = DeviceNetwork::new(gpu, begin.network, &links, room)?;
         Ok(Self {
             optimizer: optimizer::build(begin.config, begin.network, &network, samples)?,
             train: DeviceSet::new(gpu, begin.train, classes)?,
+            test: DeviceSet::new(gpu, begin.test, None)?,
+            numbers: Buffer::from_slice(gpu, &numbers)?,
             order: (Pinned::new(gpu, samples)?, Buffer::zeros(gpu, samples)?),
             indices: Buffer::new(gpu, capacity)?,
             goals: match begin.task {
@@ -268,27 +286,24 @@ impl<T: Scalar> Resident<T> {
         }
     }
 
-    /// The outputs of up to a mini-batch of samples, which come from the host: `out` gets a row for
-    /// each row of `features`.
+    /// The outputs for all samples of a set, row by row.
     ///
     /// # Errors
     /// Failed calls.
-    pub(crate) fn outputs(&mut self, features: &[T], out: &mut Vec<T>) -> Result<(), Error> {
-        let width = self.train.width.max(1);
-        let n = features.len() / width;
-        let uploaded = Buffer::from_slice(&self.network.gpu, features)?;
-        let all: Vec<u32> = (0..n as u32).collect();
-        let all = Buffer::from_slice(&self.network.gpu, &all)?;
-        self.network.load(Matrix::new(uploaded.view(), n, width)?, all.view())?;
-        self.network.forward()?;
+    pub(crate) fn outputs(&mut self, part: Part) -> Result<Vec<T>, Error> {
+        let set = match part {
+            Part::Train => &self.train,
+            Part::Test => &self.test,
+        };
         let last = self.network.layers.len().saturating_sub(1);
-        out.extend(self.network.output(last).to_vec()?);
-        Ok(())
-    }
-
-    /// The most samples of one call of [`Resident::outputs`].
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
+        let mut out = Vec::new();
+        for start in (0..set.len).step_by(self.capacity.max(1)) {
+            let end = set.len.min(start + self.capacity);
+            self.network.load(set.features()?, self.numbers.view().slice(start..end))?;
+            self.network.forward()?;
+            out.extend(self.network.output(last).to_vec()?);
+        }
+        Ok(out)
     }
 
     /// What passed between host and device in the steps, everything around them not counted.
