@@ -8,6 +8,7 @@ pub mod curvature;
 pub mod gpu;
 pub mod metric;
 pub mod network;
+pub mod record;
 pub mod sizes;
 
 use std::time::Instant;
