@@ -41,6 +41,22 @@ pub fn gram<T: Scalar>(c: &mut [T], x: &[T], (n, d): (usize, usize), alpha: T, p
     );
 }
 
+/// The bytes of scratch that `faer` asks for to factor, solve and invert.
+#[must_use]
+pub fn scratch_bytes<T: Scalar>(d: usize, par: Par) -> u64 {
+    let factor = llt::factor::cholesky_in_place_scratch::<T>(d, par, Spec::default());
+    let needs = factor.or(llt::inverse::inverse_scratch::<T>(d, par));
+    needs.unaligned_bytes_required() as u64
+}
+
+/// The bytes of scratch that `faer` asks for to find eigenvectors.
+#[must_use]
+pub fn eigen_scratch_bytes<T: Scalar>(d: usize, par: Par) -> u64 {
+    let vectors = evd::ComputeEigenvectors::Yes;
+    let needs = evd::self_adjoint_evd_scratch::<T>(d, vectors, par, Spec::default());
+    needs.unaligned_bytes_required() as u64
+}
+
 /// Scratch of [`cholesky`] and [`solve`] of an order.
 #[must_use]
 pub fn scratch<T: Scalar>(d: usize, columns: usize, par: Par) -> MemBuffer {

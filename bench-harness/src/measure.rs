@@ -5,6 +5,7 @@ use std::time::Instant;
 use peak_alloc::PeakAlloc;
 use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
+use relfisher_core::{Backend, MatMut, MatRef};
 
 use crate::case::{Candidate, Group, Runner, Study, dtype};
 use crate::limits::Ceilings;
@@ -204,20 +205,23 @@ pub fn refuse<T: Scalar>(
     if bytes as f64 > MEMORY_SHARE * machine::available() as f64 {
         return Some(Outcome::DoesNotFit { bytes });
     }
-    let rate = ceilings.rate(if candidate.limit == Limit::Copy { Limit::Copy } else { Limit::Product });
+    let rate =
+        ceilings.rate(if candidate.limit == Limit::Copy { Limit::Copy } else { Limit::Product });
     let work = if candidate.limit == Limit::Copy { candidate.bytes } else { candidate.flops };
     let seconds = work / rate;
     let longest = if options.quick { options.longest.min(0.3) } else { options.longest };
     (seconds > longest).then_some(Outcome::TooSlow { seconds })
 }
 
-/// The most bytes that outputs, scratch and one call allocate, on an executor that holds nothing yet;
+/// The most bytes that outputs, scratch and one call allocate, on an executor that holds nothing but its
+/// threads' packing buffers;
 /// 0 where the process does not count.
 ///
 /// # Errors
 /// A wrong answer; an executor that cannot be made.
 pub fn memory(candidate: &Candidate, threads: usize, label: &str) -> Result<u64, String> {
     let cpu = Cpu::new(Some(threads)).map_err(|e| format!("{label}: {e}"))?;
+    warm::<f32>(&cpu);
     let before = PeakAlloc.current_usage();
     PeakAlloc.reset_peak_usage();
     let mut runner = (candidate.build)(&cpu);
@@ -225,6 +229,18 @@ pub fn memory(candidate: &Candidate, threads: usize, label: &str) -> Result<u64,
     let peak = PeakAlloc.peak_usage();
     runner.check(&cpu).map_err(|e| format!("{label}: wrong answer: {e}"))?;
     Ok(peak.saturating_sub(before) as u64)
+}
+
+/// Lets the kernels of products allocate their packing buffers, once for each thread and whatever the
+/// shapes: they are the executor's, not a candidate's.
+fn warm<T: Scalar>(cpu: &Cpu) {
+    let (n, parts) = (256, 4 * cpu.thread_count());
+    let (a, mut c) = (vec![T::ONE; n * n], vec![T::ZERO; parts * n * n]);
+    let product = |_: usize, c: &mut [T], _: &mut [T]| {
+        let a = MatRef::new(&a, n, n)?;
+        cpu.gemm(MatMut::new(c, n, n)?, T::ZERO, T::ONE, a, a)
+    };
+    cpu.for_each_part(&mut c, n * n, 0, &product).expect("shapes");
 }
 
 /// Times the entries in turn with the ceilings that they are compared with: the ceilings' rates in

@@ -104,7 +104,8 @@ impl Steps {
     #[must_use]
     pub fn new(size: &Routes) -> Self {
         let Routes { neurons, inputs, samples, damping, .. } = *size;
-        let case = Case::new(Metric { neurons, inputs, samples, share: 0.0 });
+        let case =
+            Case::new(Metric { neurons, inputs, samples, share: 0.0, kernel: Default::default() });
         let gradient = Random::new(3).uniforms(neurons * inputs, -1.0, 1.0);
         let block = factor::packed_inverse_workspace_len(inputs);
         let work = route::sample::workspace_len(samples, neurons, inputs).max(block);

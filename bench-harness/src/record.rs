@@ -264,7 +264,7 @@ impl Row {
                 format!("{name:<10} does not fit: {:.1} GiB", mebibytes(*bytes) / 1024.0)
             }
             Outcome::TooSlow { seconds } => {
-                format!("{name:<10} not tried: {seconds:.0} s at the ceiling")
+                format!("{name:<10} not tried: {seconds:.1} s at the ceiling")
             }
         }
     }

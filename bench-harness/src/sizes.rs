@@ -73,6 +73,21 @@ pub struct Metric {
     /// The share of the ceiling to reach.
     #[serde(default)]
     pub share: f64,
+    /// Whose kernel.
+    #[serde(default)]
+    pub kernel: Kernel,
+}
+
+/// Whose kernel computes a case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kernel {
+    /// The executor's.
+    #[default]
+    Executor,
+    /// The core's portable loops: what an engine without the host library gets, and what a gate must
+    /// notice in the place of the executor's.
+    Portable,
 }
 
 impl Metric {

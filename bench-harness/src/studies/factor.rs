@@ -17,30 +17,36 @@ const DAMPING: f64 = 0.1;
 
 pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
     let orders = || sizes.factor.orders.iter().copied();
-    let cholesky = orders().map(|d| study::<T>("Cholesky factor", d, 1.0 / 3.0, factors::<T>(d, threads)));
+    let cholesky =
+        orders().map(|d| study::<T>("Cholesky factor", d, 1.0 / 3.0, factors::<T>(d, threads)));
     let inverse = orders().map(|d| study::<T>("inverse by Cholesky", d, 1.0, inverses::<T>(d)));
-    let eigen = orders().map(|d| study::<T>("eigendecomposition", d, 9.0, spectra::<T>(d, threads)));
+    let eigen =
+        orders().map(|d| study::<T>("eigendecomposition", d, 9.0, spectra::<T>(d, threads)));
     cholesky.chain(inverse).chain(eigen).collect()
 }
 
-/// Ways of one study: approach, what makes it of a matrix, elements that it holds.
-type Ways<T> = Vec<(Approach, fn(Arc<Vec<T>>, usize, usize) -> Box<dyn Runner>, usize, usize)>;
+/// Ways of one study: approach, what makes it of a matrix, bytes that it holds, its threads.
+type Ways<T> = Vec<(Approach, fn(Arc<Vec<T>>, usize, usize) -> Box<dyn Runner>, u64, usize)>;
+
+/// Below this order the executor calls the core's own routines, in place.
+const SMALL: usize = 32;
 
 fn study<T: Scalar>(quantity: &'static str, d: usize, cubes: f64, ways: Ways<T>) -> Study {
     let prepare = move |cpu: &Cpu| {
         let matrix = Arc::new(covariance::<T>(cpu, d, 9));
-        let candidate = |(approach, make, elements, threads): &(Approach, fn(_, _, _) -> _, usize, usize)| {
-            let (make, threads, matrix) = (*make, *threads, matrix.clone());
-            Candidate {
-                approach: *approach,
-                flops: cubes * (d as f64).powi(3),
-                bytes: bytes_of::<T>(2 * d * d) as f64,
-                limit: if cubes < 1.0 { Limit::Cholesky } else { Limit::Product },
-                predicted: bytes_of::<T>(*elements),
-                share: None,
-                build: Box::new(move |_: &Cpu| make(matrix.clone(), d, threads)),
-            }
-        };
+        let candidate =
+            |(approach, make, held, threads): &(Approach, fn(_, _, _) -> _, u64, usize)| {
+                let (make, threads, matrix) = (*make, *threads, matrix.clone());
+                Candidate {
+                    approach: *approach,
+                    flops: cubes * (d as f64).powi(3),
+                    bytes: bytes_of::<T>(2 * d * d) as f64,
+                    limit: if cubes < 1.0 { Limit::Cholesky } else { Limit::Product },
+                    predicted: *held,
+                    share: None,
+                    build: Box::new(move |_: &Cpu| make(matrix.clone(), d, threads)),
+                }
+            };
         ways.iter().map(candidate).collect()
     };
     Study {
@@ -103,8 +109,13 @@ fn factors<T: Scalar>(d: usize, threads: usize) -> Ways<T> {
         })
     };
     // the executor's column-major square and diagonal, where it calls `faer`
-    let square = if d < 32 { 0 } else { d * d + d };
-    vec![(Approach::Structured, ours, d * d + square, 1), (Approach::Dense, theirs, d * d, threads)]
+    let extra = bytes_of::<T>(d * d + d) + dense::scratch_bytes::<T>(d, dense::par(1));
+    let held = bytes_of::<T>(d * d) + if d < SMALL { 0 } else { extra };
+    let scratch = dense::scratch_bytes::<T>(d, dense::par(threads));
+    vec![
+        (Approach::Structured, ours, held, 1),
+        (Approach::Dense, theirs, bytes_of::<T>(d * d) + scratch, threads),
+    ]
 }
 
 fn inverses<T: Scalar>(d: usize) -> Ways<T> {
@@ -127,7 +138,9 @@ fn inverses<T: Scalar>(d: usize) -> Ways<T> {
             },
         })
     };
-    vec![(Approach::Structured, ours, 2 * d * d + if d < 32 { 0 } else { 2 * d * d + d }, 1)]
+    let extra = bytes_of::<T>(2 * d * d + d) + dense::scratch_bytes::<T>(d, dense::par(1));
+    let held = bytes_of::<T>(2 * d * d) + if d < SMALL { 0 } else { extra };
+    vec![(Approach::Structured, ours, held, 1)]
 }
 
 fn spectra<T: Scalar>(d: usize, threads: usize) -> Ways<T> {
@@ -177,9 +190,11 @@ fn spectra<T: Scalar>(d: usize, threads: usize) -> Ways<T> {
             },
         })
     };
-    let own = d * d + d + relfisher_core::factor::eigh_workspace_len(d);
+    let own = bytes_of::<T>(d * d + d + relfisher_core::factor::eigh_workspace_len(d));
+    let scratch = |threads| dense::eigen_scratch_bytes::<T>(d, dense::par(threads));
+    let extra = bytes_of::<T>(2 * d * d) + scratch(1);
     vec![
-        (Approach::Structured, ours, own + if d < 32 { 0 } else { 2 * d * d }, 1),
-        (Approach::Dense, theirs, d * d + d, threads),
+        (Approach::Structured, ours, own + if d < SMALL { 0 } else { extra }, 1),
+        (Approach::Dense, theirs, bytes_of::<T>(d * d + d) + scratch(threads), threads),
     ]
 }

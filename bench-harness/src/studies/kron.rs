@@ -117,14 +117,16 @@ fn step<T: Scalar>(width: usize, threads: usize) -> Study {
         let whole = move |_: &Cpu| dense_step(two.clone(), threads);
         let (mf, df, order) = (m as f64, d as f64, m * d);
         let traffic = bytes_of::<T>(m * m + d * d + 2 * order) as f64;
+        // the executor's square, diagonal and stack of a factorisation
+        let stack = bytes_of::<T>(d * d + d) + dense::scratch_bytes::<T>(d, dense::par(1));
+        let extra = if d < 32 { 0 } else { stack };
         vec![
             Candidate {
                 approach: Approach::Structured,
                 flops: (mf.powi(3) + df.powi(3)) / 3.0 + 2.0 * mf * df * (mf + df),
                 bytes: traffic,
                 limit: Limit::Product,
-                // the answer, both factors, the executor's squares of a factorisation
-                predicted: bytes_of::<T>(order + m * m + 2 * d * d + 2 * d),
+                predicted: bytes_of::<T>(order + m * m + d * d) + extra,
                 share: None,
                 build: Box::new(structured),
             },
@@ -215,13 +217,17 @@ fn spectrum<T: Scalar>(width: usize, threads: usize) -> Study {
         let (cube, order) = (|n: usize| 9.0 * (n as f64).powi(3), m * d);
         let traffic = bytes_of::<T>(2 * (m * m + d * d)) as f64;
         let work = kron::kron_eigen_factor_workspace_len(m, d);
+        let scratch = dense::eigen_scratch_bytes::<T>(order, dense::par(threads));
+        // below order 32 in place, above in the executor's squares
+        let squares = if d < 32 { 0 } else { 2 * d * d };
+        let stack = if d < 32 { 0 } else { dense::eigen_scratch_bytes::<T>(d, dense::par(1)) };
         vec![
             Candidate {
                 approach: Approach::Structured,
                 flops: cube(m) + cube(d),
                 bytes: traffic,
                 limit: Limit::Product,
-                predicted: bytes_of::<T>(m * m + d * d + m + d + work + 2 * d * d),
+                predicted: bytes_of::<T>(m * m + d * d + m + d + work + squares) + stack,
                 share: None,
                 build: Box::new(structured),
             },
@@ -230,7 +236,7 @@ fn spectrum<T: Scalar>(width: usize, threads: usize) -> Study {
                 flops: cube(order),
                 bytes: traffic,
                 limit: Limit::Product,
-                predicted: bytes_of::<T>(2 * order * order + order),
+                predicted: bytes_of::<T>(2 * order * order + order) + scratch,
                 share: None,
                 build: Box::new(whole),
             },
@@ -251,10 +257,8 @@ fn spectrum<T: Scalar>(width: usize, threads: usize) -> Study {
 fn moments<T: Scalar>(layer: &Layer<T>, values: impl Iterator<Item = f64>) -> Result<(), String> {
     let trace = |a: &[T], n: usize| a.iter().step_by(n + 1).map(|x| x.to_f64()).sum::<f64>();
     let square = |a: &[T]| a.iter().map(|x| x.to_f64().powi(2)).sum::<f64>();
-    let want = [
-        trace(&layer.g, layer.m) * trace(&layer.a, layer.d),
-        square(&layer.g) * square(&layer.a),
-    ];
+    let want =
+        [trace(&layer.g, layer.m) * trace(&layer.a, layer.d), square(&layer.g) * square(&layer.a)];
     let got = values.fold([0.0, 0.0], |[a, b], v| [a + v, b + v * v]);
     let [got, want] = [got, want].map(|pair| pair.map(T::from_f64));
     near("moments of the spectrum", &got[..1], &want[..1], 1e3)?;

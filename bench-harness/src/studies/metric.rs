@@ -6,12 +6,12 @@ use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
 use relfisher_core::metric::layer::{NonlinearMetric, SoftmaxMetric, SolveOptions};
 use relfisher_core::metric::neuron::Response;
-use relfisher_core::{Backend, MatMut, MatRef};
+use relfisher_core::{Backend, MatMut, MatRef, Portable, blas};
 
 use super::forget;
 use crate::case::{Candidate, Group, Simple, Study, bytes_of, dtype, near};
 use crate::record::{Approach, Limit, Target};
-use crate::sizes::{Metric, Sizes, Widths};
+use crate::sizes::{Kernel, Metric, Sizes, Widths};
 use crate::{Random, dense};
 
 /// λ of the steps.
@@ -19,7 +19,8 @@ const DAMPING: f64 = 0.1;
 
 pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
     let packed = sizes.metric.iter().map(|size| packed::<T>(*size));
-    let nonlinear = sizes.nonlinear.widths.iter().map(|w| nonlinear::<T>(*w, &sizes.nonlinear, threads));
+    let nonlinear =
+        sizes.nonlinear.widths.iter().map(|w| nonlinear::<T>(*w, &sizes.nonlinear, threads));
     let softmax = sizes.softmax.widths.iter().map(|w| softmax::<T>(*w, &sizes.softmax, threads));
     let nu = std::iter::once(response::<T>(sizes.response.length, sizes.response.speedup));
     packed.chain(nonlinear).chain(softmax).chain(nu).collect()
@@ -89,22 +90,34 @@ impl<T: Scalar> Inputs<T> {
 /// The packed blocks of a non-linear layer by the chosen construction.
 fn packed<T: Scalar>(size: Metric) -> Study {
     let Metric { neurons: m, inputs: d, samples: n, .. } = size;
+    // the executor brings its own scratch
+    let work_len = match size.kernel {
+        Kernel::Executor => 0,
+        Kernel::Portable => blas::packed_grams_workspace_len(n, m, d),
+    };
     let prepare = move |_: &Cpu| {
         let inputs = Arc::new(Inputs::<T>::new(n, m, d));
         let build = move |_: &Cpu| -> Box<dyn crate::case::Runner> {
             let inputs = inputs.clone();
             Box::new(Simple {
-                state: vec![T::NAN; size.packed_len()],
+                state: (vec![T::NAN; size.packed_len()], vec![T::NAN; work_len]),
                 run: {
                     let inputs = inputs.clone();
-                    move |blocks: &mut Vec<T>, cpu: &Cpu| {
+                    move |(blocks, work): &mut (Vec<T>, Vec<T>), cpu: &Cpu| {
                         let out = MatMut::new(blocks, m, d * (d + 1) / 2).expect("shape");
                         let mean = T::from_f64(1.0 / n as f64);
                         let (x, nu) = (inputs.x(), inputs.weights());
-                        cpu.packed_grams(out, T::ZERO, mean, x, nu, &mut []).expect("shapes");
+                        match size.kernel {
+                            Kernel::Executor => {
+                                cpu.packed_grams(out, T::ZERO, mean, x, nu, work).expect("shapes");
+                            }
+                            Kernel::Portable => Portable
+                                .packed_grams(out, T::ZERO, mean, x, nu, work)
+                                .expect("shapes"),
+                        }
                     }
                 },
-                check: move |blocks: &mut Vec<T>, _: &Cpu| sampled(&inputs, blocks),
+                check: move |(blocks, _): &mut (Vec<T>, Vec<T>), _: &Cpu| sampled(&inputs, blocks),
             })
         };
         vec![Candidate {
@@ -160,11 +173,14 @@ fn nonlinear<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
             Box::new(Simple {
                 state: (vec![T::NAN; m * d], vec![T::NAN; work]),
                 run: move |(out, work): &mut (Vec<T>, Vec<T>), cpu: &Cpu| {
-                    let metric = NonlinearMetric::new(inputs.x(), inputs.weights()).expect("shapes");
+                    let metric =
+                        NonlinearMetric::new(inputs.x(), inputs.weights()).expect("shapes");
                     let out = MatMut::new(out, m, d).expect("shape");
                     let options = SolveOptions::default();
                     let damping = T::from_f64(DAMPING);
-                    metric.solve(cpu, out, inputs.gradient(), damping, options, work).expect("solve");
+                    metric
+                        .solve(cpu, out, inputs.gradient(), damping, options, work)
+                        .expect("solve");
                 },
                 check: move |(out, _): &mut (Vec<T>, Vec<T>), _: &Cpu| checked.residual(out, false),
             })
@@ -211,7 +227,10 @@ fn nonlinear<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
 }
 
 /// One block after the other: XᵀNX by a triangular product, its Cholesky factor, the solve.
-fn dense_nonlinear<T: Scalar>(inputs: Arc<Inputs<T>>, threads: usize) -> Box<dyn crate::case::Runner> {
+fn dense_nonlinear<T: Scalar>(
+    inputs: Arc<Inputs<T>>,
+    threads: usize,
+) -> Box<dyn crate::case::Runner> {
     let Inputs { n, m, d, .. } = *inputs;
     let par = dense::par(threads);
     let checked = inputs.clone();
@@ -232,7 +251,9 @@ fn dense_nonlinear<T: Scalar>(inputs: Arc<Inputs<T>>, threads: usize) -> Box<dyn
                 dense::solve(out, block, d, &mut scratch, par);
             }
         },
-        check: move |(out, ..): &mut (Vec<T>, Vec<T>, Vec<T>), _: &Cpu| checked.residual(out, false),
+        check: move |(out, ..): &mut (Vec<T>, Vec<T>, Vec<T>), _: &Cpu| {
+            checked.residual(out, false)
+        },
     })
 }
 
@@ -253,7 +274,9 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
                     let out = MatMut::new(out, c, d).expect("shape");
                     let options = SolveOptions::default();
                     let damping = T::from_f64(DAMPING);
-                    metric.solve(cpu, out, inputs.gradient(), damping, options, work).expect("solve");
+                    metric
+                        .solve(cpu, out, inputs.gradient(), damping, options, work)
+                        .expect("solve");
                 },
                 check: move |(out, _): &mut (Vec<T>, Vec<T>), _: &Cpu| checked.residual(out, true),
             })
@@ -270,9 +293,11 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
                     relfisher_core::metric::cost::Route::Sample => {
                         nf * nf * df + 8.0 * nf * of / 2.0 + rows * rows + rows.powi(3) / 3.0
                     }
-                    relfisher_core::metric::cost::Route::Block => built + of.powi(3) / 3.0 + 2.0 * of * of,
-                    // an iteration; how many it takes depends on the spectrum
-                    _ => 4.0 * nf * of,
+                    relfisher_core::metric::cost::Route::Block => {
+                        built + of.powi(3) / 3.0 + 2.0 * of * of
+                    }
+                    // conjugate gradients: how many iterations, depends on the spectrum
+                    _ => 0.0,
                 },
                 bytes: traffic,
                 limit: Limit::Product,
@@ -303,7 +328,10 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
 }
 
 /// The whole matrix, block by block of X̃ᵀ R_ij X̃ (R symmetric: the lower blocks), factored, solved.
-fn dense_softmax<T: Scalar>(inputs: Arc<Inputs<T>>, threads: usize) -> Box<dyn crate::case::Runner> {
+fn dense_softmax<T: Scalar>(
+    inputs: Arc<Inputs<T>>,
+    threads: usize,
+) -> Box<dyn crate::case::Runner> {
     let Inputs { n, m: c, d, .. } = *inputs;
     let (order, par) = (c * d, dense::par(threads));
     let checked = inputs.clone();

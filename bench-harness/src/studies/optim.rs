@@ -139,7 +139,9 @@ fn average_alone<T: Scalar>(_: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[
 }
 
 fn activate<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T]) {
-    let (rows, len) = (64.min(gradient.len()), gradient.len());
+    let len = gradient.len();
+    // rows that hold every element
+    let rows = [64, 30, 1].into_iter().find(|rows| len % rows == 0).unwrap_or(1);
     let out = MatMut::new(theta, rows, len / rows).expect("shape");
     let t = MatRef::new(gradient, rows, len / rows).expect("shape");
     cpu.activate(out, t, Activation::Tanh).expect("shapes");
