@@ -9,6 +9,7 @@ pub mod gpu;
 pub mod metric;
 pub mod network;
 pub mod record;
+pub mod report;
 pub mod sizes;
 
 use std::time::Instant;

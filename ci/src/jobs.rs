@@ -60,6 +60,11 @@ pub(crate) const JOBS: &[Job] = &[
         run: |_| bench_smoke(),
     },
     Job {
+        name: "readme",
+        purpose: "the README's performance section against the newest record",
+        run: |_| readme(),
+    },
+    Job {
         name: "gpu-bundle",
         purpose: "the folder for GPU machines, run on the emulator (--out)",
         run: gpu_bundle::check,
@@ -109,4 +114,10 @@ fn bench_smoke() -> Outcome {
     }
     arguments.extend(["--", "--test"]);
     cargo(&arguments)
+}
+
+/// The section is what the program makes of the newest committed record.
+fn readme() -> Outcome {
+    let program = ["run", "--release", "-p", "relfisher-bench", "--bin", "relfisher-bench", "--"];
+    cargo(&[program.as_slice(), &["readme", "--check"]].concat())
 }
