@@ -31,9 +31,5 @@ pub use program::{Ended, Gate};
 #[must_use]
 pub fn command(group: &str) -> String {
     let run = "cargo run --release -p relfisher-bench --bin relfisher-bench -- measure";
-    if group.is_empty() {
-        format!("{run} --out FILE")
-    } else {
-        format!("{run} --group {group} --out FILE")
-    }
+    if group.is_empty() { format!("{run} --out FILE") } else { format!("{run} {group} --out FILE") }
 }

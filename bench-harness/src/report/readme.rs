@@ -86,7 +86,7 @@ fn head(summary: &Summary) -> String {
     let memory = units::bytes(run.memory as f64);
     format!(
         "{}, {} cores, {memory}, {}; {day}, commit {commit}, {}, record `{}`. All figures again: \
-         `{}`; those of one group with `--group NAME` more. `relfisher-bench report` draws them \
+         `{}`; those of one group with its name behind `measure`. `relfisher-bench report` draws them \
          ([how](docs/performance.md)).\n\n",
         run.cpu,
         run.cores,
@@ -106,7 +106,7 @@ fn dense(summary: &Summary) -> String {
     }
     let mut text = String::from(
         "Against the dense matrix of the same quantity, built and solved by `faer`:\n\n\
-         | quantity, `--group` | size | structured | dense | times as fast | memory | dense memory |\n\
+         | quantity, `group` | size | structured | dense | times as fast | memory | dense memory |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     let each = (ROWS / pairs.len()).max(1);
@@ -195,7 +195,7 @@ fn shares(summary: &Summary) -> String {
         .collect();
     let mut text = format!(
         "Share of the machine's ceiling, measured in turn with it, at the largest size:\n\n\
-         | kernel, `--group` | ceiling | {} |\n| --- | --- |{}\n",
+         | kernel, `group` | ceiling | {} |\n| --- | --- |{}\n",
         names.join(" | "),
         " --- |".repeat(names.len())
     );
