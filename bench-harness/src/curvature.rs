@@ -3,6 +3,7 @@
 use relfisher::curvature::{
     Columns, Eigenbasis, FactorScratch, KroneckerFactors, ScaleScratch, Site,
 };
+use relfisher::Scalar;
 use relfisher::executor::Cpu;
 use relfisher::network::{
     Cotangents, Loss, Mode, Network, Normalisation, Parameters, Tape, Targets,
@@ -39,7 +40,19 @@ impl Member {
     pub const ALL: [Self; 5] =
         [Self::Given, Self::Sampled, Self::Exact, Self::Averaged, Self::Corrected];
 
-    fn curvature(self, network: &Network<f32>) -> Kfac<f32> {
+    /// The quantity that it is measured as.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Given => "K-FAC step, derivatives given",
+            Self::Sampled => "K-FAC step, passes included",
+            Self::Exact => "type-2 step, passes included",
+            Self::Averaged => "KFRA step, passes included",
+            Self::Corrected => "EKFAC step, passes included",
+        }
+    }
+
+    fn curvature<T: Scalar>(self, network: &Network<T>) -> Kfac<T> {
         let (kind, labels) = match self {
             Self::Given => (KroneckerKind::Kfac, Some(LabelsConfig::Empirical)),
             Self::Sampled => (KroneckerKind::Kfac, Some(LabelsConfig::Mc)),
@@ -53,25 +66,25 @@ impl Member {
 }
 
 /// A network with one batch, its gradient and the factors of every layer.
-pub struct Case {
-    network: Network<f32>,
-    parameters: Parameters<f32>,
-    tape: Tape<f32>,
+pub struct Case<T: Scalar> {
+    network: Network<T>,
+    parameters: Parameters<T>,
+    tape: Tape<T>,
     labels: Vec<usize>,
-    gradient: Vec<f32>,
-    one: Cotangents<f32>,
-    factors: Vec<KroneckerFactors<f32>>,
-    bases: Vec<Eigenbasis<f32>>,
+    gradient: Vec<T>,
+    one: Cotangents<T>,
+    factors: Vec<KroneckerFactors<T>>,
+    bases: Vec<Eigenbasis<T>>,
     /// The curvature of every [`Member`], and its step.
-    family: [Option<Kfac<f32>>; 5],
-    step: Vec<f32>,
+    family: [Option<Kfac<T>>; 5],
+    step: Vec<T>,
     /// Draws labels.
     rng: Rng,
-    scratch: FactorScratch<f32>,
-    turns: ScaleScratch<f32>,
+    scratch: FactorScratch<T>,
+    turns: ScaleScratch<T>,
 }
 
-impl Case {
+impl<T: Scalar> Case<T> {
     /// The network of `size`, after a forward and a backward pass of a random batch.
     ///
     /// # Panics
@@ -81,31 +94,31 @@ impl Case {
         let relu = Activation::Relu { leak: 0.0 };
         let loss = Loss::SoftmaxCrossEntropy;
         let network = Network::mlp(&size.widths, relu, Normalisation::Plain, loss);
-        let network: Network<f32> = network.expect("a network");
+        let network: Network<T> = network.expect("a network");
         let parameters = network.init(&mut random::stream(1, 0, "bench"));
         let (n, mut random) = (size.batch, Random::new(9));
-        let inputs = random.uniforms(n * network.inputs(), 0.0, 1.0);
+        let inputs = random.numbers(n * network.inputs(), 0.0, 1.0);
         let classes = network.outputs() as f64;
         let labels = (0..n).map(|_| (random.unit() * classes) as usize).collect();
         let factors: Vec<_> = network
             .blocks()
             .iter()
             .map(|block| KroneckerFactors {
-                a: vec![f32::NAN; block.cols * block.cols],
-                g: vec![f32::NAN; block.rows * block.rows],
+                a: vec![T::NAN; block.cols * block.cols],
+                g: vec![T::NAN; block.rows * block.rows],
             })
             .collect();
         let count = network.parameter_count();
         let mut case = Self {
             tape: Tape::new(&network, n),
             labels,
-            gradient: vec![f32::NAN; count],
+            gradient: vec![T::NAN; count],
             one: Cotangents::new(&network, n, 1),
             rng: random::stream(2, 0, "labels"),
             family: [const { None }; 5],
             factors,
             bases: Vec::new(),
-            step: vec![f32::NAN; count],
+            step: vec![T::NAN; count],
             scratch: FactorScratch::default(),
             turns: ScaleScratch::default(),
             network,
@@ -155,7 +168,7 @@ impl Case {
         let Self { network, tape, one, factors, scratch, .. } = self;
         let n = tape.batch();
         for (block, KroneckerFactors { a, g }) in factors.iter_mut().enumerate() {
-            let (site, weights) = (Site { network, tape, block }, (0.0, 1.0));
+            let (site, weights) = (Site { network, tape, block }, (T::ZERO, T::ONE));
             site.input_factor(cpu, (a, weights), Sharing::Expand, scratch).expect("A");
             let delta = (one.block(block, n), n);
             site.output_factor(cpu, (g, weights), delta, Sharing::Expand, scratch).expect("G");
@@ -196,25 +209,28 @@ impl Case {
         let n = tape.batch();
         for (block, basis) in bases.iter_mut().enumerate() {
             let site = Site { network, tape, block };
-            let weights = (0.0, 1.0 / n as f32);
+            let weights = (T::ZERO, T::ONE / T::from_usize(n));
             basis.measure(cpu, site, one.block(block, n), weights, turns).expect("scale");
         }
     }
 
-    /// Panics unless the last step, of `member`, solves the damped system of the first layer: (G + γI) S
+    /// Whether the last step, of `member`, solves the damped system of the first layer: (G + γI) S
     /// (A + δI) = ∇W̃. EKFAC solves another one and is not checked here.
     ///
-    /// # Panics
+    /// # Errors
     /// When it does not.
-    pub fn check(&self, cpu: &Cpu, member: Member) {
+    ///
+    /// # Panics
+    /// Before a step.
+    pub fn check(&self, cpu: &Cpu, member: Member) -> Result<(), String> {
         if member == Member::Corrected {
-            return;
+            return Ok(());
         }
         let block = &self.network.blocks()[0];
         let (m, d) = (block.rows, block.cols);
-        let split_of = |f: &KroneckerFactors<f32>| -> Result<_, relfisher_core::Error> {
+        let split_of = |f: &KroneckerFactors<T>| -> Result<_, relfisher_core::Error> {
             let (g, a) = (MatRef::new(&f.g, m, m)?, MatRef::new(&f.a, d, d)?);
-            split_damping(g, a, DAMPING as f32, Damping::Pi)
+            split_damping(g, a, T::from_f64(DAMPING), Damping::Pi)
         };
         let curvature = self.family[member as usize].as_ref().expect("a step before");
         let (a, g) = curvature.factors(0).expect("a linear layer");
@@ -224,25 +240,79 @@ impl Case {
         (0..d).for_each(|i| damped.a[i * d + i] += split.a);
         let g = MatRef::new(&damped.g, m, m).expect("G");
         let a = MatRef::new(&damped.a, d, d).expect("A");
-        let mut back = vec![f32::NAN; m * d];
-        let mut work = vec![f32::NAN; kron::apply_workspace_len(m, d)];
+        let mut back = vec![T::NAN; m * d];
+        let mut work = vec![T::NAN; kron::apply_workspace_len(m, d)];
         let step = MatRef::new(&self.step, m, d).expect("the step");
         let out = MatMut::new(&mut back, m, d).expect("shape");
         kron::apply(cpu, out, g, a, step, &mut work).expect("product");
-        crate::assert_near("damped Kronecker step", &back, &self.gradient[block.range()], 2e-3);
+        let want = &self.gradient[block.range()];
+        crate::case::near("damped Kronecker step", &back, want, 2e4)
     }
 
-    /// FLOPs of [`Case::step`] of [`Member::Given`]: lower triangles of the Gram
-    /// matrices, n³/3 for a Cholesky factor, 2 for each element of a factor and right side.
+    /// m and d̃ of every layer.
+    fn shapes(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.network.blocks().iter().map(|b| (b.rows, b.cols))
+    }
+
+    /// The numbers of parameters.
     #[must_use]
-    pub fn flops(&self) -> u64 {
-        let n = self.tape.batch();
-        let blocks = self.network.blocks().iter().map(|b| {
-            let (m, d) = (b.rows, b.cols);
-            let grams = n * (d * (d + 1) + m * (m + 1));
-            let cholesky = (d * d * d + m * m * m) / 3;
-            grams + cholesky + 2 * m * d * (m + d)
+    pub fn parameter_count(&self) -> usize {
+        self.gradient.len()
+    }
+
+    /// FLOPs of [`Case::passes`]: a product forward, one for the gradient, and above the first layer
+    /// one backward.
+    #[must_use]
+    pub fn pass_flops(&self) -> u64 {
+        let (n, products) = (self.tape.batch(), |(k, (m, d)): (usize, (usize, usize))| {
+            2 * m * d * if k == 0 { 2 } else { 3 }
         });
-        blocks.sum::<usize>() as u64
+        (n * self.shapes().enumerate().map(products).sum::<usize>()) as u64
+    }
+
+    /// FLOPs of [`Case::step`]: lower triangles of the Gram matrices, n³/3 for a Cholesky factor, 2 for
+    /// each element of a factor and right side; and by member what is sent back through the network
+    /// (a column: a product above the first layer), KFRA's Wᵀ G W, EKFAC's eigenvectors (9 n³), turned
+    /// derivatives and squares.
+    #[must_use]
+    pub fn flops(&self, member: Member) -> u64 {
+        let n = self.tape.batch();
+        let columns = match member {
+            Member::Given | Member::Averaged => 0,
+            Member::Sampled | Member::Corrected => 1,
+            Member::Exact => self.network.outputs(),
+        };
+        let layer = |(k, (m, d)): (usize, (usize, usize))| {
+            let back = if k == 0 { 0 } else { 2 * n * m * d };
+            let output = match member {
+                Member::Averaged => 2 * m * m * d + 2 * m * d * d,
+                _ => columns.max(1) * n * m * (m + 1),
+            };
+            let cubes = d * d * d + m * m * m;
+            let applied = match member {
+                Member::Corrected => 9 * cubes + 2 * n * (m * m + d * d + m * d) + 4 * m * d * (m + d),
+                _ => cubes / 3 + 2 * m * d * (m + d),
+            };
+            n * d * (d + 1) + output + columns * back + applied
+        };
+        self.shapes().enumerate().map(layer).sum::<usize>() as u64
+    }
+
+    /// Elements that [`Case::step`] holds: averages and factors of A and G, the columns of
+    /// derivatives, the step's two squares of scratch, EKFAC's scale.
+    #[must_use]
+    pub fn elements(&self, member: Member) -> usize {
+        let (n, squares) = (self.tape.batch(), |(m, d): (usize, usize)| m * m + d * d);
+        let kept: usize = self.shapes().map(squares).sum();
+        let widest = self.shapes().map(|(m, d)| m.max(d)).max().unwrap_or(0);
+        let derivatives: usize = self.shapes().map(|(m, _)| n * m).sum();
+        let own = match member {
+            Member::Given => 0,
+            Member::Sampled => derivatives,
+            Member::Exact => derivatives * self.network.outputs(),
+            Member::Averaged => widest * widest,
+            Member::Corrected => derivatives + self.parameter_count() + 2 * n * widest,
+        };
+        2 * kept + own + 2 * widest * widest + self.parameter_count()
     }
 }

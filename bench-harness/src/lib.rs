@@ -4,16 +4,24 @@
 //! every acceptance ratio within one run. On a machine that others use too, medians of separate
 //! runs are worthless: so [`interleave`] runs the candidates in turn and keeps the fastest of each.
 
+pub mod case;
 pub mod curvature;
+pub mod dense;
 pub mod gpu;
+pub mod growth;
+pub mod limits;
+pub mod machine;
+pub mod measure;
 pub mod metric;
 pub mod network;
 pub mod record;
 pub mod report;
 pub mod sizes;
+pub mod studies;
 
 use std::time::Instant;
 
+use relfisher::Scalar;
 use relfisher::executor::Cpu;
 
 /// The threads of all measurements.
@@ -48,6 +56,11 @@ impl Random {
     }
 
     /// `len` numbers uniform in [low, high).
+    pub fn numbers<T: Scalar>(&mut self, len: usize, low: f64, high: f64) -> Vec<T> {
+        (0..len).map(|_| T::from_f64(low + (high - low) * self.unit())).collect()
+    }
+
+    /// [`Random::numbers`] in single precision.
     pub fn uniforms(&mut self, len: usize, low: f64, high: f64) -> Vec<f32> {
         (0..len).map(|_| (low + (high - low) * self.unit()) as f32).collect()
     }

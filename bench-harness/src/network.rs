@@ -1,24 +1,24 @@
 //! Training steps of a perceptron, and its bare products for comparison.
 
-use relfisher::Error;
+use relfisher::{Error, Scalar};
 use relfisher::executor::Cpu;
 use relfisher::network::{Loss, Mode, Network, Normalisation, Parameters, Tape, Targets};
 use relfisher::optimizer::{MetricBatch, Optimizer, OptimizerConfig, Step};
 use relfisher::random::{self, Rng};
 use relfisher_core::metric::neuron::Activation;
 
-use crate::{Random, THREADS, sizes};
+use crate::{Random, sizes};
 
 /// Random inputs and labels.
 #[derive(Debug)]
-pub struct Data {
-    inputs: Vec<f32>,
+pub struct Data<T> {
+    inputs: Vec<T>,
     labels: Vec<usize>,
     width: usize,
 }
 
-impl Data {
-    fn load_into(&self, tape: &mut Tape<f32>, count: usize, rng: &mut Rng) -> Result<(), Error> {
+impl<T: Scalar> Data<T> {
+    fn load_into(&self, tape: &mut Tape<T>, count: usize, rng: &mut Rng) -> Result<(), Error> {
         tape.set_batch(count)?;
         let rows = self.labels.len();
         let mut input = tape.input_mut();
@@ -31,29 +31,29 @@ impl Data {
     }
 }
 
-impl MetricBatch<f32> for &Data {
+impl<T: Scalar> MetricBatch<T> for &Data<T> {
     fn available(&self) -> usize {
         self.labels.len()
     }
-    fn load(&mut self, tape: &mut Tape<f32>, count: usize, rng: &mut Rng) -> Result<(), Error> {
+    fn load(&mut self, tape: &mut Tape<T>, count: usize, rng: &mut Rng) -> Result<(), Error> {
         self.load_into(tape, count, rng)
     }
 }
 
 /// A network, its tape and an optimiser.
-pub struct Training {
-    network: Network<f32>,
-    tape: Tape<f32>,
-    parameters: Parameters<f32>,
-    gradient: Vec<f32>,
-    optimizer: Box<dyn Optimizer<f32>>,
-    data: Data,
+pub struct Training<T: Scalar> {
+    network: Network<T>,
+    tape: Tape<T>,
+    parameters: Parameters<T>,
+    gradient: Vec<T>,
+    optimizer: Box<dyn Optimizer<T>>,
+    data: Data<T>,
     batch: usize,
     index: u64,
     rng: Rng,
 }
 
-impl Training {
+impl<T: Scalar> Training<T> {
     /// The network of `sizes.toml` with the default settings of an optimiser.
     ///
     /// # Panics
@@ -63,18 +63,18 @@ impl Training {
         let relu = Activation::Relu { leak: 0.0 };
         let plain = Normalisation::Plain;
         let network = Network::mlp(&size.widths, relu, plain, Loss::SoftmaxCrossEntropy);
-        let network: Network<f32> = network.expect("a network");
+        let network: Network<T> = network.expect("a network");
         let config = OptimizerConfig::by_name(optimizer).expect("an optimiser");
         let mut random = Random::new(4);
-        let (width, rows) = (size.widths[0], 4000);
-        let inputs = random.uniforms(rows * width, 0.0, 1.0);
+        let (width, rows) = (size.widths[0], sizes::SAMPLES);
+        let inputs = random.numbers(rows * width, 0.0, 1.0);
         let classes = *size.widths.last().expect("widths") as f64;
         let labels = (0..rows).map(|_| (random.unit() * classes) as usize).collect();
         let mut rng = random::stream(1, 0, "bench");
         Self {
             tape: Tape::new(&network, size.batch),
             parameters: network.init(&mut rng),
-            gradient: vec![0.0; network.parameter_count()],
+            gradient: vec![T::ZERO; network.parameter_count()],
             optimizer: config.build(&network).expect("valid settings"),
             data: Data { inputs, labels, width },
             batch: size.batch,
@@ -105,7 +105,7 @@ impl Training {
             loss: report.mean,
             parameters,
             gradient,
-            learning_rate: 1e-4,
+            learning_rate: T::from_f64(1e-4),
             index: self.index,
             rng,
             metric_batch: &mut &*data,
@@ -113,28 +113,35 @@ impl Training {
         self.index += 1;
         Ok(report.mean)
     }
+
+    /// Whether the last step's gradient holds numbers only.
+    #[must_use]
+    pub fn gradient_is_finite(&self) -> bool {
+        self.gradient.iter().all(|p| relfisher_core::Real::is_finite(*p))
+    }
 }
 
 /// The bare products of forward and backward passes, by `faer` as a user would call it.
 #[derive(Debug)]
-pub struct Products {
+pub struct Products<T> {
     batch: usize,
+    threads: usize,
     /// For each layer: x̃ (n × d̃), W̃ (m × d̃), δ (n × m), and places for ∂ℓ/∂x̃, ∇W̃, t.
-    layers: Vec<[Vec<f32>; 6]>,
+    layers: Vec<[Vec<T>; 6]>,
     shapes: Vec<(usize, usize)>,
 }
 
-impl Products {
+impl<T: Scalar> Products<T> {
     /// Random factors of the shapes of the network.
     #[must_use]
-    pub fn new(size: &sizes::Step) -> Self {
+    pub fn new(size: &sizes::Step, threads: usize) -> Self {
         let mut random = Random::new(5);
         let shapes: Vec<_> = size.widths.windows(2).map(|w| (w[1], w[0] + 1)).collect();
         let n = size.batch;
         let layers = shapes.iter().map(|&(m, d)| {
-            [n * d, m * d, n * m, n * d, m * d, n * m].map(|len| random.uniforms(len, -0.1, 0.1))
+            [n * d, m * d, n * m, n * d, m * d, n * m].map(|len| random.numbers(len, -0.1, 0.1))
         });
-        Self { batch: n, layers: layers.collect(), shapes }
+        Self { batch: n, threads, layers: layers.collect(), shapes }
     }
 
     /// Two products for each layer and one more for all but the first: FLOPs of a step.
@@ -148,13 +155,13 @@ impl Products {
     /// t = x̃ W̃ᵀ forwards; ∇W̃ = δᵀ x̃ and, above the first layer, δ W backwards.
     pub fn run(&mut self) {
         use faer::linalg::matmul::matmul;
-        use faer::{Accum, MatMut, MatRef, Par};
-        let (n, par) = (self.batch, Par::rayon(THREADS));
+        use faer::{Accum, MatMut, MatRef};
+        let (n, par) = (self.batch, crate::dense::par(self.threads));
         for ([x, w, _, _, _, t], &(m, d)) in self.layers.iter_mut().zip(&self.shapes) {
             let t = MatMut::from_row_major_slice_mut(t, n, m);
             let x = MatRef::from_row_major_slice(x, n, d);
             let w = MatRef::from_row_major_slice(w, m, d);
-            matmul(t, Accum::Replace, x, w.transpose(), 1.0, par);
+            matmul(t, Accum::Replace, x, w.transpose(), T::ONE, par);
         }
         for (k, (layer, &(m, d))) in self.layers.iter_mut().zip(&self.shapes).enumerate() {
             let [x, w, delta, below, gradient, _] = layer;
@@ -162,11 +169,39 @@ impl Products {
             if k > 0 {
                 let below = MatMut::from_row_major_slice_mut(below, n, d);
                 let w = MatRef::from_row_major_slice(w, m, d);
-                matmul(below, Accum::Replace, delta, w, 1.0, par);
+                matmul(below, Accum::Replace, delta, w, T::ONE, par);
             }
             let x = MatRef::from_row_major_slice(x, n, d);
             let gradient = MatMut::from_row_major_slice_mut(gradient, m, d);
-            matmul(gradient, Accum::Replace, delta.transpose(), x, 1.0 / n as f32, par);
+            matmul(gradient, Accum::Replace, delta.transpose(), x, T::ONE / T::from_usize(n), par);
         }
+    }
+
+    /// Whether the first layer's outputs and gradient are the products that they should be, at some
+    /// elements, summed in f64.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), String> {
+        let (Some([x, w, delta, _, gradient, t]), Some(&(m, d))) =
+            (self.layers.first(), self.shapes.first())
+        else {
+            return Ok(());
+        };
+        let n = self.batch;
+        let mut random = Random::new(2);
+        let mut pick = |end: usize| (random.unit() * end as f64) as usize;
+        let (mut got, mut want) = (Vec::new(), Vec::new());
+        for _ in 0..50 {
+            let (s, i, j) = (pick(n), pick(m), pick(d));
+            let out = (0..d).map(|k| x[s * d + k].to_f64() * w[i * d + k].to_f64()).sum();
+            got.push(t[s * m + i]);
+            want.push(T::from_f64(out));
+            let sum: f64 =
+                (0..n).map(|s| delta[s * m + i].to_f64() * x[s * d + j].to_f64()).sum();
+            got.push(gradient[i * d + j]);
+            want.push(T::from_f64(sum / n as f64));
+        }
+        crate::case::near("bare products", &got, &want, 1e3)
     }
 }

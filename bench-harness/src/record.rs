@@ -240,7 +240,52 @@ impl Target {
     }
 }
 
+impl Row {
+    /// A line of the table that a run prints.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let name = format!("{:?}", self.approach).to_lowercase();
+        match &self.outcome {
+            Outcome::Measured(m) => {
+                let rate = match m.limit {
+                    Limit::Copy => format!("{:8.2} GB/s", self.bytes / m.seconds / 1e9),
+                    _ => format!("{:8.2} GFLOP/s", self.flops / m.seconds / 1e9),
+                };
+                let limit = format!("{:?}", m.limit).to_lowercase();
+                format!(
+                    "{name:<10} {:>12.4} ms {rate} {:>6.3} of {limit:<8} {:>10.2} MiB ({:.2} predicted)",
+                    m.seconds * 1e3,
+                    m.share,
+                    mebibytes(m.peak_bytes),
+                    mebibytes(m.predicted_bytes),
+                )
+            }
+            Outcome::DoesNotFit { bytes } => {
+                format!("{name:<10} does not fit: {:.1} GiB", mebibytes(*bytes) / 1024.0)
+            }
+            Outcome::TooSlow { seconds } => {
+                format!("{name:<10} not tried: {seconds:.0} s at the ceiling")
+            }
+        }
+    }
+}
+
+fn verdict(ratio: &Ratio) -> &'static str {
+    if ratio.target.is_some_and(|t| t.met(ratio.value)) { "met" } else { "MISSED" }
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
 impl Record {
+    /// A run without rows.
+    #[must_use]
+    pub fn empty(run: Run) -> Self {
+        let (ceilings, cases, growth, ratios) = Default::default();
+        Self { layout: LAYOUT, run, ceilings, cases, growth, ratios }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -256,6 +301,51 @@ impl Record {
             return Err(problem(&format!("layout {found}, not {LAYOUT}: measure again")));
         }
         Ok(record)
+    }
+
+    /// Ceilings, ratios with their targets, and exponents, as a run prints them at its end.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut text = String::from("\nceilings\n");
+        let dtype = |d: Dtype| format!("{d:?}").to_lowercase();
+        for c in &self.ceilings {
+            let limit = format!("{:?}", c.limit).to_lowercase();
+            let unit = if c.limit == Limit::Copy { "GB/s" } else { "GFLOP/s" };
+            let (rate, of) = (c.rate / 1e9, dtype(c.dtype));
+            text += &format!("{limit:<10} {of} {} threads {rate:>9.1} {unit}\n", c.threads);
+        }
+        text += "\nratios\n";
+        for r in &self.ratios {
+            let (target, verdict) = match r.target {
+                None => (String::new(), ""),
+                Some(Target::AtLeast(bound)) => (format!(">= {bound:.2}"), verdict(r)),
+                Some(Target::AtMost(bound)) => (format!("<= {bound:.2}"), verdict(r)),
+            };
+            text += &format!(
+                "{:<86} {} {} {:>8.2} {target:>8} {verdict:<6} {}\n",
+                r.name,
+                dtype(r.dtype),
+                r.threads,
+                r.value,
+                r.detail
+            );
+        }
+        text += "\ngrowth: exponent over the width, and of the declared work\n";
+        for g in &self.growth {
+            text += &format!(
+                "{:<64} {:<10} {} {} {:<7} {:>5.2} {:>5.2} ({} to {})\n",
+                g.quantity,
+                format!("{:?}", g.approach).to_lowercase(),
+                dtype(g.dtype),
+                g.threads,
+                g.measure,
+                g.exponent,
+                g.theory,
+                g.from,
+                g.to
+            );
+        }
+        text
     }
 
     /// Writes a file, whole or not at all.

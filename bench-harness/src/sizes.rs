@@ -1,5 +1,7 @@
 //! The sizes and targets of `sizes.toml`.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
 /// The order of the product that shares refer to.
@@ -8,6 +10,52 @@ use serde::Deserialize;
 pub struct Ceiling {
     /// The order of the square matrices.
     pub order: usize,
+    /// The elements of the slice that is copied.
+    pub copy: usize,
+}
+
+/// Samples of the random data set that training steps draw from.
+pub const SAMPLES: usize = 4000;
+
+/// One quantity over growing widths, beside its dense matrix.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Widths {
+    /// The widths.
+    pub widths: Vec<usize>,
+    /// n.
+    pub samples: usize,
+    /// Outputs, where they do not grow with the width.
+    #[serde(default)]
+    pub outputs: usize,
+}
+
+/// Kronecker algebra.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kron {
+    /// Products G V A.
+    pub products: Vec<Metric>,
+    /// Steps of layers as wide as their inputs.
+    pub widths: Vec<usize>,
+    /// Eigendecompositions.
+    pub spectra: Vec<usize>,
+}
+
+/// Update rules.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vectors {
+    /// Parameters.
+    pub lengths: Vec<usize>,
+}
+
+/// Calls that are nearly empty.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// Orders of the products.
+    pub orders: Vec<usize>,
 }
 
 /// A packed metric, m·n·d̃(d̃+1) FLOPs.
@@ -15,10 +63,12 @@ pub struct Ceiling {
 #[serde(deny_unknown_fields)]
 pub struct Metric {
     /// m.
+    #[serde(default)]
     pub neurons: usize,
     /// d̃.
     pub inputs: usize,
     /// n.
+    #[serde(default)]
     pub samples: usize,
     /// The share of the ceiling to reach.
     #[serde(default)]
@@ -81,6 +131,8 @@ pub struct Step {
     pub batch: usize,
     /// The most that an SGD step may take in units of the network's bare products.
     pub sgd_over_products: f64,
+    /// The most that an SGD step may take in units of bare products by `faer`, to be called cheap.
+    pub overhead: f64,
     /// The most that a step in sample space may take in units of an SGD step.
     pub sample_over_sgd: f64,
 }
@@ -135,6 +187,20 @@ pub struct Sizes {
     pub curvature: Curvature,
     /// Factorisations.
     pub factor: Factor,
+    /// Exact steps of non-linear layers.
+    pub nonlinear: Widths,
+    /// Exact steps of soft-max layers.
+    pub softmax: Widths,
+    /// Empirical Fisher steps.
+    pub empirical: Widths,
+    /// Factor updates.
+    pub gram: Vec<Metric>,
+    /// Kronecker algebra.
+    pub kron: Kron,
+    /// Update rules.
+    pub vectors: Vectors,
+    /// Nearly empty calls.
+    pub launch: Launch,
 }
 
 /// The committed sizes.
@@ -144,4 +210,14 @@ pub struct Sizes {
 #[must_use]
 pub fn load() -> Sizes {
     toml::from_str(include_str!("../sizes.toml")).expect("sizes.toml")
+}
+
+/// The sizes of a file.
+///
+/// # Errors
+/// A file that cannot be read, or does not name every size.
+pub fn read(path: &Path) -> Result<Sizes, String> {
+    let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|e| problem(&e))?;
+    toml::from_str(&text).map_err(|e| problem(&e))
 }

@@ -108,12 +108,9 @@ fn docs() -> Outcome {
 
 /// Criterion's test mode runs every benchmark body once: their answer checks run, nothing is timed.
 fn bench_smoke() -> Outcome {
-    let mut arguments = vec!["bench", "-p", "relfisher-bench"];
-    for bench in ["metric", "step", "factor", "kron", "curvature"] {
-        arguments.extend(["--bench", bench]);
-    }
-    arguments.extend(["--", "--test"]);
-    cargo(&arguments)
+    cargo(&["bench", "-p", "relfisher-bench", "--bench", "processor", "--", "--test"])?;
+    let mut device = command("cargo", &["bench", "-p", "relfisher-bench", "--bench", "device", "--", "--test"]);
+    run(device.env("RELFISHER_GPU", "emulated"))
 }
 
 /// The section is what the program makes of the newest committed record.

@@ -258,7 +258,7 @@ fn per(seconds: f64, len: usize) -> f64 {
     seconds * 1e9 / len as f64
 }
 
-fn ten_steps(training: &mut Training, cpu: &Cpu) {
+fn ten_steps(training: &mut Training<f32>, cpu: &Cpu) {
     for _ in 0..10 {
         let loss = training.step(cpu).expect("a step");
         assert!(loss.is_finite(), "loss {loss}");
@@ -267,10 +267,10 @@ fn ten_steps(training: &mut Training, cpu: &Cpu) {
 
 fn step(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     let size = &sizes.step;
-    let mut products = Products::new(size);
-    let mut sgd = Training::new(size, "sgd");
-    let mut sample = Training::new(size, "rngd-sample");
-    let mut adam = Training::new(size, "adam");
+    let mut products = Products::<f32>::new(size, THREADS);
+    let mut sgd = Training::<f32>::new(size, "sgd");
+    let mut sample = Training::<f32>::new(size, "rngd-sample");
+    let mut adam = Training::<f32>::new(size, "adam");
     let mut times = Vec::new();
     // inside the executor's threads, as the training loop runs
     Executor::<f32>::install(cpu, &mut || {
@@ -307,7 +307,7 @@ fn step(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
 fn curvature_memory(table: &mut Table, sizes: &Sizes) {
     for member in Member::ALL {
         let cpu = cpu();
-        let mut case = Case::new(&sizes.curvature, &cpu);
+        let mut case = Case::<f32>::new(&sizes.curvature, &cpu);
         let before = PEAK.current_usage();
         PEAK.reset_peak_usage();
         case.step(&cpu, member);
@@ -325,11 +325,11 @@ fn curvature(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     let mut case = Case::new(size, cpu);
     for member in Member::ALL {
         case.step(cpu, member);
-        case.check(cpu, member);
+        case.check(cpu, member).expect("a right step");
     }
-    let flops = case.flops() as f64;
+    let flops = case.flops(Member::Given) as f64;
     let case = std::sync::Mutex::new(case);
-    let run = |stages: &[fn(&mut Case, &Cpu)]| {
+    let run = |stages: &[fn(&mut Case<f32>, &Cpu)]| {
         let mut case = case.lock().expect("one thread at a time");
         stages.iter().for_each(|stage| stage(&mut case, cpu));
     };

@@ -7,6 +7,7 @@
 mod batches;
 mod clock;
 mod data;
+mod events;
 mod kfac;
 mod products;
 mod report;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use relfisher::driver::{self, Driver, Emulated};
 use relfisher::executor::cuda::{Error, Gpu};
 
+pub use events::Events;
 pub use report::Report;
 
 /// What to measure, and where to write.

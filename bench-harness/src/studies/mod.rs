@@ -1,0 +1,48 @@
+//! Every study, by group, in the sizes of `sizes.toml`.
+
+mod curvature;
+mod factor;
+mod kron;
+mod launch;
+mod metric;
+mod optim;
+mod step;
+
+use relfisher::Scalar;
+use relfisher::executor::Cpu;
+use relfisher_core::{Backend, MatMut, MatRef};
+
+use crate::Random;
+use crate::case::{Group, Study};
+use crate::sizes::Sizes;
+
+/// The studies of some groups for one dtype and number of threads.
+#[must_use]
+pub fn of<T: Scalar>(groups: &[Group], sizes: &Sizes, threads: usize) -> Vec<Study> {
+    let group = |group: &Group| match group {
+        Group::Metric => metric::studies::<T>(sizes, threads),
+        Group::Kron => kron::studies::<T>(sizes, threads),
+        Group::Factor => factor::studies::<T>(sizes, threads),
+        Group::Curvature => curvature::studies::<T>(sizes, threads),
+        Group::Optim => optim::studies::<T>(sizes),
+        Group::Step => step::studies::<T>(sizes, threads),
+        Group::Launch => launch::studies::<T>(sizes),
+    };
+    groups.iter().flat_map(group).collect()
+}
+
+/// XᵀX/(2d) of 2d random samples, d × d: well conditioned.
+fn covariance<T: Scalar>(cpu: &Cpu, d: usize, seed: u64) -> Vec<T> {
+    let x: Vec<T> = Random::new(seed).numbers(2 * d * d, -1.0, 1.0);
+    let mut a = vec![T::NAN; d * d];
+    let x = MatRef::new(&x, 2 * d, d).expect("shape");
+    let out = MatMut::new(&mut a, d, d).expect("shape");
+    let mean = T::from_f64(0.5 / d as f64);
+    cpu.gram(out, T::ZERO, mean, x, None, &mut []).expect("shapes");
+    a
+}
+
+/// Fills an answer with NaN: what is checked afterwards was written by the call.
+fn forget<T: Scalar>(values: &mut [T]) {
+    values.fill(T::NAN);
+}
