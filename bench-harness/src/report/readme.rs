@@ -225,7 +225,9 @@ fn extremes(shares: &[Share]) -> (Vec<&Share>, usize) {
     let mut sorted: Vec<&Share> = shares.iter().collect();
     sorted.sort_by(|a, b| best(b).total_cmp(&best(a)));
     let hidden = sorted.len().saturating_sub(ROWS);
-    sorted.drain(ROWS.div_ceil(2)..ROWS.div_ceil(2) + hidden);
+    if hidden > 0 {
+        sorted.drain(ROWS / 2..ROWS / 2 + hidden);
+    }
     (sorted, hidden)
 }
 
