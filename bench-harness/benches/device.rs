@@ -43,7 +43,8 @@ fn products(criterion: &mut Criterion<Events>, gpu: &Arc<Gpu>, emulated: bool) {
     group.sample_size(10).warm_up_time(Duration::from_millis(100));
     group.measurement_time(Duration::from_secs(1));
     let orders = sizes::load().launch.orders;
-    for n in orders.into_iter().chain((!emulated).then_some(4096)).filter(|n| !emulated || *n < 64) {
+    for n in orders.into_iter().chain((!emulated).then_some(4096)).filter(|n| !emulated || *n < 64)
+    {
         let mut random = Random::new(14);
         let [a, b]: [Vec<f32>; 2] = [(); 2].map(|()| random.numbers(n * n, -1.0, 1.0));
         let upload = |values: &[f32]| Buffer::from_slice(gpu, values).expect("memory");

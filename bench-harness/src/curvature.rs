@@ -1,9 +1,9 @@
 //! Curvature of a perceptron on one batch: the stages of a Kronecker-factored step.
 
+use relfisher::Scalar;
 use relfisher::curvature::{
     Columns, Eigenbasis, FactorScratch, KroneckerFactors, ScaleScratch, Site,
 };
-use relfisher::Scalar;
 use relfisher::executor::Cpu;
 use relfisher::network::{
     Cotangents, Loss, Mode, Network, Normalisation, Parameters, Tape, Targets,
@@ -290,7 +290,9 @@ impl<T: Scalar> Case<T> {
             };
             let cubes = d * d * d + m * m * m;
             let applied = match member {
-                Member::Corrected => 9 * cubes + 2 * n * (m * m + d * d + m * d) + 4 * m * d * (m + d),
+                Member::Corrected => {
+                    9 * cubes + 2 * n * (m * m + d * d + m * d) + 4 * m * d * (m + d)
+                }
                 _ => cubes / 3 + 2 * m * d * (m + d),
             };
             n * d * (d + 1) + output + columns * back + applied

@@ -204,7 +204,8 @@ pub fn refuse<T: Scalar>(
     if bytes as f64 > MEMORY_SHARE * machine::available() as f64 {
         return Some(Outcome::DoesNotFit { bytes });
     }
-    let rate = ceilings.rate(if candidate.limit == Limit::Copy { Limit::Copy } else { Limit::Product });
+    let rate =
+        ceilings.rate(if candidate.limit == Limit::Copy { Limit::Copy } else { Limit::Product });
     let work = if candidate.limit == Limit::Copy { candidate.bytes } else { candidate.flops };
     let seconds = work / rate;
     let longest = if options.quick { options.longest.min(0.3) } else { options.longest };

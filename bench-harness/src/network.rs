@@ -1,10 +1,10 @@
 //! Training steps of a perceptron, and its bare products for comparison.
 
-use relfisher::{Error, Scalar};
 use relfisher::executor::Cpu;
 use relfisher::network::{Loss, Mode, Network, Normalisation, Parameters, Tape, Targets};
 use relfisher::optimizer::{MetricBatch, Optimizer, OptimizerConfig, Step};
 use relfisher::random::{self, Rng};
+use relfisher::{Error, Scalar};
 use relfisher_core::metric::neuron::Activation;
 
 use crate::{Random, sizes};
@@ -197,8 +197,7 @@ impl<T: Scalar> Products<T> {
             let out = (0..d).map(|k| x[s * d + k].to_f64() * w[i * d + k].to_f64()).sum();
             got.push(t[s * m + i]);
             want.push(T::from_f64(out));
-            let sum: f64 =
-                (0..n).map(|s| delta[s * m + i].to_f64() * x[s * d + j].to_f64()).sum();
+            let sum: f64 = (0..n).map(|s| delta[s * m + i].to_f64() * x[s * d + j].to_f64()).sum();
             got.push(gradient[i * d + j]);
             want.push(T::from_f64(sum / n as f64));
         }

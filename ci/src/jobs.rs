@@ -109,7 +109,8 @@ fn docs() -> Outcome {
 /// Criterion's test mode runs every benchmark body once: their answer checks run, nothing is timed.
 fn bench_smoke() -> Outcome {
     cargo(&["bench", "-p", "relfisher-bench", "--bench", "processor", "--", "--test"])?;
-    let mut device = command("cargo", &["bench", "-p", "relfisher-bench", "--bench", "device", "--", "--test"]);
+    let mut device =
+        command("cargo", &["bench", "-p", "relfisher-bench", "--bench", "device", "--", "--test"]);
     run(device.env("RELFISHER_GPU", "emulated"))
 }
 

@@ -118,7 +118,8 @@ mod tests {
     fn units_fit() {
         assert_eq!([5e-5, 0.5, 5.0, 5e3].map(|t| unit(t).1), ["ns", "µs", "ms", "s"]);
         let mut values = [2.0];
-        let name = Milliseconds.scale_throughputs(2.0, &Throughput::Elements(4_000_000), &mut values);
+        let name =
+            Milliseconds.scale_throughputs(2.0, &Throughput::Elements(4_000_000), &mut values);
         assert_eq!((name, values), ("GFLOP/s", [2.0]));
     }
 }

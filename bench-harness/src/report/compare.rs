@@ -23,6 +23,9 @@ pub const MEMORY_FLOOR: u64 = 64 << 10;
 /// The lines of the table that did not fail.
 const SHOWN: usize = 20;
 
+/// What got worse by less has no line.
+const TOLD: f64 = 0.005;
+
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aspect {
@@ -258,7 +261,9 @@ impl fmt::Display for Comparison {
         }
         writeln!(f, "{:6} {:>12} {:>12} {:>8}  what", "", "before", "now", "worse by")?;
         let failed = self.failures().count();
-        let shown = self.changes.iter().take(failed + SHOWN);
+        // Failures come first, so what is shown is a prefix.
+        let told = |change: &&Change| change.failure.is_some() || change.worse >= TOLD;
+        let shown = self.changes.iter().take_while(told).take(failed + SHOWN);
         for Change { aspect, name, before, now, worse, failure } in shown {
             let (before, now) = (aspect.number(*before), aspect.number(*now));
             let mut line = format!(
@@ -271,9 +276,9 @@ impl fmt::Display for Comparison {
             }
             writeln!(f, "{line}")?;
         }
-        let more = self.changes.len().saturating_sub(failed + SHOWN);
+        let more = self.changes.iter().skip(failed + SHOWN).take_while(told).count();
         if more > 0 {
-            writeln!(f, "and {more} more that changed less")?;
+            writeln!(f, "and {more} more that got worse by less")?;
         }
         for (what, names) in [("no longer measured", &self.vanished), ("new", &self.new)] {
             names.iter().try_for_each(|name| writeln!(f, "{what}: {name}"))?;

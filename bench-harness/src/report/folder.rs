@@ -71,7 +71,8 @@ impl Results {
         let layout = value.get("layout");
         if layout.is_some_and(|found| *found != LAYOUT) {
             let found = layout.unwrap_or(&Value::Null);
-            self.left_out.push(problem(&format!("layout {found}, not {LAYOUT}")));
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            self.left_out.push(format!("{name}: layout {found}, not {LAYOUT}"));
         } else if layout.is_some() {
             let content = Record::read(&path)?;
             self.records.push(Named { path, content });

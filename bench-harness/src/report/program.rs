@@ -156,7 +156,9 @@ pub fn readme(options: &ReadmeOptions) -> Result<Ended, String> {
 }
 
 fn source(results: &Results) -> String {
-    results.newest().map_or_else(|| "no record".to_owned(), super::folder::Named::name)
+    results
+        .newest()
+        .map_or_else(|| "a folder without records".to_owned(), super::folder::Named::name)
 }
 
 /// Without quick runs: their numbers mean nothing.

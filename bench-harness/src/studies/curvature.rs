@@ -124,7 +124,14 @@ impl<T: Scalar> Samples<T> {
             let (x, delta) = (&self.x[s * d..][..d], &self.delta[s * m..][..m]);
             let dot = |row: &[T]| row.iter().zip(x).map(|(o, x)| o.to_f64() * x.to_f64()).sum();
             let rows = step.chunks_exact(d).zip(delta);
-            let inner: f64 = rows.map(|(row, e)| e.to_f64() * { let r: f64 = dot(row); r }).sum();
+            let inner: f64 = rows
+                .map(|(row, e)| {
+                    e.to_f64() * {
+                        let r: f64 = dot(row);
+                        r
+                    }
+                })
+                .sum();
             for (back, e) in back.chunks_exact_mut(d).zip(delta) {
                 let r = inner * e.to_f64() / n as f64;
                 back.iter_mut().zip(x).for_each(|(b, x)| *b += r * x.to_f64());

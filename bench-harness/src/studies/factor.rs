@@ -17,9 +17,11 @@ const DAMPING: f64 = 0.1;
 
 pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
     let orders = || sizes.factor.orders.iter().copied();
-    let cholesky = orders().map(|d| study::<T>("Cholesky factor", d, 1.0 / 3.0, factors::<T>(d, threads)));
+    let cholesky =
+        orders().map(|d| study::<T>("Cholesky factor", d, 1.0 / 3.0, factors::<T>(d, threads)));
     let inverse = orders().map(|d| study::<T>("inverse by Cholesky", d, 1.0, inverses::<T>(d)));
-    let eigen = orders().map(|d| study::<T>("eigendecomposition", d, 9.0, spectra::<T>(d, threads)));
+    let eigen =
+        orders().map(|d| study::<T>("eigendecomposition", d, 9.0, spectra::<T>(d, threads)));
     cholesky.chain(inverse).chain(eigen).collect()
 }
 
@@ -29,18 +31,19 @@ type Ways<T> = Vec<(Approach, fn(Arc<Vec<T>>, usize, usize) -> Box<dyn Runner>, 
 fn study<T: Scalar>(quantity: &'static str, d: usize, cubes: f64, ways: Ways<T>) -> Study {
     let prepare = move |cpu: &Cpu| {
         let matrix = Arc::new(covariance::<T>(cpu, d, 9));
-        let candidate = |(approach, make, elements, threads): &(Approach, fn(_, _, _) -> _, usize, usize)| {
-            let (make, threads, matrix) = (*make, *threads, matrix.clone());
-            Candidate {
-                approach: *approach,
-                flops: cubes * (d as f64).powi(3),
-                bytes: bytes_of::<T>(2 * d * d) as f64,
-                limit: if cubes < 1.0 { Limit::Cholesky } else { Limit::Product },
-                predicted: bytes_of::<T>(*elements),
-                share: None,
-                build: Box::new(move |_: &Cpu| make(matrix.clone(), d, threads)),
-            }
-        };
+        let candidate =
+            |(approach, make, elements, threads): &(Approach, fn(_, _, _) -> _, usize, usize)| {
+                let (make, threads, matrix) = (*make, *threads, matrix.clone());
+                Candidate {
+                    approach: *approach,
+                    flops: cubes * (d as f64).powi(3),
+                    bytes: bytes_of::<T>(2 * d * d) as f64,
+                    limit: if cubes < 1.0 { Limit::Cholesky } else { Limit::Product },
+                    predicted: bytes_of::<T>(*elements),
+                    share: None,
+                    build: Box::new(move |_: &Cpu| make(matrix.clone(), d, threads)),
+                }
+            };
         ways.iter().map(candidate).collect()
     };
     Study {

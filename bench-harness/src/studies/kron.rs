@@ -251,10 +251,8 @@ fn spectrum<T: Scalar>(width: usize, threads: usize) -> Study {
 fn moments<T: Scalar>(layer: &Layer<T>, values: impl Iterator<Item = f64>) -> Result<(), String> {
     let trace = |a: &[T], n: usize| a.iter().step_by(n + 1).map(|x| x.to_f64()).sum::<f64>();
     let square = |a: &[T]| a.iter().map(|x| x.to_f64().powi(2)).sum::<f64>();
-    let want = [
-        trace(&layer.g, layer.m) * trace(&layer.a, layer.d),
-        square(&layer.g) * square(&layer.a),
-    ];
+    let want =
+        [trace(&layer.g, layer.m) * trace(&layer.a, layer.d), square(&layer.g) * square(&layer.a)];
     let got = values.fold([0.0, 0.0], |[a, b], v| [a + v, b + v * v]);
     let [got, want] = [got, want].map(|pair| pair.map(T::from_f64));
     near("moments of the spectrum", &got[..1], &want[..1], 1e3)?;

@@ -19,7 +19,8 @@ const DAMPING: f64 = 0.1;
 
 pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
     let packed = sizes.metric.iter().map(|size| packed::<T>(*size));
-    let nonlinear = sizes.nonlinear.widths.iter().map(|w| nonlinear::<T>(*w, &sizes.nonlinear, threads));
+    let nonlinear =
+        sizes.nonlinear.widths.iter().map(|w| nonlinear::<T>(*w, &sizes.nonlinear, threads));
     let softmax = sizes.softmax.widths.iter().map(|w| softmax::<T>(*w, &sizes.softmax, threads));
     let nu = std::iter::once(response::<T>(sizes.response.length, sizes.response.speedup));
     packed.chain(nonlinear).chain(softmax).chain(nu).collect()
@@ -160,11 +161,14 @@ fn nonlinear<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
             Box::new(Simple {
                 state: (vec![T::NAN; m * d], vec![T::NAN; work]),
                 run: move |(out, work): &mut (Vec<T>, Vec<T>), cpu: &Cpu| {
-                    let metric = NonlinearMetric::new(inputs.x(), inputs.weights()).expect("shapes");
+                    let metric =
+                        NonlinearMetric::new(inputs.x(), inputs.weights()).expect("shapes");
                     let out = MatMut::new(out, m, d).expect("shape");
                     let options = SolveOptions::default();
                     let damping = T::from_f64(DAMPING);
-                    metric.solve(cpu, out, inputs.gradient(), damping, options, work).expect("solve");
+                    metric
+                        .solve(cpu, out, inputs.gradient(), damping, options, work)
+                        .expect("solve");
                 },
                 check: move |(out, _): &mut (Vec<T>, Vec<T>), _: &Cpu| checked.residual(out, false),
             })
@@ -211,7 +215,10 @@ fn nonlinear<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
 }
 
 /// One block after the other: XᵀNX by a triangular product, its Cholesky factor, the solve.
-fn dense_nonlinear<T: Scalar>(inputs: Arc<Inputs<T>>, threads: usize) -> Box<dyn crate::case::Runner> {
+fn dense_nonlinear<T: Scalar>(
+    inputs: Arc<Inputs<T>>,
+    threads: usize,
+) -> Box<dyn crate::case::Runner> {
     let Inputs { n, m, d, .. } = *inputs;
     let par = dense::par(threads);
     let checked = inputs.clone();
@@ -232,7 +239,9 @@ fn dense_nonlinear<T: Scalar>(inputs: Arc<Inputs<T>>, threads: usize) -> Box<dyn
                 dense::solve(out, block, d, &mut scratch, par);
             }
         },
-        check: move |(out, ..): &mut (Vec<T>, Vec<T>, Vec<T>), _: &Cpu| checked.residual(out, false),
+        check: move |(out, ..): &mut (Vec<T>, Vec<T>, Vec<T>), _: &Cpu| {
+            checked.residual(out, false)
+        },
     })
 }
 
@@ -253,7 +262,9 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
                     let out = MatMut::new(out, c, d).expect("shape");
                     let options = SolveOptions::default();
                     let damping = T::from_f64(DAMPING);
-                    metric.solve(cpu, out, inputs.gradient(), damping, options, work).expect("solve");
+                    metric
+                        .solve(cpu, out, inputs.gradient(), damping, options, work)
+                        .expect("solve");
                 },
                 check: move |(out, _): &mut (Vec<T>, Vec<T>), _: &Cpu| checked.residual(out, true),
             })
@@ -270,7 +281,9 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
                     relfisher_core::metric::cost::Route::Sample => {
                         nf * nf * df + 8.0 * nf * of / 2.0 + rows * rows + rows.powi(3) / 3.0
                     }
-                    relfisher_core::metric::cost::Route::Block => built + of.powi(3) / 3.0 + 2.0 * of * of,
+                    relfisher_core::metric::cost::Route::Block => {
+                        built + of.powi(3) / 3.0 + 2.0 * of * of
+                    }
                     // an iteration; how many it takes depends on the spectrum
                     _ => 4.0 * nf * of,
                 },
@@ -303,7 +316,10 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
 }
 
 /// The whole matrix, block by block of X̃ᵀ R_ij X̃ (R symmetric: the lower blocks), factored, solved.
-fn dense_softmax<T: Scalar>(inputs: Arc<Inputs<T>>, threads: usize) -> Box<dyn crate::case::Runner> {
+fn dense_softmax<T: Scalar>(
+    inputs: Arc<Inputs<T>>,
+    threads: usize,
+) -> Box<dyn crate::case::Runner> {
     let Inputs { n, m: c, d, .. } = *inputs;
     let (order, par) = (c * d, dense::par(threads));
     let checked = inputs.clone();

@@ -71,11 +71,7 @@ fn study<T: Scalar>(
                 bytes_of::<T>(3 * parameters + values + sizes::SAMPLES * size.widths[0]),
                 Box::new(training),
             ),
-            candidate(
-                Approach::Loop,
-                bytes_of::<T>(2 * parameters + 2 * values),
-                Box::new(bare),
-            ),
+            candidate(Approach::Loop, bytes_of::<T>(2 * parameters + 2 * values), Box::new(bare)),
         ]
     };
     Study {

@@ -26,12 +26,12 @@ pub fn history(
     cases: &[&(Key, Vec<Option<f64>>)],
 ) -> Result<String, String> {
     svg(SIZE, |root| {
-        let mut kinds: Vec<(Dtype, bool)> =
-            cases.iter().map(|(case, _)| (case.dtype, case.threads == 1)).collect();
+        let mut kinds: Vec<(Dtype, usize)> =
+            cases.iter().map(|(case, _)| (case.dtype, case.threads)).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let words = |(dtype, single): (Dtype, bool)| {
-            format!("{}, {}", units::dtype(dtype), if single { "1 thread" } else { "more" })
+        let words = |(dtype, threads): (Dtype, usize)| {
+            format!("{}, {}", units::dtype(dtype), units::threads(threads))
         };
         let entries: Vec<(Style, String)> =
             kinds.into_iter().map(|kind| (look(kind), words(kind))).collect();
@@ -75,7 +75,7 @@ pub fn history(
             .label_style((FONT, 13).into_font().color(&palette::TEXT))
             .draw()?;
         for (case, shares) in cases {
-            let style = look((case.dtype, case.threads == 1));
+            let style = look((case.dtype, case.threads));
             let points = shares.iter().enumerate();
             let points: Vec<(f64, f64)> =
                 points.filter_map(|(i, share)| Some((i as f64, (*share)?))).collect();
@@ -93,10 +93,10 @@ pub fn history(
     })
 }
 
-const fn look((dtype, single): (Dtype, bool)) -> Style {
+const fn look((dtype, threads): (Dtype, usize)) -> Style {
     let (color, marker) = match dtype {
         Dtype::F32 => (palette::BLUE, Marker::Circle),
         Dtype::F64 => (palette::ORANGE, Marker::Square),
     };
-    Style { color, marker, dashed: single }
+    Style { color, marker, dashed: threads == 1 }
 }

@@ -114,7 +114,7 @@ fn places(width: i32, entries: &[(Style, String)]) -> Vec<(i32, i32)> {
     let (mut x, mut y) = (8, LEGEND_LINE / 2);
     let mut places = Vec::new();
     for (_, label) in entries {
-        let needed = 38 + 8 * label.chars().count() as i32 + 18;
+        let needed = 38 + 7 * label.chars().count() as i32 + 14;
         if x + needed > width && x > 8 {
             (x, y) = (8, y + LEGEND_LINE);
         }

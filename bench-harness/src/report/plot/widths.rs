@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plotters::element::{Cross, PathElement};
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use relfisher::plot::{FONT, palette};
 
 use super::axis::{Axis, LogChart, chart};
@@ -62,7 +62,8 @@ fn draw(root: &Area<'_>, pair: &Pair, quantity: Quantity, memory: f64) -> Draw {
             ("memory", Axis::powers("", &values, 2.0, words_of_bytes))
         }
     };
-    let y = if missing.is_empty() { y } else { y.raised(0.04) };
+    let room = if quantity == Quantity::Time { 0.3 } else { 0.05 };
+    let y = if missing.is_empty() { y } else { y.raised(room) };
     let x = Axis::sizes(&pair.axis, &sizes);
     let mut chart = chart(&body, title, &x, &y)?;
     if quantity == Quantity::Memory && (y.bottom()..y.top()).contains(&memory.log10()) {
@@ -71,7 +72,7 @@ fn draw(root: &Area<'_>, pair: &Pair, quantity: Quantity, memory: f64) -> Draw {
     for ((approach, dtype), points) in &series {
         curve(&mut chart, style(*approach, *dtype), points)?;
     }
-    marks(&mut chart, quantity, &missing, y.top())
+    marks(&mut chart, quantity, &missing, &y)
 }
 
 /// The points of each approach and dtype, ascending in size.
@@ -99,29 +100,34 @@ fn missing(pair: &Pair) -> Vec<Missing> {
         .filter(|row| key::measured(row).is_none() && row.x > 0)
         .map(|row| (row.x, row.approach))
         .collect();
-    let describe = |(x, approach): (usize, Approach)| {
-        let rows = || pair.rows.iter().filter(move |row| row.x == x && row.approach == approach);
-        let words = |row: &Row| match row.outcome {
-            Outcome::Measured(_) => None,
-            Outcome::DoesNotFit { bytes } => Some(("does not fit: ", units::gibibytes(bytes))),
-            Outcome::TooSlow { seconds } => Some(("too slow: ", units::seconds(seconds))),
-        };
-        let mut text = String::new();
-        let mut last = "";
-        for (row, (what, value)) in rows().filter_map(|row| Some((row, words(row)?))) {
-            text.push_str(if text.is_empty() { "" } else { ", " });
-            text.push_str(if last == what { "" } else { what });
-            text.push_str(&format!("{value} {}", units::dtype(row.dtype)));
-            last = what;
-        }
-        let bytes = rows().filter_map(|row| match row.outcome {
-            Outcome::DoesNotFit { bytes } => Some(bytes as f64),
-            Outcome::Measured(_) | Outcome::TooSlow { .. } => None,
-        });
-        let color = style(approach, Dtype::F32).color;
-        Missing { x, bytes: bytes.reduce(f64::max), words: text, color }
+    gaps.into_iter().filter_map(|(x, approach)| describe(pair, x, approach)).collect()
+}
+
+/// One number for all dtypes: the least that would be needed; the table beside has them all.
+fn describe(pair: &Pair, x: usize, approach: Approach) -> Option<Missing> {
+    let rows: Vec<&Row> =
+        pair.rows.iter().filter(|row| row.x == x && row.approach == approach).collect();
+    let without = rows.iter().filter(|row| key::measured(row).is_none());
+    let needs = |row: &&&Row| match row.outcome {
+        Outcome::DoesNotFit { bytes } => (1, bytes as f64),
+        Outcome::TooSlow { seconds } => (0, seconds),
+        Outcome::Measured(_) => (2, 0.0),
     };
-    gaps.into_iter().map(describe).collect()
+    let least = without.min_by(|a, b| {
+        let (a, b) = (needs(a), needs(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    })?;
+    let (words, bytes) = match least.outcome {
+        Outcome::DoesNotFit { bytes } => {
+            (format!("does not fit: {}", units::gibibytes(bytes)), Some(bytes as f64))
+        }
+        Outcome::TooSlow { seconds } => (format!("too slow: {}", units::seconds(seconds)), None),
+        Outcome::Measured(_) => return None,
+    };
+    // Where another dtype was measured, the words say which was not.
+    let measured = rows.iter().any(|row| key::measured(row).is_some());
+    let words = if measured { format!("{} {words}", units::dtype(least.dtype)) } else { words };
+    Some(Missing { x, bytes, words, color: style(approach, Dtype::F32).color })
 }
 
 /// A thin line at the memory of the machine.
@@ -150,14 +156,22 @@ fn curve(chart: &mut LogChart<'_, '_>, style: Style, points: &[(f64, f64)]) -> D
     Ok(())
 }
 
-/// A cross for each missing time, at the needed bytes or at the top, with its words below, upright.
-fn marks(chart: &mut LogChart<'_, '_>, quantity: Quantity, missing: &[Missing], top: f64) -> Draw {
+/// A cross for each missing time, at the needed bytes or at the top, with its words upright on the
+/// side that has room.
+fn marks(
+    chart: &mut LogChart<'_, '_>,
+    quantity: Quantity,
+    missing: &[Missing],
+    axis: &Axis,
+) -> Draw {
+    let middle = f64::midpoint(axis.bottom(), axis.top());
     for Missing { x, bytes, words, color } in missing {
         let at_bytes = bytes.filter(|_| quantity == Quantity::Memory);
-        let (y, below) = at_bytes.map_or((top, 10), |bytes| (bytes.log10(), 0));
+        let (y, below) = at_bytes.map_or((axis.top(), 10), |bytes| (bytes.log10(), 0));
+        let (side, away) = if y < middle { (HPos::Left, -9) } else { (HPos::Right, 9) };
         let upright = (FONT, 13).into_font().transform(FontTransform::Rotate270);
-        let pos = plotters::style::text_anchor::Pos::new(HPos::Right, VPos::Center);
-        let text = Text::new(words.clone(), (0, below + 9), upright.color(&palette::TEXT).pos(pos));
+        let style = upright.color(&palette::TEXT).pos(Pos::new(side, VPos::Center));
+        let text = Text::new(words.clone(), (0, below + away), style);
         let cross = Cross::new((0, below), 5, color.stroke_width(2));
         chart.draw_series([EmptyElement::at(((*x as f64).log10(), y)) + cross + text])?;
     }
