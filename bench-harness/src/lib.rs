@@ -15,6 +15,7 @@ pub mod measure;
 pub mod metric;
 pub mod network;
 pub mod record;
+pub mod report;
 pub mod sizes;
 pub mod studies;
 

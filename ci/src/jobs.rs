@@ -3,7 +3,7 @@
 use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Outcome, debian, ptx, sources};
 
-use crate::{Options, cuda_drivers, golden_job, gpu_bundle, msrv, no_panic};
+use crate::{Options, bench_gate, cuda_drivers, golden_job, gpu_bundle, msrv, no_panic};
 
 /// One check.
 pub(crate) struct Job {
@@ -60,6 +60,16 @@ pub(crate) const JOBS: &[Job] = &[
         run: |_| bench_smoke(),
     },
     Job {
+        name: "bench-gate",
+        purpose: "the gate on times passes a second run and fails a slow kernel",
+        run: |_| bench_gate::check(),
+    },
+    Job {
+        name: "readme",
+        purpose: "the README's performance section against the newest record",
+        run: |_| readme(),
+    },
+    Job {
         name: "gpu-bundle",
         purpose: "the folder for GPU machines, run on the emulator (--out)",
         run: gpu_bundle::check,
@@ -107,4 +117,10 @@ fn bench_smoke() -> Outcome {
     let mut device =
         command("cargo", &["bench", "-p", "relfisher-bench", "--bench", "device", "--", "--test"]);
     run(device.env("RELFISHER_GPU", "emulated"))
+}
+
+/// The section is what the program makes of the newest committed record.
+fn readme() -> Outcome {
+    let program = ["run", "--release", "-p", "relfisher-bench", "--bin", "relfisher-bench", "--"];
+    cargo(&[program.as_slice(), &["readme", "--check"]].concat())
 }

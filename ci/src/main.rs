@@ -4,6 +4,7 @@
 //! machine. A job prints what it runs, streams the output of its commands, and ends with one line
 //! that says pass or the reason of the failure.
 
+mod bench_gate;
 mod cuda_drivers;
 mod golden_job;
 mod gpu_bundle;

@@ -1,4 +1,5 @@
-//! The benchmarks: `relfisher-bench measure` on the processor, `relfisher-bench gpu` on a device.
+//! The benchmarks: `relfisher-bench measure` on the processor, `relfisher-bench gpu` on a device; and
+//! what becomes of their records: `report`, `compare`, `readme`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,9 @@ use clap::Parser;
 use peak_alloc::PeakAlloc;
 use relfisher_bench::case::Group;
 use relfisher_bench::record::Dtype;
-use relfisher_bench::{gpu, measure, sizes};
+use relfisher_bench::report::program::{self, CompareOptions, ReadmeOptions, ReportOptions};
+use relfisher_bench::report::{Ended, Gate};
+use relfisher_bench::{gpu, measure, report, sizes};
 
 /// Counts what a call allocates.
 #[global_allocator]
@@ -22,6 +25,12 @@ enum Arguments {
     Measure(Measure),
     /// The executor of a GPU: checks every answer, then times it by the device's events.
     Gpu(gpu::Options),
+    /// One HTML page of the newest record, of the history and of GPUs.
+    Report(ReportOptions),
+    /// The gate: fails when shares of the ceiling, memory or ratios got worse than in a baseline.
+    Compare(CompareOptions),
+    /// The performance section of the README, from the newest record.
+    Readme(ReadmeOptions),
 }
 
 /// What to measure, and where to write.
@@ -54,6 +63,12 @@ struct Measure {
     /// Where to write the record as JSON.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Compares the run with an earlier record, as `compare` does.
+    #[arg(long, value_name = "BASELINE")]
+    compare: Option<PathBuf>,
+    /// Band and outcome of the comparison.
+    #[command(flatten)]
+    gate: Gate,
 }
 
 /// Elements, as the command line names them.
@@ -75,6 +90,10 @@ fn measure(arguments: &Measure) -> Result<ExitCode, Refused> {
     };
     if let Some(out) = &arguments.out {
         relfisher::format::check_writable(out).map_err(|e| Refused(e.to_string()))?;
+    }
+    if let Some(baseline) = &arguments.compare {
+        // Before minutes of work.
+        report::compare::read(baseline).map_err(Refused)?;
     }
     let elements = |e: &Elements| match e {
         Elements::F32 => Dtype::F32,
@@ -100,7 +119,21 @@ fn measure(arguments: &Measure) -> Result<ExitCode, Refused> {
     if let Some(out) = &arguments.out {
         record.write(out).map_err(Refused)?;
     }
-    Ok(ExitCode::SUCCESS)
+    match &arguments.compare {
+        Some(baseline) => {
+            let ended = program::judge(&record, "this run", baseline, &arguments.gate);
+            ended.map(status).map_err(Refused)
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The exit status of a command that ran.
+fn status(ended: Ended) -> ExitCode {
+    match ended {
+        Ended::Good => ExitCode::SUCCESS,
+        Ended::Bad => ExitCode::FAILURE,
+    }
 }
 
 fn main() -> ExitCode {
@@ -113,6 +146,11 @@ fn main() -> ExitCode {
                 Ok(ExitCode::FAILURE)
             }
         },
+        Arguments::Report(options) => program::report(&options).map(status).map_err(Refused),
+        Arguments::Compare(options) => {
+            program::compare_files(&options).map(status).map_err(Refused)
+        }
+        Arguments::Readme(options) => program::readme(&options).map(status).map_err(Refused),
     };
     outcome.unwrap_or_else(|Refused(problem)| {
         eprintln!("relfisher-bench: {problem}");

@@ -8,6 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::figure::{self, Draw, Figure, GRID, TEXT};
+use super::palette;
 use super::style::FONT;
 use crate::error::Error;
 
@@ -15,9 +16,9 @@ const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 760;
 const HEADER: i32 = 78;
 const LEGEND: i32 = 52;
-const CURVE: RGBColor = RGBColor(0, 114, 178);
-const LARGEST: RGBColor = RGBColor(213, 94, 0);
-const SMALLEST: RGBColor = RGBColor(0, 158, 115);
+const CURVE: RGBColor = palette::BLUE;
+const LARGEST: RGBColor = palette::VERMILION;
+const SMALLEST: RGBColor = palette::GREEN;
 const GREY: RGBColor = RGBColor(120, 120, 120);
 
 /// What is drawn.

@@ -9,10 +9,7 @@ use super::style::register;
 use crate::error::Error;
 use crate::format::write_bytes;
 
-/// Text and axes.
-pub(super) const TEXT: RGBColor = RGBColor(30, 30, 30);
-/// Lines behind the curves.
-pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
+pub(super) use super::palette::{GRID, TEXT};
 
 /// What drawing on a backend returns.
 pub(super) type Draw<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;

@@ -4,15 +4,19 @@ use std::sync::OnceLock;
 
 use plotters::style::{FontStyle, RGBColor, register_font};
 
+use super::palette;
 use crate::error::Error;
 
 /// The name under which the embedded font is registered; in an SVG it is the viewer's own.
-pub(super) const FONT: &str = "sans-serif";
+pub const FONT: &str = "sans-serif";
 
 static FONT_BYTES: &[u8] = include_bytes!("../../data/fonts/DejaVuSans-subset.ttf");
 
-/// Makes the embedded font known to the plotting library, once.
-pub(super) fn register() -> Result<(), Error> {
+/// Makes the embedded font known to the plotting library, once: it measures text with it.
+///
+/// # Errors
+/// The plotting library cannot read the font.
+pub fn register() -> Result<(), Error> {
     static DONE: OnceLock<bool> = OnceLock::new();
     let done = *DONE.get_or_init(|| register_font(FONT, FontStyle::Normal, FONT_BYTES).is_ok());
     if done {
@@ -53,17 +57,12 @@ const STYLES: [(&str, CurveStyle); 8] = [
     ),
     (
         "adam",
-        CurveStyle {
-            color: RGBColor(230, 159, 0),
-            dash: (10, 4),
-            marker: Marker::Square,
-            label: "Adam",
-        },
+        CurveStyle { color: palette::ORANGE, dash: (10, 4), marker: Marker::Square, label: "Adam" },
     ),
     (
         "rngd",
         CurveStyle {
-            color: RGBColor(0, 114, 178),
+            color: palette::BLUE,
             dash: (1, 0),
             marker: Marker::Circle,
             label: "RNGD (blocks)",
@@ -72,7 +71,7 @@ const STYLES: [(&str, CurveStyle); 8] = [
     (
         "rngd-sample",
         CurveStyle {
-            color: RGBColor(0, 158, 115),
+            color: palette::GREEN,
             dash: (1, 0),
             marker: Marker::Triangle,
             label: "RNGD (sample space)",
@@ -81,7 +80,7 @@ const STYLES: [(&str, CurveStyle); 8] = [
     (
         "kfac",
         CurveStyle {
-            color: RGBColor(213, 94, 0),
+            color: palette::VERMILION,
             dash: (6, 3),
             marker: Marker::Diamond,
             label: "K-FAC",
@@ -98,21 +97,11 @@ const STYLES: [(&str, CurveStyle); 8] = [
     ),
     (
         "kfra",
-        CurveStyle {
-            color: RGBColor(86, 180, 233),
-            dash: (1, 0),
-            marker: Marker::Circle,
-            label: "KFRA",
-        },
+        CurveStyle { color: palette::SKY, dash: (1, 0), marker: Marker::Circle, label: "KFRA" },
     ),
     (
         "ekfac",
-        CurveStyle {
-            color: RGBColor(204, 121, 167),
-            dash: (1, 0),
-            marker: Marker::Square,
-            label: "EKFAC",
-        },
+        CurveStyle { color: palette::PURPLE, dash: (1, 0), marker: Marker::Square, label: "EKFAC" },
     ),
 ];
 

@@ -1,0 +1,98 @@
+//! The section of the README.
+
+use relfisher_bench::report::folder::Results;
+use relfisher_bench::report::readme::{Section, generate};
+
+use super::fabricated::record;
+use super::{argument, outcome, save, scratch};
+
+const README: &str =
+    "# Title\n\nbefore\n\n<!-- performance: old -->\nold\n<!-- performance: end -->\n\nafter\n";
+
+#[test]
+fn the_section_says_where_relfisher_wins_and_where_not() {
+    let text = generate(&Results::of("fabricated.json".as_ref(), record(1_700_000_000)));
+    assert!(text.lines().count() <= 50, "{text}");
+    for words in [
+        "Fabricated <processor> & test data, 2 cores, 16.0 GiB",
+        "record `fabricated.json`",
+        "`cargo run --release -p relfisher-bench --bin relfisher-bench -- measure --out FILE`",
+        "| damped solve, f32, `kron` | width 2048 | 234 ms | does not fit: 65,536 GiB |",
+        "The dense matrix is faster",
+        "| Adam, `optim` | copy | 93 % | 93 % | 93 % | 93 % |",
+        "2 of 3 targets are met. Missed:",
+        "| Kronecker solve, f32, 2 threads | 0.55 | at least 0.70 | fabricated \\| detail |",
+    ] {
+        assert!(text.contains(words), "{words}\nis not in\n{text}");
+    }
+}
+
+#[test]
+fn many_quantities_stay_compact() {
+    let mut many = record(1);
+    let cases = many.cases.clone();
+    for copy in 0..12 {
+        many.cases.extend(cases.iter().cloned().map(|mut row| {
+            row.quantity = format!("{} {copy}", row.quantity);
+            row
+        }));
+    }
+    let text = generate(&Results::of("fabricated.json".as_ref(), many));
+    assert!(text.contains("quantities more are in the report"));
+    assert!(text.contains("kernels between the best and the worst are in the report"));
+    assert!(text.lines().count() <= 55, "{}", text.lines().count());
+}
+
+#[test]
+fn writing_and_checking_agree() {
+    let folder = scratch("readme");
+    let readme = folder.join("README.md");
+    let results = folder.join("results");
+    std::fs::create_dir_all(&results).expect("makes the folder");
+    std::fs::write(&readme, README).expect("writes");
+    let run = |more: &[&str]| {
+        let files = ["readme", "--results", argument(&results), "--file", argument(&readme)];
+        outcome(&[files.as_slice(), more].concat())
+    };
+    // Without a record the section says so.
+    assert_eq!(run(&["--check"]).0, 1);
+    assert_eq!(run(&[]).0, 0);
+    assert_eq!(run(&["--check"]).0, 0);
+    let text = std::fs::read_to_string(&readme).expect("reads");
+    assert!(text.contains("No record is committed yet"), "{text}");
+
+    save(&record(1_700_000_000), &results, "one.json");
+    let mut quick = record(1_800_000_000);
+    quick.run.quick = true;
+    save(&quick, &results, "quick.json");
+    let (status, text) = run(&["--check"]);
+    assert_eq!(status, 1);
+    assert!(text.contains("should have"), "{text}");
+    assert_eq!(run(&[]).0, 0);
+    assert_eq!(run(&["--check"]).0, 0);
+    let text = std::fs::read_to_string(&readme).expect("reads");
+    assert!(text.starts_with("# Title\n\nbefore\n\n<!-- performance:"), "{text}");
+    assert!(text.ends_with("<!-- performance: end -->\n\nafter\n"), "{text}");
+    assert!(text.contains("record `one.json`"), "a quick run is no result");
+
+    // A figure that somebody polished.
+    std::fs::write(&readme, text.replace("0.55", "0.75")).expect("writes");
+    let (status, text) = run(&["--check"]);
+    assert_eq!(status, 1, "{text}");
+    assert!(text.contains("0.75"), "{text}");
+}
+
+#[test]
+fn a_readme_without_marks_is_refused() {
+    for text in ["", "<!-- performance: x -->", "<!-- performance: end -->"] {
+        assert!(Section::find(text).is_err(), "{text}");
+    }
+    assert!(Section::find(&README.repeat(2)).is_err());
+    let folder = scratch("unmarked");
+    let readme = folder.join("README.md");
+    std::fs::write(&readme, "no marks").expect("writes");
+    let arguments = ["readme", "--results", argument(&folder), "--file", argument(&readme)];
+    let (status, text) = outcome(&arguments);
+    assert_eq!(status, 2);
+    assert!(text.contains("README.md: no first mark: write `<!-- performance:"), "{text}");
+}
