@@ -20,27 +20,32 @@ pub const RUSTC: &str = "/usr/bin/rustc";
 /// The build program of the packages.
 pub const CARGO: &str = "/usr/bin/cargo";
 
-/// Installs the packages where they are missing.
+/// Installs the compiler where it is missing.
 pub fn install() -> Outcome {
+    install_packages(&PACKAGES)?;
+    if Path::new(RUSTC).exists() {
+        Ok(())
+    } else {
+        Err(format!("{RUSTC} is missing though its package is installed"))
+    }
+}
+
+/// Installs packages unless every one is there.
+pub fn install_packages(packages: &[&str]) -> Outcome {
     let present = |package: &str| {
         Command::new("dpkg").args(["-s", package]).output().is_ok_and(|o| o.status.success())
     };
-    if PACKAGES.iter().all(|package| present(package)) {
+    if packages.iter().all(|package| present(package)) {
         return Ok(());
     }
     let mut update = Command::new("apt-get");
     update.args(["update", "-qq"]);
     run(update)?;
     let mut install = Command::new("apt-get");
-    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(PACKAGES);
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages);
     install.env("DEBIAN_FRONTEND", "noninteractive");
     run(install)
-        .map_err(|e| format!("{e}; this job needs the Debian packages {}", PACKAGES.join(", ")))?;
-    if Path::new(RUSTC).exists() {
-        Ok(())
-    } else {
-        Err(format!("{RUSTC} is missing though its package is installed"))
-    }
+        .map_err(|e| format!("{e}; this job needs the Debian packages {}", packages.join(", ")))
 }
 
 /// Builds the core for targets without std, against `core` alone (no `alloc`).

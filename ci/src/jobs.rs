@@ -1,7 +1,7 @@
 //! The list of jobs.
 
 use relfisher_ci::repository::{cargo, command, run};
-use relfisher_ci::{Outcome, debian, ptx, sources};
+use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{Options, bench_gate, cuda_drivers, golden_job, gpu_bundle, msrv, no_panic};
 
@@ -12,67 +12,84 @@ pub(crate) struct Job {
     /// What it proves.
     pub(crate) purpose: &'static str,
     /// Runs it.
-    pub(crate) run: fn(&Options) -> Outcome,
+    pub(crate) run: fn(&Options) -> Result<(), Failure>,
 }
 
 /// Every job, in the order of `cargo ci all`: cheap ones first.
 pub(crate) const JOBS: &[Job] = &[
-    Job { name: "fmt", purpose: "the sources are formatted", run: |_| fmt() },
+    Job { name: "fmt", purpose: "the sources are formatted", run: |_| Ok(fmt()?) },
     Job {
         name: "sources",
         purpose: "size limits and forbidden constructs",
-        run: |_| sources::check(),
+        run: |_| Ok(sources::check()?),
     },
-    Job { name: "lint", purpose: "clippy, warnings denied, all targets", run: |_| lint() },
-    Job { name: "test", purpose: "all tests and doc examples, optimised", run: |_| test() },
-    Job { name: "test-checked", purpose: "core with overflow checks on", run: |_| test_checked() },
-    Job { name: "docs", purpose: "documentation builds, warnings denied", run: |_| docs() },
+    Job { name: "lint", purpose: "clippy, warnings denied, all targets", run: |_| Ok(lint()?) },
+    Job { name: "test", purpose: "all tests and doc examples, optimised", run: |_| Ok(test()?) },
+    Job {
+        name: "test-checked",
+        purpose: "core with overflow checks on",
+        run: |_| Ok(test_checked()?),
+    },
+    Job { name: "docs", purpose: "documentation builds, warnings denied", run: |_| Ok(docs()?) },
     Job {
         name: "msrv",
         purpose: "no dependency or call needs a newer Rust",
-        run: |_| msrv::check(),
+        run: |_| Ok(msrv::check()?),
     },
-    Job { name: "no-panic", purpose: "no panic is reachable in core", run: |_| no_panic::prove() },
+    Job {
+        name: "no-panic",
+        purpose: "no panic is reachable in core",
+        run: |_| Ok(no_panic::prove()?),
+    },
     Job {
         name: "no-std",
         purpose: "core builds for a target without std",
-        run: |_| debian::no_std(),
+        run: |_| Ok(debian::no_std()?),
     },
-    Job { name: "ptx", purpose: "the kernels as PTX (--check, --report)", run: kernels },
+    Job {
+        name: "ptx",
+        purpose: "the kernels as PTX (--check, --report)",
+        run: |options| Ok(kernels(options)?),
+    },
     Job {
         name: "cuda-drivers",
         purpose: "every binding of the CUDA driver, against a driver without a GPU",
-        run: |_| cuda_drivers::check(),
+        run: |_| Ok(cuda_drivers::check()?),
     },
     Job {
         name: "accuracy",
         purpose: "the program's errors against the committed baseline (--update)",
-        run: golden_job::accuracy,
+        run: |options| Ok(golden_job::accuracy(options)?),
     },
     Job {
         name: "golden",
         purpose: "the program's curvature against the golden cases (--dir)",
-        run: golden_job::check,
+        run: |options| Ok(golden_job::check(options)?),
     },
     Job {
         name: "bench-smoke",
         purpose: "every benchmark's answer is checked once",
-        run: |_| bench_smoke(),
+        run: |_| Ok(bench_smoke()?),
+    },
+    Job {
+        name: "instructions",
+        purpose: "instruction counts of the kernels against the committed ones (--update, --self-test)",
+        run: counts,
     },
     Job {
         name: "bench-gate",
         purpose: "the gate on times passes a second run and fails a slow kernel",
-        run: |_| bench_gate::check(),
+        run: |_| Ok(bench_gate::check()?),
     },
     Job {
         name: "readme",
         purpose: "the README's performance section against the newest record",
-        run: |_| readme(),
+        run: |_| Ok(readme()?),
     },
     Job {
         name: "gpu-bundle",
         purpose: "the folder for GPU machines, run on the emulator (--out)",
-        run: gpu_bundle::check,
+        run: |options| Ok(gpu_bundle::check(options)?),
     },
 ];
 
@@ -81,7 +98,9 @@ fn fmt() -> Outcome {
 }
 
 fn lint() -> Outcome {
-    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    let counts = ["--features", "relfisher-bench/instructions"];
+    let all = ["clippy", "--release", "--workspace", "--all-targets"];
+    cargo(&[all.as_slice(), &counts, &["--", "-D", "warnings"]].concat())?;
     // The kernels as a GPU build has them, without std, and over Rust-CUDA's library.
     let kernels = ["clippy", "--release", "-p", "relfisher-kernels", "--lib"];
     cargo(&[kernels.as_slice(), &["--", "-D", "warnings"]].concat())?;
@@ -97,6 +116,14 @@ fn kernels(options: &Options) -> Outcome {
         (true, _) => ptx::Task::Check,
         (_, true) => ptx::Task::Report,
         _ => ptx::Task::Write,
+    })
+}
+
+fn counts(options: &Options) -> Result<(), Failure> {
+    instructions::run(match (options.update, options.self_test) {
+        (true, _) => instructions::Task::Update,
+        (_, true) => instructions::Task::SelfTest,
+        _ => instructions::Task::Check,
     })
 }
 

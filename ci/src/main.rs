@@ -19,6 +19,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use jobs::Job;
+use relfisher_ci::Failure;
 
 /// Arguments of `cargo ci`.
 #[derive(Parser)]
@@ -40,9 +41,12 @@ struct Options {
     /// For `golden` and `accuracy`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
-    /// For `accuracy`: writes the baseline anew (never within `all`).
+    /// For `accuracy` and `instructions`: writes the baseline anew (never within `all`).
     #[arg(long)]
     update: bool,
+    /// For `instructions`: only shows that a kernel that was made slow fails the gate.
+    #[arg(long, conflicts_with = "update")]
+    self_test: bool,
     /// For `gpu-bundle`: the folder to fill [default: target/gpu-bundle].
     #[arg(long)]
     out: Option<PathBuf>,
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
             "all" => {
                 arguments.options.check = true;
                 arguments.options.update = false;
+                arguments.options.self_test = false;
                 chosen.extend(jobs::JOBS);
             }
             name => match jobs::JOBS.iter().find(|job| job.name == name) {
@@ -80,7 +85,7 @@ fn main() -> ExitCode {
         }
     }
 
-    let mut failures = Vec::new();
+    let (mut failures, mut unable) = (Vec::new(), Vec::new());
     for job in chosen {
         println!("\n=== {}: {}", job.name, job.purpose);
         let start = Instant::now();
@@ -88,16 +93,24 @@ fn main() -> ExitCode {
         let seconds = start.elapsed().as_secs_f64();
         match outcome {
             Ok(()) => println!("--- {}: pass ({seconds:.0} s)", job.name),
-            Err(reason) => {
+            Err(Failure::Failed(reason)) => {
                 println!("--- {}: FAIL ({seconds:.0} s): {reason}", job.name);
                 failures.push(job.name);
             }
+            Err(Failure::Unable(reason)) => {
+                println!("--- {}: CANNOT RUN ({seconds:.0} s): {reason}", job.name);
+                unable.push(job.name);
+            }
         }
     }
-    if failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        println!("\nfailed: {}", failures.join(", "));
-        ExitCode::FAILURE
+    for (what, jobs) in [("failed", &failures), ("could not run", &unable)] {
+        if !jobs.is_empty() {
+            println!("\n{what}: {}", jobs.join(", "));
+        }
+    }
+    match (failures.is_empty(), unable.is_empty()) {
+        (true, true) => ExitCode::SUCCESS,
+        (true, false) => ExitCode::from(2),
+        (false, _) => ExitCode::FAILURE,
     }
 }
