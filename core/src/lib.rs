@@ -13,6 +13,8 @@
 //! | [`blas`] | the dense products that the rest is made of |
 //! | [`sparse`] | sparse gradient metrics: exact selection of the largest entries, quasi-arithmetic means, embeddings |
 //! | [`stats`] | spectra of matrices known by their products: Lanczos, quadrature of the density |
+//! | [`laplace`] | the posterior of the parameters: evidence, draws, variance of the outputs |
+//! | [`prune`] | saliencies of weights, and what removing them asks of the others: OBD, OBS, WoodFisher |
 //! | [`optim`] | step rules that need no allocation |
 //! | [`math`] | exp, tanh, sigm and the rest as polynomials that vectorise |
 //! | [`backend`] | the seam between formulas and machines |
@@ -51,9 +53,11 @@ pub mod curvature;
 mod error;
 pub mod factor;
 pub mod kron;
+pub mod laplace;
 pub mod math;
 pub mod metric;
 pub mod optim;
+pub mod prune;
 mod real;
 pub mod sparse;
 pub mod stats;

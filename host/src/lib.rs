@@ -9,6 +9,8 @@
 //! | [`driver`] | the CUDA driver through cudarc, cust or rustacuda, and an emulated one |
 //! | [`dataset`], [`format`](mod@format) | IDX, npy, npz, safetensors; every failure names file, place and remedy |
 //! | [`embedding`] | sparse gradient embeddings of samples, and their kernel |
+//! | [`laplace`] | the posterior of the parameters: evidence, draws, predictive variance |
+//! | [`prune`] | removal of weights by magnitude and by curvature |
 //! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
 //! | [`accuracy`] | the numbers of this library against independent references |
 //! | [`train`], [`plot`] | experiments, records, checkpoints, tuning; learning curves |
@@ -25,9 +27,11 @@ pub mod embedding;
 pub mod error;
 pub mod executor;
 pub mod format;
+pub mod laplace;
 pub mod network;
 pub mod optimizer;
 pub mod plot;
+pub mod prune;
 pub mod random;
 mod scalar;
 mod scratch;

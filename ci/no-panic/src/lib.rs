@@ -15,6 +15,7 @@ mod optimisers;
 mod sparse;
 mod spectra;
 mod steps;
+mod uses;
 
 use relfisher_core::{Error, MatMut, MatRef, Real};
 

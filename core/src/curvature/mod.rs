@@ -9,7 +9,7 @@
 //! | K-FAC, KFLR | `G ⊗ A`, G = (1/n) Σ δδᵀ, A = (1/n) Σ x̃x̃ᵀ | [`OutputLoss::hessian_root`], [`OutputLoss::triangular_root`], [`Backend::gram`](crate::Backend::gram) |
 //! | KFRA | `G ⊗ A`, G by the averaged recursion | [`kfra_step`] |
 //! | EKFAC | `(U_G ⊗ U_A) diag(S) (U_G ⊗ U_A)ᵀ` | [`ekfac_scale`], [`ekfac_solve`] |
-//! | exact, low rank | `(1/n) JᵀJ`, through JJᵀ in sample space | [`khatri_rao_gram`] |
+//! | exact, low rank | `(1/n) JᵀJ`, through JJᵀ in sample space; its top eigenvectors | [`khatri_rao_gram`], [`LowRank`] |
 //! | shared weights | expand: every position a sample; reduce: sums and means first | [`reduce_sum`], [`reduce_mean`] |
 //! | normalisation | `(1/n) Σ uuᵀ`, u the gradient of all (γ_c, β_c) | [`normalisation_full`] |
 //!
@@ -35,6 +35,7 @@ mod ekfac;
 mod exact;
 mod kfra;
 mod khatri_rao;
+mod low_rank;
 mod normalisation;
 mod output;
 mod recursion;
@@ -56,6 +57,7 @@ pub use khatri_rao::{
     khatri_rao_apply, khatri_rao_apply_workspace_len, khatri_rao_gram,
     khatri_rao_gram_workspace_len, khatri_rao_transpose, khatri_rao_transpose_workspace_len,
 };
+pub use low_rank::{LowRank, low_rank_power_workspace_len};
 pub use normalisation::{
     normalisation_blocks, normalisation_full, normalisation_full_workspace_len,
     normalisation_gradients,
@@ -63,5 +65,6 @@ pub use normalisation::{
 pub use output::OutputLoss;
 pub use recursion::{hessian_step, hessian_step_workspace_len};
 pub use second_moment::packed_second_moments;
+pub(crate) use share::positions;
 pub use share::{reduce_mean, reduce_sum};
 pub use strategy::{Labels, Propagation, Scaling, Sharing, Strategy};

@@ -53,7 +53,7 @@ pub fn reduce_mean<T: Real>(mut out: MatMut<'_, T>, a: MatRef<'_, T>) -> Result<
 }
 
 /// The positions of each of n samples in `rows` rows: at least one, the same for all.
-pub(super) fn positions(what: &'static str, rows: usize, n: usize) -> Result<usize, Error> {
+pub(crate) fn positions(what: &'static str, rows: usize, n: usize) -> Result<usize, Error> {
     let positions = rows.checked_div(n).unwrap_or(0).max(1);
     check_len(what, n.saturating_mul(positions), rows)?;
     Ok(positions)

@@ -4,7 +4,9 @@ mod accuracy;
 mod curvature;
 mod embed;
 mod info;
+mod laplace;
 mod problem;
+mod prune;
 mod spectrum;
 mod train;
 
@@ -28,6 +30,8 @@ enum Command {
     Curvature(curvature::CurvatureArgs),
     Spectrum(spectrum::SpectrumArgs),
     Embed(embed::EmbedArgs),
+    Laplace(laplace::LaplaceArgs),
+    Prune(prune::PruneArgs),
     Accuracy(accuracy::AccuracyArgs),
     Info(info::InfoArgs),
 }
@@ -46,6 +50,8 @@ pub fn run() -> ExitCode {
         Command::Curvature(args) => curvature::run(&args),
         Command::Spectrum(args) => spectrum::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Laplace(args) => laplace::run(&args),
+        Command::Prune(args) => prune::run(&args),
         Command::Accuracy(args) => accuracy::run(&args),
         Command::Info(args) => info::run(&args),
     };

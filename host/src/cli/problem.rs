@@ -15,7 +15,7 @@ use crate::format::{Array, load_parameters};
 use crate::network::{Architecture, Network, Parameters};
 
 /// Network, weights and samples.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct ProblemArgs {
     /// The network file (JSON).
     #[arg(long, value_name = "FILE")]

@@ -40,11 +40,12 @@ mod subsystem;
 mod vectors;
 
 pub use config::{
-    AdamConfig, AdaptationConfig, CgPreconditioner, DampingKind, GgnBlockConfig, GgnSampleConfig,
-    HessianFreeConfig, KfacConfig, KroneckerKind, LabelsConfig, LineSearch, MomentumKind,
-    OptimizerConfig, RngdConfig, RngdSampleConfig, ScheduleConfig, SgdConfig, SharingConfig,
+    AdamConfig, AdaptationConfig, CgPreconditioner, DampingKind, GgnBlockConfig, GgnRecycledConfig,
+    GgnSampleConfig, HessianFreeConfig, KfacConfig, KroneckerKind, LabelsConfig, LineSearch,
+    MomentumKind, OptimizerConfig, RngdConfig, RngdSampleConfig, ScheduleConfig, SgdConfig,
+    SharingConfig,
 };
-pub use exact::{GgnBlock, GgnSample};
+pub use exact::{GgnBlock, GgnRecycled, GgnSample};
 pub use first_order::{Adam, Sgd};
 pub use hessian_free::HessianFree;
 pub use kfac::Kfac;
@@ -147,6 +148,7 @@ impl OptimizerConfig {
             | Self::KfacTridiagonal(c) => c.descent(),
             Self::GgnBlock(c) => c.descent(),
             Self::GgnSample(c) => c.descent(),
+            Self::GgnRecycled(c) => c.descent(),
         };
         Ok(Box::new(Preconditioned::new(self.preconditioner(network)?, descent, network)))
     }

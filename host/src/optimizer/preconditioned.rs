@@ -8,7 +8,8 @@ use super::preconditioner::Preconditioner;
 use super::subsystem::check_finite;
 use super::vectors::dot;
 use super::{
-    AdaptationConfig, GgnBlockConfig, GgnSampleConfig, KfacConfig, Optimizer, State, Step,
+    AdaptationConfig, GgnBlockConfig, GgnRecycledConfig, GgnSampleConfig, KfacConfig, Optimizer,
+    State, Step,
 };
 use crate::Scalar;
 use crate::error::Error;
@@ -43,7 +44,7 @@ macro_rules! descent {
         }
     )* };
 }
-descent! { KfacConfig GgnBlockConfig GgnSampleConfig }
+descent! { KfacConfig GgnBlockConfig GgnSampleConfig GgnRecycledConfig }
 
 /// Descent along preconditioned gradients: θ ← θ − γ v, v ← μ v + ν (C + λI)⁻¹(g + ηθ), with ν the KL
 /// clip.

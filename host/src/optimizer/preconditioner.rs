@@ -1,7 +1,7 @@
 //! Preconditioners: curvature that turns a gradient into a step, with or without an optimiser around
 //! it.
 
-use super::{GgnBlock, GgnSample, Kfac, OptimizerConfig, State};
+use super::{GgnBlock, GgnRecycled, GgnSample, Kfac, OptimizerConfig, State};
 use crate::Scalar;
 use crate::error::Error;
 use crate::executor::Executor;
@@ -124,13 +124,14 @@ impl OptimizerConfig {
         match self {
             Self::GgnBlock(c) => Ok(Box::new(GgnBlock::new(c, network)?)),
             Self::GgnSample(c) => Ok(Box::new(GgnSample::new(c, network))),
+            Self::GgnRecycled(c) => Ok(Box::new(GgnRecycled::new(c, network))),
             _ => match self.kronecker() {
                 Some((kind, config)) => Ok(Box::new(Kfac::new(kind, config, network))),
                 None => Err(Error::input(
                     "optimiser",
                     self.name(),
                     "is not built on a preconditioner",
-                    "use kfac, kflr, kfra, ekfac, kfac-tridiagonal, ggn-block or ggn-sample",
+                    "use kfac, kflr, kfra, ekfac, kfac-tridiagonal, ggn-block, ggn-sample or ggn-recycled",
                 )),
             },
         }

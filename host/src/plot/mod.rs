@@ -1,12 +1,14 @@
-//! Pictures: learning curves and spectra as SVG and PNG, with an embedded font and a
+//! Pictures: learning curves, spectra and plain lines as SVG and PNG, with an embedded font and a
 //! colour-blind-safe palette.
 
 mod curves;
 mod density;
 mod figure;
+mod lines;
 pub mod palette;
 mod style;
 
 pub use curves::{Axis, learning_curves};
 pub use density::{SpectrumPlot, spectral_density};
+pub use lines::{AxisScale, LineAxis, LinePlot, Series, lines};
 pub use style::{FONT, register as register_font};

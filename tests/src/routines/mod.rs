@@ -9,6 +9,7 @@ mod metrics;
 mod products;
 mod sparse;
 mod spectra;
+mod uses;
 
 use crate::random::Random;
 use relfisher_core::{Error, Real};
@@ -190,5 +191,6 @@ pub fn all<T: Real>() -> Vec<Routine<T>> {
     all.extend(curvature::all());
     all.extend(sparse::all());
     all.extend(spectra::all());
+    all.extend(uses::all());
     all
 }

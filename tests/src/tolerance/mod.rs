@@ -18,6 +18,7 @@ mod optimizer;
 mod proof;
 mod sparse;
 mod spectra;
+mod uses;
 
 use relfisher_core::Real;
 
@@ -114,6 +115,7 @@ const TABLES: &[&[Entry]] = &[
     network::ENTRIES,
     optimizer::ENTRIES,
     proof::ENTRIES,
+    uses::ENTRIES,
 ];
 
 /// The entry for a routine, an oracle and a dtype.

@@ -8,7 +8,7 @@ use relfisher_tests::problem::{Problem, network};
 use crate::lab::config;
 use crate::trial::Trial;
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "kfac",
     "kflr",
     "kfra",
@@ -16,6 +16,7 @@ const KINDS: [&str; 8] = [
     "kfac-tridiagonal",
     "ggn-block",
     "ggn-sample",
+    "ggn-recycled",
     "kfac' \ndamping_kind='exact",
 ];
 

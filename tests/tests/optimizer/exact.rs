@@ -3,10 +3,13 @@
 use relfisher::Scalar;
 use relfisher::curvature::Memory;
 use relfisher::network::{Loss, Network, Normalisation};
-use relfisher::optimizer::{GgnBlock, GgnBlockConfig, OptimizerConfig, Preconditioner};
+use relfisher::optimizer::{
+    GgnBlock, GgnBlockConfig, GgnRecycled, GgnRecycledConfig, OptimizerConfig, Preconditioner,
+};
 use relfisher_tests::both_dtypes;
 use relfisher_tests::compare::{assert_close, to_f64};
 use relfisher_tests::oracle::curvature::gauss_newton;
+use relfisher_tests::oracle::dense::Matrix;
 use relfisher_tests::problem::{LOSSES, Problem, ZOO};
 use relfisher_tests::tolerance::Oracle::Definition;
 
@@ -59,7 +62,54 @@ fn sample_space_follows_batch_and_damping<T: Scalar>() {
     }
 }
 
-both_dtypes!(steps_equal_dense_solves, sample_space_follows_batch_and_damping);
+/// A recycled space is the top of the dense matrix of its mini-batch, with all of it the exact step.
+fn recycled_spaces_are_the_top_of_the_dense_matrix<T: Scalar>() {
+    for i in [0, 3, 6] {
+        let p = Problem::of_zoo(i, Loss::SoftmaxCrossEntropy);
+        let mut trial = Trial::<T>::new(&p);
+        let (whole, gradient) = (gauss_newton(&p), to_f64(&trial.gradient));
+        let text = |rank| format!("kind = 'ggn-recycled'\ndamping = {LAMBDA}\nrank = {rank}");
+        let got = trial.preconditioned(&text(10_000));
+        let want = damped_solve(&whole, LAMBDA, &gradient);
+        assert_close(&p.label, &got, &want, "ggn-sample step", Definition, 1);
+        let (values, vectors) = whole.eigh();
+        let (d, rank) = (values.len(), 3);
+        let top = (d - rank..d).fold(Matrix::zeros(d, d), |sum, i| {
+            let v: Vec<f64> = (0..d).map(|j| vectors.at(j, i)).collect();
+            sum.plus(values[i], &Matrix::outer(&v, &v))
+        });
+        let got = trial.preconditioned(&text(rank));
+        let want = damped_solve(&top, LAMBDA, &gradient);
+        assert_close(&p.label, &got, &want, "ggn-sample step", Definition, 1);
+    }
+}
+
+/// Between two refreshes the space is that of the last one, and the damping the present one.
+#[test]
+fn spaces_are_recycled_between_refreshes() {
+    let parts = [0, 1, 2].map(|s| Problem::of_zoo(0, Loss::SoftmaxCrossEntropy).sample(s));
+    let network = Network::from_architecture(&parts[0].architecture).unwrap();
+    let config =
+        GgnRecycledConfig { refresh: 2, rank: 1000, damping: LAMBDA, ..Default::default() };
+    let mut curvature = GgnRecycled::<f64>::new(&config, &network);
+    for (k, part) in parts.iter().enumerate() {
+        let mut trial = Trial::<f64>::new(part);
+        curvature.update(trial.batch()).unwrap();
+        let lambda = LAMBDA * (1 + k) as f64;
+        curvature.set_damping(lambda);
+        let want = damped_solve(&gauss_newton(&parts[k / 2 * 2]), lambda, &to_f64(&trial.gradient));
+        let got = trial.apply(&mut curvature);
+        assert_close("recycled", &got, &want, "ggn-sample step", Definition, 1);
+        let (values, _) = curvature.space();
+        assert!(values.windows(2).all(|pair| pair[0] >= pair[1]), "descending");
+    }
+}
+
+both_dtypes!(
+    steps_equal_dense_solves,
+    sample_space_follows_batch_and_damping,
+    recycled_spaces_are_the_top_of_the_dense_matrix,
+);
 
 /// Blocks are averaged over the refreshes, and kept between them.
 #[test]

@@ -112,6 +112,62 @@ impl Settings for GgnSampleConfig {
     }
 }
 
+/// The largest eigenpairs of the whole network's Gauss–Newton matrix, recycled between refreshes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GgnRecycledConfig {
+    /// The base learning rate γ.
+    pub learning_rate: f64,
+    /// The damping λ > 0, or the first one where it adapts.
+    pub damping: f64,
+    /// The heavy-ball momentum of the preconditioned gradient, in [0, 1).
+    pub momentum: f64,
+    /// The L2 coefficient, added to the gradient before preconditioning.
+    pub weight_decay: f64,
+    /// The eigenpairs that are kept, at least 1.
+    pub rank: usize,
+    /// Mini-batches between two on which they are measured, at least 1.
+    pub refresh: u64,
+    /// κ of the KL clip; 0 switches it off.
+    pub kl_clip: f64,
+    /// Whether λ adapts.
+    pub adaptation: AdaptationConfig,
+    /// The learning rate over the steps.
+    pub schedule: ScheduleConfig,
+}
+
+impl Default for GgnRecycledConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 0.01,
+            damping: 0.1,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            rank: 20,
+            refresh: 10,
+            kl_clip: 0.0,
+            adaptation: AdaptationConfig::Fixed,
+            schedule: ScheduleConfig::Constant,
+        }
+    }
+}
+
+impl Settings for GgnRecycledConfig {
+    common_settings!();
+
+    fn checks(&self) -> Vec<Check> {
+        let mut checks = vec![
+            above_zero("damping", self.damping),
+            share("momentum", self.momentum),
+            count("rank", self.rank as u64),
+            count("refresh", self.refresh),
+            at_least_zero("kl_clip", self.kl_clip),
+        ];
+        checks.extend(self.adaptation.checks());
+        checks
+    }
+}
+
 /// What the conjugate gradients of a Hessian-free step are preconditioned with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -9,7 +9,10 @@ mod relative;
 mod schedule;
 
 pub use damping::AdaptationConfig;
-pub use exact::{CgPreconditioner, GgnBlockConfig, GgnSampleConfig, HessianFreeConfig, LineSearch};
+pub use exact::{
+    CgPreconditioner, GgnBlockConfig, GgnRecycledConfig, GgnSampleConfig, HessianFreeConfig,
+    LineSearch,
+};
 pub use first_order::{AdamConfig, MomentumKind, SgdConfig};
 pub use kronecker::{DampingKind, KfacConfig, KroneckerKind, LabelsConfig, SharingConfig};
 pub use relative::{RngdConfig, RngdSampleConfig};
@@ -55,13 +58,15 @@ pub enum OptimizerConfig {
     GgnBlock(GgnBlockConfig),
     /// The exact Gauss–Newton matrix of the whole network, in sample space.
     GgnSample(GgnSampleConfig),
+    /// The largest eigenpairs of the same matrix, recycled between refreshes.
+    GgnRecycled(GgnRecycledConfig),
     /// Hessian-free optimisation (Martens 2010).
     HessianFree(HessianFreeConfig),
 }
 
 impl OptimizerConfig {
     /// The names of all optimisers, in the order of the tables.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "sgd",
         "adam",
         "rngd",
@@ -73,6 +78,7 @@ impl OptimizerConfig {
         "kfac-tridiagonal",
         "ggn-block",
         "ggn-sample",
+        "ggn-recycled",
         "hessian-free",
     ];
 
@@ -93,6 +99,7 @@ impl OptimizerConfig {
             "kfac-tridiagonal" => Self::KfacTridiagonal(KfacConfig::default()),
             "ggn-block" => Self::GgnBlock(GgnBlockConfig::default()),
             "ggn-sample" => Self::GgnSample(GgnSampleConfig::default()),
+            "ggn-recycled" => Self::GgnRecycled(GgnRecycledConfig::default()),
             "hessian-free" => Self::HessianFree(HessianFreeConfig::default()),
             _ => {
                 return Err(Error::input(
@@ -114,6 +121,7 @@ impl OptimizerConfig {
             Self::RngdSample(_) => "rngd-sample",
             Self::GgnBlock(_) => "ggn-block",
             Self::GgnSample(_) => "ggn-sample",
+            Self::GgnRecycled(_) => "ggn-recycled",
             Self::HessianFree(_) => "hessian-free",
             _ => self.kronecker().map_or("", |(kind, _)| kind.name()),
         }
@@ -144,6 +152,7 @@ impl OptimizerConfig {
             | Self::KfacTridiagonal(c) => c,
             Self::GgnBlock(c) => c,
             Self::GgnSample(c) => c,
+            Self::GgnRecycled(c) => c,
             Self::HessianFree(c) => c,
         }
     }
@@ -161,6 +170,7 @@ impl OptimizerConfig {
             | Self::KfacTridiagonal(c) => c,
             Self::GgnBlock(c) => c,
             Self::GgnSample(c) => c,
+            Self::GgnRecycled(c) => c,
             Self::HessianFree(c) => c,
         }
     }

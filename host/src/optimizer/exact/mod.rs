@@ -2,7 +2,9 @@
 //! sample space. The statistics of batch normalisations count as constants.
 
 mod block;
+mod recycled;
 mod sample;
 
 pub use block::GgnBlock;
+pub use recycled::GgnRecycled;
 pub use sample::GgnSample;

@@ -6,6 +6,7 @@ use relfisher_core::curvature::{
     khatri_rao_apply, khatri_rao_apply_workspace_len, khatri_rao_gram,
     khatri_rao_gram_workspace_len, khatri_rao_transpose, khatri_rao_transpose_workspace_len,
 };
+use relfisher_core::factor::eigh_workspace_len;
 use relfisher_core::{Error as CoreError, MatMut, MatRef};
 
 use crate::Scalar;
@@ -188,6 +189,66 @@ impl<T: Scalar> GgnSample<T> {
         Memory::default().check("ggn-sample", needed, size_of::<T>(), instead)
     }
 
+    /// Measures the rows of the mini-batch and JJᵀ, r × r, where the factor will be; r.
+    fn gram(&mut self, batch: &Batch<'_, T>) -> Result<usize, Error> {
+        let (count, n) = (Columns::root_count(batch.network), batch.tape.batch());
+        let order = count * n;
+        if order * order > self.factor.len() {
+            self.check_memory(batch, order)?;
+        }
+        let columns = Columns::fit(&mut self.columns, batch, count, Statistics::Constant);
+        columns.pull_root(batch)?;
+        let gram = grown(&mut self.factor, order * order);
+        let Buffers { work, design, .. } = &mut self.buffers;
+        for (k, layer) in self.layers.iter_mut().enumerate() {
+            let beta = if k == 0 { T::ZERO } else { T::ONE };
+            let sum = (MatMut::new(&mut *gram, order, order)?, beta);
+            let delta = columns.block(layer.index, n);
+            layer.measure(batch, delta, sum, (work, design)).context(&layer.name)?;
+        }
+        (self.samples, self.order) = (n, order);
+        Ok(order)
+    }
+
+    /// The largest eigenvalues of C = JᵀJ/n on the mini-batch, descending, as many as `values` holds, and
+    /// their eigenvectors as rows of `vectors` (k × D); zeros beyond the rank. Through the
+    /// eigendecomposition of JJᵀ, about 9r³ operations; what was factored before is lost.
+    pub(super) fn top(
+        &mut self,
+        batch: &Batch<'_, T>,
+        vectors: &mut [T],
+        values: &mut [T],
+    ) -> Result<(), Error> {
+        let (order, d, executor) = (self.gram(batch)?, self.parameters, batch.executor);
+        let mut spectrum = vec![T::ZERO; order];
+        let mut work = vec![T::ZERO; eigh_workspace_len(order)];
+        let gram = MatMut::new(&mut self.factor, order, order)?;
+        executor.eigh(gram, &mut spectrum, &mut work).context("the whole network")?;
+        let Some(columns) = &self.columns else { return Ok(()) };
+        let largest = spectrum.last().copied().unwrap_or(T::ZERO);
+        let floor = T::from_usize(order) * T::EPSILON * largest;
+        let mut column = vec![T::ZERO; order];
+        vectors.fill(T::ZERO);
+        values.fill(T::ZERO);
+        let places = values.iter_mut().zip(vectors.chunks_exact_mut(d.max(1)));
+        for ((value, vector), (k, theta)) in places.zip(spectrum.iter().enumerate().rev()) {
+            if *theta <= floor {
+                break;
+            }
+            let scale = T::ONE / relfisher_core::Real::sqrt(*theta);
+            for (q, row) in column.iter_mut().zip(self.factor.chunks_exact(order)) {
+                *q = scale * row[k];
+            }
+            for layer in &self.layers {
+                let delta = (columns.block(layer.index, self.samples), self.samples);
+                let part = &mut vector[layer.range.clone()];
+                layer.transpose(executor, delta, part, &column, &mut self.buffers.work)?;
+            }
+            *value = *theta / T::from_usize(self.samples);
+        }
+        Ok(())
+    }
+
     /// `back ← Jᵀ middle(J v)`, `middle` in place.
     fn through(
         &mut self,
@@ -258,26 +319,13 @@ impl<T: Scalar> Preconditioner<T> for GgnSample<T> {
     }
 
     fn update(&mut self, batch: Batch<'_, T>) -> Result<(), Error> {
-        let (count, n) = (Columns::root_count(batch.network), batch.tape.batch());
-        let order = count * n;
-        if order * order > self.factor.len() {
-            self.check_memory(&batch, order)?;
-        }
-        let columns = Columns::fit(&mut self.columns, &batch, count, Statistics::Constant);
-        columns.pull_root(&batch)?;
-        let gram = grown(&mut self.factor, order * order);
-        let Buffers { work, design, .. } = &mut self.buffers;
-        for (k, layer) in self.layers.iter_mut().enumerate() {
-            let beta = if k == 0 { T::ZERO } else { T::ONE };
-            let sum = (MatMut::new(&mut *gram, order, order)?, beta);
-            let delta = columns.block(layer.index, n);
-            layer.measure(&batch, delta, sum, (work, design)).context(&layer.name)?;
-        }
+        let (order, n) = (self.gram(&batch)?, T::from_usize(batch.tape.batch()));
+        let gram = MatMut::new(&mut self.factor, order, order)?;
         batch
             .executor
-            .cholesky(MatMut::new(gram, order, order)?, T::from_usize(n) * self.damping)
+            .cholesky(gram, n * self.damping)
             .map_err(|e| singular("the whole network", self.damping.to_f64(), e))?;
-        (self.factored, self.samples, self.order) = (self.damping, n, order);
+        self.factored = self.damping;
         self.updates += 1;
         Ok(())
     }

@@ -1,0 +1,218 @@
+//! Lines over an axis: several series, some points marked.
+
+use std::path::{Path, PathBuf};
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::element::{DashedPathElement, PathElement};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::figure::{self, Draw, Figure, GRID, TEXT};
+use super::style::FONT;
+use crate::error::Error;
+
+const WIDTH: u32 = 1280;
+const HEIGHT: u32 = 760;
+const HEADER: i32 = 78;
+const LEGEND: i32 = 52;
+
+/// Okabe and Ito's colours (2008) and dashes (drawn, skipped; 0 skipped: solid).
+const STROKES: [(RGBColor, (u32, u32)); 7] = [
+    (RGBColor(0, 114, 178), (1, 0)),
+    (RGBColor(213, 94, 0), (10, 4)),
+    (RGBColor(0, 158, 115), (3, 3)),
+    (RGBColor(230, 159, 0), (14, 3)),
+    (RGBColor(204, 121, 167), (6, 3)),
+    (RGBColor(86, 180, 233), (1, 0)),
+    (RGBColor(0, 0, 0), (3, 6)),
+];
+
+/// How an axis counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AxisScale {
+    /// In equal steps.
+    Linear,
+    /// In equal factors; points that are not positive are left out.
+    Logarithmic,
+}
+
+/// An axis.
+#[derive(Clone, Copy, Debug)]
+pub struct LineAxis<'a> {
+    /// What it shows.
+    pub label: &'a str,
+    /// How it counts.
+    pub scale: AxisScale,
+    /// The smallest and the largest value to show; `None`: those of the points, with a margin.
+    pub range: Option<(f64, f64)>,
+}
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Its name in the legend.
+    pub label: String,
+    /// Its points from left to right; those that are not finite are left out.
+    pub points: Vec<(f64, f64)>,
+    /// The points that get a dot.
+    pub dots: Vec<(f64, f64)>,
+}
+
+/// What is drawn.
+#[derive(Clone, Debug)]
+pub struct LinePlot<'a> {
+    /// The headline.
+    pub title: &'a str,
+    /// A smaller line below it.
+    pub subtitle: &'a str,
+    /// The horizontal axis.
+    pub x: LineAxis<'a>,
+    /// The vertical axis.
+    pub y: LineAxis<'a>,
+    /// The lines.
+    pub series: &'a [Series],
+}
+
+/// Draws `plot` as `stem.svg` and `stem.png` into `dir`, each file whole or not at all. The paths.
+///
+/// # Errors
+/// No point that could be drawn; the folder cannot be written, or the plotting library fails.
+pub fn lines(plot: &LinePlot<'_>, dir: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> {
+    if !plot.series.iter().any(|series| plot.visible(&series.points).next().is_some()) {
+        return Err(Error::input("plot", "", "no point can be drawn", "give finite points"));
+    }
+    figure::write(plot, dir, stem)
+}
+
+impl Figure for LinePlot<'_> {
+    const SIZE: (u32, u32) = (WIDTH, HEIGHT);
+
+    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Draw<DB> {
+        root.fill(&WHITE)?;
+        let (header, rest) = root.split_vertically(HEADER);
+        let (body, legend) = rest.split_vertically(HEIGHT as i32 - HEADER - LEGEND);
+        for (text, y, size) in [(self.title, 28, 25), (self.subtitle, 60, 18)] {
+            let font = (FONT, size).into_font().color(&TEXT);
+            let font = font.pos(Pos::new(HPos::Center, VPos::Center));
+            header.draw(&Text::new(text.to_string(), (WIDTH as i32 / 2, y), font))?;
+        }
+        let ((left, right), (low, high)) = (self.range(true), self.range(false));
+        let mut builder = ChartBuilder::on(&body);
+        builder.margin(6).margin_right(32).x_label_area_size(52).y_label_area_size(104);
+        let (x, y) = (left..right, low..high);
+        match (self.x.scale, self.y.scale) {
+            (AxisScale::Linear, AxisScale::Linear) => {
+                self.chart(&mut builder.build_cartesian_2d(x, y)?)?;
+            }
+            (AxisScale::Logarithmic, AxisScale::Linear) => {
+                self.chart(&mut builder.build_cartesian_2d(x.log_scale(), y)?)?;
+            }
+            (AxisScale::Linear, AxisScale::Logarithmic) => {
+                self.chart(&mut builder.build_cartesian_2d(x, y.log_scale())?)?;
+            }
+            (AxisScale::Logarithmic, AxisScale::Logarithmic) => {
+                self.chart(&mut builder.build_cartesian_2d(x.log_scale(), y.log_scale())?)?;
+            }
+        }
+        self.legend(&legend)
+    }
+}
+
+impl LinePlot<'_> {
+    /// The points that the axes can show.
+    fn visible(&self, points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
+        let fits = |scale: AxisScale| {
+            move |v: f64| v.is_finite() && (scale == AxisScale::Linear || v > 0.0)
+        };
+        let (x, y) = (fits(self.x.scale), fits(self.y.scale));
+        points.iter().copied().filter(move |p| x(p.0) && y(p.1))
+    }
+
+    fn range(&self, horizontal: bool) -> (f64, f64) {
+        let axis = if horizontal { self.x } else { self.y };
+        if let Some(range) = axis.range {
+            return range;
+        }
+        let all = self.series.iter().flat_map(|series| self.visible(&series.points));
+        let values = all.map(|p| if horizontal { p.0 } else { p.1 });
+        let (low, high) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if axis.scale == AxisScale::Logarithmic {
+            let margin = if horizontal { 1.0 } else { (high / low).powf(0.05).max(1.02) };
+            return if low < high {
+                (low / margin, high * margin)
+            } else {
+                (low / 2.0, high * 2.0)
+            };
+        }
+        let margin = if horizontal { 0.0 } else { 0.05 * (high - low) };
+        if low < high { (low - margin, high + margin) } else { (low - 1.0, high + 1.0) }
+    }
+
+    fn chart<DB, X, Y>(&self, chart: &mut ChartContext<'_, DB, Cartesian2d<X, Y>>) -> Draw<DB>
+    where
+        DB: DrawingBackend,
+        X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(TEXT)
+            .x_desc(self.x.label)
+            .y_desc(self.y.label)
+            .x_labels(11)
+            .y_labels(9)
+            .x_label_formatter(&|v| short(*v))
+            .y_label_formatter(&|v| short(*v))
+            .label_style((FONT, 17).into_font().color(&TEXT))
+            .axis_desc_style((FONT, 19).into_font().color(&TEXT))
+            .draw()?;
+        let ((left, right), (low, high)) = (self.range(true), self.range(false));
+        let inside = |p: &(f64, f64)| (left..=right).contains(&p.0) && (low..=high).contains(&p.1);
+        for (series, (color, dash)) in self.series.iter().zip(STROKES.into_iter().cycle()) {
+            // What leaves the picture is cut off with the segment that leaves it.
+            let points: Vec<(f64, f64)> = self.visible(&series.points).collect();
+            for piece in points.split(|p| !inside(p)).filter(|piece| piece.len() > 1) {
+                let (piece, stroke) = (piece.to_vec(), color.stroke_width(2));
+                if dash.1 == 0 {
+                    chart.draw_series([PathElement::new(piece, stroke)])?;
+                } else {
+                    chart.draw_series(DashedLineSeries::new(piece, dash.0, dash.1, stroke))?;
+                }
+            }
+            let dots: Vec<(f64, f64)> = self.visible(&series.dots).filter(|p| inside(p)).collect();
+            chart.draw_series(dots.into_iter().map(|p| Circle::new(p, 5, color.filled())))?;
+        }
+        Ok(())
+    }
+
+    fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Draw<DB> {
+        let (y, cell) = (LEGEND / 2 - 4, WIDTH as i32 / self.series.len().max(1) as i32);
+        let strokes = STROKES.into_iter().cycle();
+        for (i, (series, (color, dash))) in self.series.iter().zip(strokes).enumerate() {
+            let width = 62 + 9 * series.label.len() as i32;
+            let x = cell * i as i32 + (cell - width).max(0) / 2;
+            let (line, stroke) = ([(x, y), (x + 50, y)], color.stroke_width(2));
+            if dash.1 == 0 {
+                area.draw(&PathElement::new(line.to_vec(), stroke))?;
+            } else {
+                area.draw(&DashedPathElement::new(line, dash.0, dash.1, stroke))?;
+            }
+            let font = (FONT, 18).into_font().color(&TEXT).pos(Pos::new(HPos::Left, VPos::Center));
+            area.draw(&Text::new(series.label.clone(), (x + 60, y), font))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number without needless digits.
+fn short(v: f64) -> String {
+    if v != 0.0 && (v.abs() < 1e-3 || v.abs() >= 1e5) {
+        return format!("{v:.0e}");
+    }
+    let text = format!("{v:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
