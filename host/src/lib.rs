@@ -10,6 +10,8 @@
 //! | [`dataset`], [`format`](mod@format) | IDX, npy, npz, safetensors; every failure names file, place and remedy |
 //! | [`embedding`] | sparse gradient embeddings of samples, and their kernel |
 //! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
+//! | [`diagnostics`] | norms, variance, noise scale and alignment of a mini-batch's gradients |
+//! | [`evolution`] | eigenspaces and nearness of curvature matrices over a training run |
 //! | [`accuracy`] | the numbers of this library against independent references |
 //! | [`train`], [`plot`] | experiments, records, checkpoints, tuning; learning curves |
 //! | [`cli`] | the program `relfisher` |
@@ -20,9 +22,11 @@ pub mod accuracy;
 pub mod cli;
 pub mod curvature;
 pub mod dataset;
+pub mod diagnostics;
 pub mod driver;
 pub mod embedding;
 pub mod error;
+pub mod evolution;
 pub mod executor;
 pub mod format;
 pub mod network;

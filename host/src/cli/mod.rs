@@ -3,6 +3,7 @@
 mod accuracy;
 mod curvature;
 mod embed;
+mod evolution;
 mod info;
 mod problem;
 mod spectrum;
@@ -27,6 +28,7 @@ enum Command {
     Train(train::TrainArgs),
     Curvature(curvature::CurvatureArgs),
     Spectrum(spectrum::SpectrumArgs),
+    Evolution(evolution::EvolutionArgs),
     Embed(embed::EmbedArgs),
     Accuracy(accuracy::AccuracyArgs),
     Info(info::InfoArgs),
@@ -45,6 +47,7 @@ pub fn run() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Curvature(args) => curvature::run(&args),
         Command::Spectrum(args) => spectrum::run(&args),
+        Command::Evolution(args) => evolution::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Accuracy(args) => accuracy::run(&args),
         Command::Info(args) => info::run(&args),

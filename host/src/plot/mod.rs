@@ -1,10 +1,12 @@
-//! Pictures: learning curves and spectra as SVG and PNG, with an embedded font and a
+//! Pictures: learning curves, spectra and lines over steps as SVG and PNG, with an embedded font and a
 //! colour-blind-safe palette.
 
 mod curves;
 mod density;
 mod figure;
+mod panels;
 mod style;
 
 pub use curves::{Axis, learning_curves};
 pub use density::{SpectrumPlot, spectral_density};
+pub use panels::{Line, Panel, Panels, Scale, diagnostic_curves, line_panels};

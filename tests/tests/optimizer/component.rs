@@ -8,7 +8,7 @@ use relfisher_tests::problem::{Problem, network};
 use crate::lab::config;
 use crate::trial::Trial;
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "kfac",
     "kflr",
     "kfra",
@@ -17,6 +17,7 @@ const KINDS: [&str; 8] = [
     "ggn-block",
     "ggn-sample",
     "kfac' \ndamping_kind='exact",
+    "kfac' \npower = 0.5 \nlabels='type2",
 ];
 
 fn problem() -> Problem {

@@ -5,13 +5,15 @@ mod damping;
 mod exact;
 mod first_order;
 mod kronecker;
+mod mixed;
 mod relative;
 mod schedule;
 
-pub use damping::AdaptationConfig;
+pub use damping::{AdaptationConfig, StepLength};
 pub use exact::{CgPreconditioner, GgnBlockConfig, GgnSampleConfig, HessianFreeConfig, LineSearch};
 pub use first_order::{AdamConfig, MomentumKind, SgdConfig};
 pub use kronecker::{DampingKind, KfacConfig, KroneckerKind, LabelsConfig, SharingConfig};
+pub use mixed::{GroupConfig, LayerConfig, MixedConfig};
 pub use relative::{RngdConfig, RngdSampleConfig};
 pub use schedule::ScheduleConfig;
 
@@ -57,11 +59,13 @@ pub enum OptimizerConfig {
     GgnSample(GgnSampleConfig),
     /// Hessian-free optimisation (Martens 2010).
     HessianFree(HessianFreeConfig),
+    /// Groups of layers, each with an optimiser of its own.
+    Mixed(MixedConfig),
 }
 
 impl OptimizerConfig {
     /// The names of all optimisers, in the order of the tables.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "sgd",
         "adam",
         "rngd",
@@ -74,6 +78,7 @@ impl OptimizerConfig {
         "ggn-block",
         "ggn-sample",
         "hessian-free",
+        "mixed",
     ];
 
     /// The default settings of the optimiser `name`.
@@ -94,6 +99,7 @@ impl OptimizerConfig {
             "ggn-block" => Self::GgnBlock(GgnBlockConfig::default()),
             "ggn-sample" => Self::GgnSample(GgnSampleConfig::default()),
             "hessian-free" => Self::HessianFree(HessianFreeConfig::default()),
+            "mixed" => Self::Mixed(MixedConfig::default()),
             _ => {
                 return Err(Error::input(
                     "optimiser",
@@ -115,6 +121,7 @@ impl OptimizerConfig {
             Self::GgnBlock(_) => "ggn-block",
             Self::GgnSample(_) => "ggn-sample",
             Self::HessianFree(_) => "hessian-free",
+            Self::Mixed(_) => "mixed",
             _ => self.kronecker().map_or("", |(kind, _)| kind.name()),
         }
     }
@@ -145,6 +152,7 @@ impl OptimizerConfig {
             Self::GgnBlock(c) => c,
             Self::GgnSample(c) => c,
             Self::HessianFree(c) => c,
+            Self::Mixed(c) => c,
         }
     }
 
@@ -162,6 +170,7 @@ impl OptimizerConfig {
             Self::GgnBlock(c) => c,
             Self::GgnSample(c) => c,
             Self::HessianFree(c) => c,
+            Self::Mixed(c) => c,
         }
     }
 
@@ -202,6 +211,9 @@ impl OptimizerConfig {
         if let Some((key, value, _, domain)) = checks.into_iter().find(|(_, _, holds, _)| !holds) {
             let problem = format!("{value} is outside its domain");
             return Err(Error::input(place, key, problem, format!("use {domain}")));
+        }
+        if let Self::Mixed(config) = self {
+            return config.validate();
         }
         let contradiction = self.kronecker().and_then(|(kind, c)| c.contradiction(kind));
         match contradiction {
