@@ -12,6 +12,8 @@
 //! | [`laplace`] | the posterior of the parameters: evidence, draws, predictive variance |
 //! | [`prune`] | removal of weights by magnitude and by curvature |
 //! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
+//! | [`diagnostics`] | norms, variance, noise scale and alignment of a mini-batch's gradients |
+//! | [`evolution`] | eigenspaces and nearness of curvature matrices over a training run |
 //! | [`accuracy`] | the numbers of this library against independent references |
 //! | [`train`], [`plot`] | experiments, records, checkpoints, tuning; learning curves |
 //! | [`cli`] | the program `relfisher` |
@@ -22,9 +24,11 @@ pub mod accuracy;
 pub mod cli;
 pub mod curvature;
 pub mod dataset;
+pub mod diagnostics;
 pub mod driver;
 pub mod embedding;
 pub mod error;
+pub mod evolution;
 pub mod executor;
 pub mod format;
 pub mod laplace;

@@ -12,6 +12,7 @@ mod elements;
 mod kronecker;
 mod layers;
 mod optimisers;
+mod samples;
 mod sparse;
 mod spectra;
 mod steps;

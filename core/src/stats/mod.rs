@@ -1,5 +1,6 @@
 //! Spectra of symmetric matrices that are only known by their products: Lanczos recurrences,
-//! tridiagonal eigenproblems, quadrature of the spectral density.
+//! tridiagonal eigenproblems, quadrature of the spectral density; statistics of the gradients of
+//! single samples, and comparisons of spaces and matrices (`sample.rs`).
 //!
 //! The matrix never appears: a [`Lanczos`] recurrence hands out the next vector and takes back its
 //! product, so any operator (a network's Hessian, a Gauss–Newton matrix on a device) can be
@@ -34,9 +35,14 @@
 mod lanczos;
 mod quadrature;
 mod ritz;
+mod sample;
 mod tridiagonal;
 
 pub use lanczos::{Lanczos, Step, lanczos_workspace_len};
 pub use quadrature::{gaussian_density, lanczos_quadrature};
 pub use ritz::lanczos_restart_workspace_len;
+pub use sample::{
+    Frobenius, GradientNoise, cosine, outer_square_norms, row_products, subspace_overlap,
+    subspace_share,
+};
 pub use tridiagonal::{Eigenvectors, tridiagonal_eigh};

@@ -3,6 +3,7 @@
 mod accuracy;
 mod curvature;
 mod embed;
+mod evolution;
 mod info;
 mod laplace;
 mod problem;
@@ -29,6 +30,7 @@ enum Command {
     Train(train::TrainArgs),
     Curvature(curvature::CurvatureArgs),
     Spectrum(spectrum::SpectrumArgs),
+    Evolution(evolution::EvolutionArgs),
     Embed(embed::EmbedArgs),
     Laplace(laplace::LaplaceArgs),
     Prune(prune::PruneArgs),
@@ -49,6 +51,7 @@ pub fn run() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Curvature(args) => curvature::run(&args),
         Command::Spectrum(args) => spectrum::run(&args),
+        Command::Evolution(args) => evolution::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Laplace(args) => laplace::run(&args),
         Command::Prune(args) => prune::run(&args),

@@ -20,7 +20,7 @@ pub(super) struct ProblemArgs {
     /// The network file (JSON).
     #[arg(long, value_name = "FILE")]
     pub(super) net: PathBuf,
-    /// The weights (safetensors).
+    /// The weights (safetensors); for `evolution` the folder of them.
     #[arg(long, value_name = "FILE")]
     pub(super) weights: PathBuf,
     /// The inputs, one sample for each index of the first dimension: .npy, or an IDX file of images

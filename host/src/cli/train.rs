@@ -67,6 +67,16 @@ pub(super) struct TrainArgs {
     /// Write a checkpoint also after every N mini-batches inside an epoch.
     #[arg(long, value_name = "N", default_value_t = 0)]
     checkpoint_steps: usize,
+    /// Measure the gradients of every mini-batch: norms, variance, signal-to-noise, noise scale,
+    /// alignment. Shown in the progress, written to OUT/diagnostics-RUN.csv and drawn; the weights on
+    /// the way are kept in OUT/snapshots/RUN for `relfisher evolution`. The training gives the same
+    /// bits, and takes about a product like the forward pass more in every step.
+    #[arg(long, conflicts_with = "tune")]
+    diagnose: bool,
+    /// With --diagnose: measure every N-th mini-batch only.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "diagnose",
+        value_parser = at_least_one)]
+    diagnose_every: usize,
     /// No progress and no table; errors only.
     #[arg(long, conflicts_with = "verbose")]
     quiet: bool,
@@ -129,6 +139,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Error> {
         precision: args.precision.map(Into::into),
         start: if args.resume { Start::Resume } else { Start::Fresh },
         checkpoint_steps: args.checkpoint_steps,
+        diagnose_steps: if args.diagnose { args.diagnose_every } else { 0 },
         verbosity,
     };
     let outcomes = train::train(&experiment, tuned.as_ref(), &options)?;

@@ -1,7 +1,10 @@
 //! First-order optimisers, and the momentum that all optimisers but Adam share.
 
+use std::ops::Range;
+
 use relfisher_core::optim::{self, WeightDecay};
 
+use super::scope::Scope;
 use super::subsystem::check_finite;
 use super::{AdamConfig, MomentumKind, Optimizer, SgdConfig, State, Step};
 use crate::Scalar;
@@ -37,7 +40,9 @@ impl<T: Scalar> Momentum<T> {
             weight_decay: T::ZERO,
         };
         if scale == T::ONE {
-            return self.descend(step.executor, rule, &mut step.parameters.values, direction);
+            let all = 0..direction.len();
+            let values = (&mut step.parameters.values[..], all);
+            return self.descend(step.executor, rule, values, direction);
         }
         let outputs = &mut [&mut step.parameters.values[..], &mut self.velocity, direction];
         step.executor
@@ -63,11 +68,12 @@ impl<T: Scalar> Momentum<T> {
         &mut self,
         executor: &dyn Executor<T>,
         rule: optim::Sgd<T>,
-        values: &mut [T],
+        (values, range): (&mut [T], Range<usize>),
         direction: &[T],
     ) -> Result<(), Error> {
+        let outputs = &mut [&mut values[range.clone()], &mut self.velocity[range.clone()]];
         executor
-            .for_each_chunk(&mut [values, &mut self.velocity], &[direction], &|outputs, inputs| {
+            .for_each_chunk(outputs, &[&direction[range]], &|outputs, inputs| {
                 if let ([theta, velocity], [d]) = (outputs, inputs) {
                     // The pieces have one length, so the rule cannot refuse them.
                     let _ = vectorised!(rule.step(theta, velocity, d));
@@ -108,13 +114,20 @@ pub(super) fn decay_weights<T: Scalar>(
 pub struct Sgd<T: Scalar> {
     config: SgdConfig,
     momentum: Momentum<T>,
+    scope: Scope,
 }
 
 impl<T: Scalar> Sgd<T> {
     /// An optimiser for `network`.
     pub fn new(config: &SgdConfig, network: &Network<T>) -> Self {
         let momentum = Momentum::new("sgd.velocity", network.parameter_count(), config.momentum);
-        Self { config: config.clone(), momentum }
+        Self { config: config.clone(), momentum, scope: Scope::all(network) }
+    }
+
+    /// Moves the parameters of a scope only.
+    pub(super) fn within(mut self, scope: &Scope) -> Self {
+        self.scope = scope.clone();
+        self
     }
 }
 
@@ -134,7 +147,11 @@ impl<T: Scalar> Optimizer<T> for Sgd<T> {
             },
             weight_decay: T::from_f64(self.config.weight_decay),
         };
-        self.momentum.descend(step.executor, rule, &mut step.parameters.values, step.gradient)
+        for range in self.scope.ranges() {
+            let values = (&mut step.parameters.values[..], range.clone());
+            self.momentum.descend(step.executor, rule, values, step.gradient)?;
+        }
+        Ok(())
     }
 
     fn save(&self, state: &mut State<T>) {
@@ -152,6 +169,7 @@ pub struct Adam<T: Scalar> {
     mean: Vec<T>,
     square: Vec<T>,
     steps: u64,
+    scope: Scope,
 }
 
 impl<T: Scalar> Adam<T> {
@@ -163,7 +181,14 @@ impl<T: Scalar> Adam<T> {
             mean: vec![T::ZERO; count],
             square: vec![T::ZERO; count],
             steps: 0,
+            scope: Scope::all(network),
         }
+    }
+
+    /// Moves the parameters of a scope only.
+    pub(super) fn within(mut self, scope: &Scope) -> Self {
+        self.scope = scope.clone();
+        self
     }
 }
 
@@ -182,18 +207,23 @@ impl<T: Scalar> Optimizer<T> for Adam<T> {
         }
         .at(step.learning_rate, self.steps);
         self.steps += 1;
-        step.executor
-            .for_each_chunk(
-                &mut [&mut step.parameters.values, &mut self.mean, &mut self.square],
-                &[step.gradient],
-                &|outputs, inputs| {
+        for range in self.scope.ranges() {
+            let outputs = &mut [
+                &mut step.parameters.values[range.clone()],
+                &mut self.mean[range.clone()],
+                &mut self.square[range.clone()],
+            ];
+            let gradient = &step.gradient[range.clone()];
+            step.executor
+                .for_each_chunk(outputs, &[gradient], &|outputs, inputs| {
                     if let ([theta, mean, square], [gradient]) = (outputs, inputs) {
                         // The pieces have one length, so the rule cannot refuse them.
                         let _ = vectorised!(rule.step(theta, mean, square, gradient));
                     }
-                },
-            )
-            .context("adam")
+                })
+                .context("adam")?;
+        }
+        Ok(())
     }
 
     fn save(&self, state: &mut State<T>) {

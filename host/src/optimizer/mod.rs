@@ -17,6 +17,7 @@
 //! | `hessian_free/` | conjugate gradients on Gauss–Newton products |
 //! | `rngd.rs`, `rngd_sample.rs`, `subsystem.rs` | relative natural gradient descent |
 //! | `first_order.rs` | SGD, Adam, momentum |
+//! | `mixed.rs`, `scope.rs` | groups of layers, each with an optimiser of its own |
 //! | `columns.rs`, `product.rs`, `vectors.rs` | derivatives sent back, products, sums |
 //!
 //! Every optimiser adds L2 weight decay to the gradient before it preconditions, is deterministic
@@ -30,33 +31,38 @@ mod exact;
 mod first_order;
 mod hessian_free;
 mod kfac;
+mod mixed;
 mod preconditioned;
 mod preconditioner;
 mod product;
 mod rngd;
 mod rngd_sample;
+mod scope;
 mod state;
 mod subsystem;
 mod vectors;
 
 pub use config::{
     AdamConfig, AdaptationConfig, CgPreconditioner, DampingKind, GgnBlockConfig, GgnRecycledConfig,
-    GgnSampleConfig, HessianFreeConfig, KfacConfig, KroneckerKind, LabelsConfig, LineSearch,
-    MomentumKind, OptimizerConfig, RngdConfig, RngdSampleConfig, ScheduleConfig, SgdConfig,
-    SharingConfig,
+    GgnSampleConfig, GroupConfig, HessianFreeConfig, KfacConfig, KroneckerKind, LabelsConfig,
+    LayerConfig, LineSearch, MixedConfig, MomentumKind, OptimizerConfig, RngdConfig,
+    RngdSampleConfig, ScheduleConfig, SgdConfig, SharingConfig, StepLength,
 };
 pub use exact::{GgnBlock, GgnRecycled, GgnSample};
 pub use first_order::{Adam, Sgd};
 pub use hessian_free::HessianFree;
 pub use kfac::Kfac;
+pub use mixed::Mixed;
 pub use preconditioned::{Descent, Preconditioned};
 pub use preconditioner::{Batch, Preconditioner};
 pub use rngd::Rngd;
 pub use rngd_sample::RngdSample;
+use scope::Scope;
 pub use state::State;
 pub(crate) use subsystem::{Form, Subsystem, Weights, singular, subsystems_of};
 
 use crate::Scalar;
+use crate::curvature::Memory;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::network::{Network, Parameters, Tape, Targets};
@@ -134,22 +140,46 @@ impl OptimizerConfig {
     /// # Errors
     /// Those of [`OptimizerConfig::validate`]; layers that the optimiser cannot take.
     pub fn build<T: Scalar>(&self, network: &Network<T>) -> Result<Box<dyn Optimizer<T>>, Error> {
+        self.build_within(network, &Scope::all(network))
+    }
+
+    /// The optimiser for the layers of a scope. Those that do not treat layers one by one, which
+    /// mixed training refuses, take all layers whatever the scope is.
+    fn build_within<T: Scalar>(
+        &self,
+        network: &Network<T>,
+        scope: &Scope,
+    ) -> Result<Box<dyn Optimizer<T>>, Error> {
         self.validate()?;
-        let descent = match self {
-            Self::Sgd(c) => return Ok(Box::new(Sgd::new(c, network))),
-            Self::Adam(c) => return Ok(Box::new(Adam::new(c, network))),
-            Self::RngdSample(c) => return Ok(Box::new(RngdSample::new(c, network)?)),
-            Self::Rngd(c) => return Ok(Box::new(Rngd::new(c, network)?)),
+        let (curvature, descent): (Box<dyn Preconditioner<T>>, _) = match self {
+            Self::Sgd(c) => return Ok(Box::new(Sgd::new(c, network).within(scope))),
+            Self::Adam(c) => return Ok(Box::new(Adam::new(c, network).within(scope))),
+            Self::RngdSample(c) => {
+                let mut optimizer = RngdSample::new(c, network)?;
+                optimizer.restrict(scope);
+                return Ok(Box::new(optimizer));
+            }
+            Self::Rngd(c) => {
+                let mut optimizer = Rngd::new(c, network)?;
+                optimizer.restrict(scope);
+                return Ok(Box::new(optimizer));
+            }
             Self::HessianFree(c) => return Ok(Box::new(HessianFree::new(c, network))),
-            Self::Kfac(c)
-            | Self::Kflr(c)
-            | Self::Kfra(c)
-            | Self::Ekfac(c)
-            | Self::KfacTridiagonal(c) => c.descent(),
-            Self::GgnBlock(c) => c.descent(),
-            Self::GgnSample(c) => c.descent(),
-            Self::GgnRecycled(c) => c.descent(),
+            Self::Mixed(c) => return Ok(Box::new(Mixed::new(c, network)?)),
+            Self::KfacTridiagonal(c) => (self.preconditioner(network)?, c.descent()),
+            Self::Kfac(c) | Self::Kflr(c) | Self::Kfra(c) | Self::Ekfac(c) => {
+                let kind = self.kronecker().map_or(KroneckerKind::Kfac, |(kind, _)| kind);
+                let mut curvature = Kfac::new(kind, c, network);
+                curvature.restrict(scope);
+                (Box::new(curvature), c.descent())
+            }
+            Self::GgnBlock(c) => {
+                let curvature = GgnBlock::of_scope(c, network, Memory::default(), scope)?;
+                (Box::new(curvature), c.descent())
+            }
+            Self::GgnSample(c) => (self.preconditioner(network)?, c.descent()),
+            Self::GgnRecycled(c) => (self.preconditioner(network)?, c.descent()),
         };
-        Ok(Box::new(Preconditioned::new(self.preconditioner(network)?, descent, network)))
+        Ok(Box::new(Preconditioned::new(curvature, descent, network).within(scope)))
     }
 }

@@ -5,11 +5,13 @@ use relfisher_core::optim;
 use super::adaptation::Adaptation;
 use super::first_order::{Momentum, decay_weights};
 use super::preconditioner::Preconditioner;
+use super::product::GgnProduct;
+use super::scope::Scope;
 use super::subsystem::check_finite;
 use super::vectors::dot;
 use super::{
     AdaptationConfig, GgnBlockConfig, GgnRecycledConfig, GgnSampleConfig, KfacConfig, Optimizer,
-    State, Step,
+    State, Step, StepLength,
 };
 use crate::Scalar;
 use crate::error::Error;
@@ -24,6 +26,8 @@ pub struct Descent {
     pub weight_decay: f64,
     /// κ of the KL clip; 0 switches it off.
     pub kl_clip: f64,
+    /// How far a step goes.
+    pub step_length: StepLength,
     /// Whether λ adapts.
     pub adaptation: AdaptationConfig,
 }
@@ -38,6 +42,7 @@ macro_rules! descent {
                     momentum: self.momentum,
                     weight_decay: self.weight_decay,
                     kl_clip: self.kl_clip,
+                    step_length: self.step_length,
                     adaptation: self.adaptation,
                 }
             }
@@ -47,7 +52,7 @@ macro_rules! descent {
 descent! { KfacConfig GgnBlockConfig GgnSampleConfig GgnRecycledConfig }
 
 /// Descent along preconditioned gradients: θ ← θ − γ v, v ← μ v + ν (C + λI)⁻¹(g + ηθ), with ν the KL
-/// clip.
+/// clip or the length that the quadratic model gives.
 pub struct Preconditioned<T: Scalar> {
     curvature: Box<dyn Preconditioner<T>>,
     descent: Descent,
@@ -55,6 +60,8 @@ pub struct Preconditioned<T: Scalar> {
     adaptation: Adaptation<T>,
     direction: Vec<T>,
     partials: Vec<T>,
+    scope: Scope,
+    product: Option<GgnProduct<T>>,
     steps: u64,
 }
 
@@ -74,13 +81,34 @@ impl<T: Scalar> Preconditioned<T> {
             adaptation: Adaptation::new(descent.adaptation, descent.weight_decay),
             direction: vec![T::ZERO; count],
             partials: Vec::new(),
+            scope: Scope::all(network),
+            product: None,
             steps: 0,
         }
+    }
+
+    /// Moves the parameters of a scope only; `curvature` must leave the rest as it is.
+    pub(super) fn within(mut self, scope: &Scope) -> Self {
+        self.scope = scope.clone();
+        self
     }
 
     /// The curvature.
     pub fn preconditioner(&self) -> &dyn Preconditioner<T> {
         &*self.curvature
+    }
+
+    /// α of the quadratic model along the direction; 1 where the model says nothing.
+    fn model_length(&mut self, step: &mut Step<'_, T>) -> Result<T, Error> {
+        let (network, capacity) = (step.network, step.tape.capacity());
+        let product = self.product.get_or_insert_with(|| GgnProduct::new(network, capacity));
+        let curved = product.quadratic(&step.batch(), &self.direction)?;
+        let (d, partials) = (&self.direction[..], &mut self.partials);
+        let slope = dot(step.executor, d, step.gradient, partials)?;
+        let square = dot(step.executor, d, d, partials)?;
+        let ridge = self.curvature.damping() + T::from_f64(self.descent.weight_decay);
+        let alpha = slope / (curved + ridge * square);
+        Ok(if alpha.is_finite() { alpha } else { T::ONE })
     }
 
     /// ν of the KL clip. The direction is (C + λI)⁻¹ times the gradient, so their inner product is the
@@ -104,8 +132,12 @@ impl<T: Scalar> Optimizer<T> for Preconditioned<T> {
         check_finite(step.network, "gradient", step.gradient)?;
         self.curvature.update(step.batch())?;
         decay_weights(step, self.descent.weight_decay)?;
+        self.scope.clear_outside(step.gradient);
         self.curvature.precondition(step.executor, step.gradient, &mut self.direction)?;
-        let scale = self.clip(step)?;
+        let scale = match self.descent.step_length {
+            StepLength::Rate => self.clip(step)?,
+            StepLength::Quadratic => self.model_length(step)?,
+        };
         let planned = if self.adaptation.due(self.steps) {
             let (momentum, direction) = (&self.momentum, &self.direction[..]);
             Some(self.adaptation.predict(step, &|planned: &mut [T], rate: T| {

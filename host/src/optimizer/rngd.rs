@@ -16,6 +16,7 @@ use relfisher_core::metric::{normalisation, route};
 use relfisher_core::{MatMut, MatRef, blas, factor};
 
 use super::first_order::{Momentum, decay_weights};
+use super::scope::Scope;
 use super::subsystem::{Form, Subsystem, check_finite, singular, subsystems};
 use super::{MetricBatch, Optimizer, RngdConfig, State, Step};
 use crate::Scalar;
@@ -84,6 +85,11 @@ impl<T: Scalar> Rngd<T> {
             reference: None,
             current: false,
         })
+    }
+
+    /// Forgets the subsystems outside of `scope`: their direction stays 0.
+    pub(super) fn restrict(&mut self, scope: &Scope) {
+        self.subsystems.retain(|subsystem| scope.contains(subsystem.index));
     }
 
     fn averaging(&self) -> bool {

@@ -17,6 +17,7 @@ use relfisher_core::metric::route::{conjugate_gradient, sample};
 use relfisher_core::{MatMut, MatRef};
 
 use super::first_order::{Momentum, decay_weights};
+use super::scope::Scope;
 use super::subsystem::{Form, Subsystem, check_finite, singular, subsystems};
 use super::{Optimizer, RngdSampleConfig, State, Step};
 use crate::Scalar;
@@ -59,6 +60,11 @@ impl<T: Scalar> RngdSample<T> {
             weights: Vec::new(),
             work: Vec::new(),
         })
+    }
+
+    /// Forgets the subsystems outside of `scope`: their direction stays 0.
+    pub(super) fn restrict(&mut self, scope: &Scope) {
+        self.subsystems.retain(|subsystem| scope.contains(subsystem.index));
     }
 
     /// `direction ← (ḡ + λI)⁻¹ gradient` with the metric of the batch on the tape.

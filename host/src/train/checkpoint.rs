@@ -1,7 +1,8 @@
 //! Checkpoints: everything that the rest of a run depends on, in one file that cannot tear.
 //!
 //! The file is a safetensors file, so that other tools can look inside: `parameters`, `buffers`,
-//! `history`, `seconds` and `optimizer.*`. Its metadata hold the position, the settings and a CRC-32
+//! `history`, `seconds`, `optimizer.*` and, of a run that is diagnosed, `diagnostics` (its rows) and
+//! `diagnostics_previous` (the last gradient). Its metadata hold the position, the settings and a CRC-32
 //! over names, types, shapes, bytes and position: a truncated or altered file is refused.
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use super::record::EpochRecord;
+use crate::diagnostics::{Saved, StepRecord};
 use crate::error::Error;
 use crate::format::write_bytes;
 use crate::optimizer::State;
@@ -52,6 +54,8 @@ pub(crate) struct Checkpoint<T> {
     /// The optimiser's generator.
     pub(crate) rng: Rng,
     pub(crate) optimizer: State<T>,
+    /// The statistics of the mini-batches, where some were measured.
+    pub(crate) diagnostics: Option<Saved<T>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,6 +131,13 @@ impl<T: Scalar> Checkpoint<T> {
         for (name, values) in &self.optimizer.tensors {
             blobs.insert(format!("optimizer.{name}"), blob(values, vec![values.len()]));
         }
+        if let Some(Saved { rows, previous }) = &self.diagnostics {
+            let numbers: Vec<f64> = rows.iter().flat_map(|row| row.to_row()).collect();
+            let shape = vec![rows.len(), StepRecord::COLUMNS];
+            blobs.insert("diagnostics".to_string(), blob(&numbers, shape));
+            let previous = blob(previous, vec![previous.len()]);
+            blobs.insert("diagnostics_previous".to_string(), previous);
+        }
         let meta = serde_json::to_string(&Meta {
             settings: self.settings.clone(),
             outcome: self.outcome.clone(),
@@ -181,6 +192,17 @@ impl<T: Scalar> Checkpoint<T> {
         optimizer.counters = meta.counters;
         optimizer.generators = meta.generators;
         let seconds = numbers::<f64>(get("seconds")?)?;
+        let diagnostics = match views.get("diagnostics") {
+            None => None,
+            Some(view) => {
+                let numbers_of = numbers::<f64>(view)?;
+                let rows = numbers_of.as_chunks::<{ StepRecord::COLUMNS }>().0;
+                Some(Saved {
+                    rows: rows.iter().map(|r| StepRecord::from_row(*r)).collect(),
+                    previous: numbers(get("diagnostics_previous")?)?,
+                })
+            }
+        };
         Ok(Self {
             settings: meta.settings,
             outcome: meta.outcome,
@@ -192,6 +214,7 @@ impl<T: Scalar> Checkpoint<T> {
             buffers: numbers(get("buffers")?)?,
             rng: meta.rng,
             optimizer,
+            diagnostics,
         })
     }
 }
@@ -237,6 +260,10 @@ mod tests {
             buffers: vec![],
             rng: random::stream(3, 0, "x"),
             optimizer,
+            diagnostics: Some(Saved {
+                rows: vec![StepRecord::from_row(std::array::from_fn(|i| 1.0 / (i + 1) as f64))],
+                previous: vec![0.5, -0.0],
+            }),
         }
     }
 

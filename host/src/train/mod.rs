@@ -2,6 +2,7 @@
 //! rates.
 
 mod checkpoint;
+mod diagnosis;
 mod experiment;
 mod machine;
 mod network;

@@ -11,6 +11,7 @@ use super::resident::{Beginning, Part, Resident};
 use super::samples::Samples;
 use super::task::{Goals, Task};
 use crate::dataset::Dataset;
+use crate::diagnostics::{Measured, Monitor, StepRecord};
 use crate::error::Error;
 use crate::executor::cuda::TrafficReport;
 use crate::executor::{Engine, Executor};
@@ -64,6 +65,7 @@ pub(crate) struct Run<'a, T: Scalar> {
     history: Vec<EpochRecord>,
     /// Steps on a device instead; `parameters` and `optimizer` are then behind it.
     resident: Option<Resident<T>>,
+    monitor: Monitor<T>,
 }
 
 impl<'a, T: Scalar> Run<'a, T> {
@@ -117,7 +119,19 @@ impl<'a, T: Scalar> Run<'a, T> {
             executor: engine.executor(),
             network,
             parameters,
+            monitor: Monitor::new(None),
         })
+    }
+
+    /// Has the statistics of the mini-batch measured every `every` steps, on the processor. To be
+    /// called before the first step and before [`Run::restore`].
+    pub(crate) fn diagnose(&mut self, every: usize) {
+        self.monitor = Monitor::new(Some(every));
+    }
+
+    /// The statistics of the measured mini-batches so far.
+    pub(crate) fn diagnostics(&self) -> &[StepRecord] {
+        self.monitor.rows()
     }
 
     /// Steps in an epoch; the last mini-batch may be smaller.
@@ -185,6 +199,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             buffers: parameters.buffers,
             rng: self.rng.clone(),
             optimizer,
+            diagnostics: self.monitor.save(self.steps_done()),
         })
     }
 
@@ -211,6 +226,9 @@ impl<'a, T: Scalar> Run<'a, T> {
         self.seconds = checkpoint.seconds;
         self.outcome = checkpoint.outcome;
         self.history = checkpoint.history;
+        if let Some(saved) = checkpoint.diagnostics {
+            self.monitor.load(saved, self.steps_done());
+        }
         Ok(())
     }
 
@@ -315,6 +333,13 @@ impl<'a, T: Scalar> Run<'a, T> {
         }
         let gradient = Some(&mut self.gradient[..]);
         self.network.backward(executor, &self.parameters, &mut self.tape, gradient)?;
+        // Outside of the time of training.
+        let (begin, place) = (Instant::now(), (index as usize, self.epoch + 1));
+        let (network, tape) = (&self.network, &self.tape);
+        let gradient = &self.gradient[..];
+        let batch = Measured { executor, network, tape, gradient, loss: loss.mean };
+        self.monitor.look(place, &batch)?;
+        self.seconds -= begin.elapsed().as_secs_f64();
         self.optimizer.step(&mut Step {
             executor,
             network: &self.network,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::checkpoint::{Checkpoint, Outcome};
+use super::diagnosis::Diagnosis;
 use super::experiment::{Experiment, Precision, Variant};
 use super::machine::Machine;
 use super::network::has_batch_norm;
@@ -47,6 +48,8 @@ pub struct SessionOptions {
     pub start: Start,
     /// Checkpoints also after so many steps inside an epoch; 0: at the ends of epochs only.
     pub checkpoint_steps: usize,
+    /// Statistics of the mini-batch every so many steps, and the weights on the way; 0: none.
+    pub diagnose_steps: usize,
     /// What is told meanwhile.
     pub verbosity: Verbosity,
 }
@@ -153,6 +156,8 @@ struct Session<'a, T: Scalar> {
     engine: Engine,
     records: Vec<Option<RunRecord>>,
     machine: Machine,
+    /// Pictures of runs that are done.
+    drawn: Vec<PathBuf>,
 }
 
 fn train_in<T: Scalar>(
@@ -165,6 +170,10 @@ fn train_in<T: Scalar>(
     let mut entries = entries(experiment, tuned, &samples)?;
     let engine = Engine::with_precision(options.device, options.precision, options.threads)?;
     if let Some(gpu) = engine.gpu() {
+        if options.diagnose_steps > 0 {
+            let problem = "does not see the mini-batches of a device";
+            return Err(Error::input("--diagnose", "", problem, "use --device cpu"));
+        }
         // Its sums have another order than the processor's: a run does not go on elsewhere.
         let device = gpu.driver().device();
         for entry in &mut entries {
@@ -182,6 +191,7 @@ fn train_in<T: Scalar>(
         entries,
         samples,
         engine,
+        drawn: Vec::new(),
     };
     session.run()
 }
@@ -208,7 +218,8 @@ impl<T: Scalar> Session<'_, T> {
         progress.end();
         let record = assemble(self.experiment, &self.machine, &self.records);
         record.write(&self.options.out)?;
-        let plots = self.plot(&record)?;
+        let mut plots = self.plot(&record)?;
+        plots.append(&mut self.drawn);
         fs::remove_file(&marker).map_err(|e| Error::io(&marker, "remove", &e))?;
         Ok(Outcomes { record, plots })
     }
@@ -245,6 +256,7 @@ impl<T: Scalar> Session<'_, T> {
                     }
                     _ => {}
                 }
+                Diagnosis::new(out, &entry.name()).clear()?;
             }
         }
         write_bytes(&marker, b"")?;
@@ -299,6 +311,10 @@ impl<T: Scalar> Session<'_, T> {
         let path = self.checkpoint_path(entry);
         let machine = &self.machine;
         let mut run = Run::new(&entry.plan, &self.samples, engine, weights)?;
+        let diagnosis = (options.diagnose_steps > 0).then(|| Diagnosis::new(&options.out, &name));
+        if diagnosis.is_some() {
+            run.diagnose(options.diagnose_steps);
+        }
         if let Some(checkpoint) = checkpoint {
             run.restore(checkpoint).map_err(|e| e.in_file(path.display()))?;
         }
@@ -311,16 +327,22 @@ impl<T: Scalar> Session<'_, T> {
                 let so_far = (run.outcome(), run.history());
                 *slot = Some(run_record(experiment.pace, entry, so_far, run.traffic()));
             }
+            if let Some(diagnosis) = &diagnosis {
+                diagnosis.write(run.diagnostics())?;
+            }
             assemble(experiment, machine, records).write(&options.out)
         };
         let mut tell = |run: &Run<'_, T>, event: Event<'_>| -> Result<(), Error> {
+            if let Some(diagnosis) = &diagnosis {
+                diagnosis.snapshot(run)?;
+            }
             match event {
                 Event::Epoch(record) => {
-                    progress.epoch(record);
+                    progress.epoch(record, run.diagnostics());
                     save(run)
                 }
                 Event::Step => {
-                    progress.step();
+                    progress.step(run.diagnostics());
                     let every = options.checkpoint_steps;
                     match run.step_in_epoch() {
                         Some(step) if every > 0 && step.is_multiple_of(every) => {
@@ -343,6 +365,9 @@ impl<T: Scalar> Session<'_, T> {
         write_bytes(&network_file, run.network().architecture().to_json().as_bytes())?;
         let weights_file = options.out.join(format!("{name}.safetensors"));
         format::save_parameters(run.network(), &*run.parameters()?, &weights_file)?;
+        if let Some(diagnosis) = &diagnosis {
+            self.drawn.extend(diagnosis.draw(run.diagnostics())?);
+        }
         self.plot(&assemble(self.experiment, &self.machine, &self.records)).map(|_| ())
     }
 

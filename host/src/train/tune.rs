@@ -94,8 +94,8 @@ fn tune_in<T: Scalar>(
             progress.begin(&label, 0, plan.epochs * run.steps_per_epoch());
             let mut tell = |_: &Run<'_, T>, event: Event<'_>| -> Result<(), Error> {
                 match event {
-                    Event::Step => progress.step(),
-                    Event::Epoch(record) => progress.epoch(record),
+                    Event::Step => progress.step(&[]),
+                    Event::Epoch(record) => progress.epoch(record, &[]),
                 }
                 Ok(())
             };

@@ -131,13 +131,23 @@ pub fn assert_plots(out: &Path, names: &[&str], texts: &[&str]) {
 
 /// Takes up the experiment `file` in the folder `out` again and again, with a checkpoint every `steps`
 /// steps, and kills it each time, after one to seven `moment`s.
-pub fn kill_repeatedly(file: &str, out: &Path, steps: &str, (kills, moment): (u32, Duration)) {
+pub fn kill_repeatedly(file: &str, out: &Path, steps: &str, kills: (u32, Duration)) {
+    kill_repeatedly_with(file, out, &["--checkpoint-steps", steps], kills);
+}
+
+/// The same with these arguments more.
+pub fn kill_repeatedly_with(
+    file: &str,
+    out: &Path,
+    more: &[&str],
+    (kills, moment): (u32, Duration),
+) {
     let out = out.to_str().expect("text");
     let args = ["train", "--experiment", file, "--quiet", "--resume", "--out", out];
     let mut met = 0;
     for k in 0..kills {
         let mut command = program(&args);
-        command.args(["--checkpoint-steps", steps]).stderr(Stdio::null()).stdout(Stdio::null());
+        command.args(more).stderr(Stdio::null()).stdout(Stdio::null());
         let mut child = command.spawn().expect("the program starts");
         std::thread::sleep(moment * (1 + k * 5 % 7) + Duration::from_millis(5));
         met += u32::from(child.try_wait().expect("a state").is_none());

@@ -7,6 +7,7 @@ mod factorisations;
 mod kronecker;
 mod metrics;
 mod products;
+mod samples;
 mod sparse;
 mod spectra;
 mod uses;
@@ -189,6 +190,7 @@ pub fn all<T: Real>() -> Vec<Routine<T>> {
     all.extend(kronecker::all());
     all.extend(metrics::all());
     all.extend(curvature::all());
+    all.extend(samples::all());
     all.extend(sparse::all());
     all.extend(spectra::all());
     all.extend(uses::all());

@@ -1,10 +1,12 @@
 //! Levenberg–Marquardt adaptation against the reduction ratio of the definition.
 
 use relfisher::network::{Loss, Mode};
-use relfisher::optimizer::{AdaptationConfig, Descent, Preconditioned};
+use relfisher::optimizer::{AdaptationConfig, Descent, Preconditioned, StepLength};
+use relfisher_tests::compare::assert_close;
 use relfisher_tests::oracle::curvature::gauss_newton;
 use relfisher_tests::oracle::dense::dot;
 use relfisher_tests::problem::{LOSSES, Problem, ZOO, network};
+use relfisher_tests::tolerance::Oracle::Definition;
 
 use crate::lab::config;
 use crate::trial::Trial;
@@ -35,7 +37,13 @@ fn the_damping_follows_the_reduction_ratio() {
             let text = format!("kind = '{kind}'\ndamping = 0.05");
             let network = &trial.loaded.network;
             let adaptation = AdaptationConfig::LevenbergMarquardt { every: 2, decay: DECAY };
-            let descent = Descent { momentum: 0.4, weight_decay: 0.02, kl_clip: 0.0, adaptation };
+            let descent = Descent {
+                momentum: 0.4,
+                weight_decay: 0.02,
+                kl_clip: 0.0,
+                step_length: StepLength::Rate,
+                adaptation,
+            };
             let curvature = config(&text).preconditioner(network).unwrap();
             let mut optimizer = Preconditioned::new(curvature, descent, network);
             let mut damping = 0.05;
@@ -88,4 +96,34 @@ fn a_new_damping_enters_when_it_is_documented_to() {
         assert!(distance < 1e-12 * new.iter().fold(0.0, |m: f64, x| m.max(x.abs())), "{kind}");
     }
     assert!(ZOO.len() > 1);
+}
+
+/// α = ⟨d, g⟩/dᵀ(C + (λ + η)I)d with C written out, times the learning rate.
+#[test]
+fn the_length_is_that_of_the_quadratic_model() {
+    let kinds = ["kfac", "ekfac", "kfra", "ggn-block", "ggn-sample", "kflr"];
+    for (i, kind) in kinds.into_iter().enumerate() {
+        let words = ["L5 tanh L3", "L4 elu L3", "L4 B tanh L3"][i % 3];
+        let net = network(&[4], words, LOSSES[i % LOSSES.len()]);
+        let p = Problem::new(words, net, 9, 30 + i as u64);
+        for (rate, decay) in [(1.0, 0.0), (0.3, 0.05)] {
+            let mut trial = Trial::<f64>::new(&p);
+            let before = trial.parameters.values.clone();
+            let gradient = trial.gradient.clone();
+            let g: Vec<f64> = gradient.iter().zip(&before).map(|(g, w)| g + decay * w).collect();
+            let text = format!("kind = '{kind}'\ndamping = 0.2\nweight_decay = {decay}");
+            trial.gradient.clone_from(&g);
+            let seed = trial.rng.clone();
+            let d = trial.preconditioned(&text);
+            trial.rng = seed;
+            let curved = gauss_newton(&p).quadratic_form(&d) + (0.2 + decay) * dot(&d, &d);
+            let alpha = dot(&d, &g) / curved;
+            let text = format!("{text}\nmomentum = 0.0\nstep_length = 'quadratic'");
+            let (_, mut optimizer) = trial.optimizer(&text);
+            trial.step(&mut *optimizer, rate).unwrap();
+            let want: Vec<f64> = before.iter().zip(&d).map(|(w, d)| w - rate * alpha * d).collect();
+            let label = format!("{kind} {words} {rate}");
+            assert_close(&label, &trial.parameters.values, &want, "family step", Definition, 1);
+        }
+    }
 }

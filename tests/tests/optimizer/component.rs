@@ -18,6 +18,7 @@ const KINDS: [&str; 9] = [
     "ggn-sample",
     "ggn-recycled",
     "kfac' \ndamping_kind='exact",
+    "kfac' \npower = 0.5 \nlabels='type2",
 ];
 
 fn problem() -> Problem {

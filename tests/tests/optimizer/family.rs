@@ -188,7 +188,46 @@ fn ekfac_is_the_diagonal_of_the_exact_block<T: Scalar>() {
     }
 }
 
-both_dtypes!(steps_equal_dense_kronecker_solves, ekfac_is_the_diagonal_of_the_exact_block);
+/// (G ⊗ A + λI)⁻ᵖ of matrices written out, by their eigenvalues; 2 × 2 blocks alike.
+fn fractional_steps_equal_dense_powers<T: Scalar>() {
+    for_each_problem(|p, definitions| {
+        let mut trial = Trial::<T>::new(p);
+        for power in [0.25, 0.5, 0.9] {
+            let mut want = Vec::new();
+            for (i, block) in definitions.network.blocks().iter().enumerate() {
+                let g = to_f64(&trial.gradient[block.range()]);
+                let f = |x: f64| x.max(LAMBDA).powf(-power);
+                if block.kind == BlockKind::BatchNorm {
+                    let whole = &definitions.whole.as_ref().unwrap()[0];
+                    for (c, g) in g.chunks(2).enumerate() {
+                        let at = block.offset + 2 * c;
+                        let pair = block_of(whole, at..at + 2).damped(LAMBDA);
+                        want.extend(pair.function(f).apply(g));
+                    }
+                    continue;
+                }
+                let (gg, aa) = definitions.factors(i, Labels::Type2, Positions::Expand);
+                want.extend(gg.kron(&aa).damped(LAMBDA).function(f).apply(&g));
+            }
+            let text = format!("kind = 'kflr'\ndamping = {LAMBDA}\npower = {power}");
+            let got = trial.preconditioned(&text);
+            assert_close(
+                &format!("{} {power}", p.label),
+                &got,
+                &want,
+                "family step",
+                Definition,
+                1,
+            );
+        }
+    });
+}
+
+both_dtypes!(
+    fractional_steps_equal_dense_powers,
+    steps_equal_dense_kronecker_solves,
+    ekfac_is_the_diagonal_of_the_exact_block
+);
 
 /// A batch of several draws is the mean of as many measurements with one draw each.
 #[test]

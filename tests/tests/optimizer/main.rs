@@ -7,6 +7,7 @@ mod exact;
 mod family;
 mod hessian_free;
 mod lab;
+mod mixed;
 mod naive;
 mod trial;
 mod tridiagonal;

@@ -2,6 +2,7 @@
 //! f64 and closed forms.
 
 mod lanczos;
+mod sample;
 
 use lanczos::{Run, advance, with_spectrum};
 use relfisher_core::blas::vector;

@@ -28,6 +28,28 @@ pub enum AdaptationConfig {
     },
 }
 
+/// How far along its direction d a step goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepLength {
+    /// As far as the learning rate and the KL clip say.
+    #[default]
+    Rate,
+    /// α = ⟨d, g⟩/dᵀ(C + (λ + η)I)d, where the quadratic model of the mini-batch is least along d, times
+    /// the learning rate: C the exact Gauss–Newton matrix of the mini-batch (one pass forward in the
+    /// direction d), g its gradient with weight decay η (Martens and Grosse 2015, §6.4). The KL clip
+    /// does not apply. The learning rate is then 1 or less, whatever the scale of d: with a momentum μ
+    /// about 1 − μ.
+    Quadratic,
+}
+
+impl StepLength {
+    /// Whether it is the default.
+    pub(super) fn is_rate(&self) -> bool {
+        *self == Self::Rate
+    }
+}
+
 fn default_every() -> u64 {
     5
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{
     Check, Common, Settings, above_zero, at_least_zero, common_settings, count, share,
 };
-use super::{AdaptationConfig, ScheduleConfig};
+use super::{AdaptationConfig, ScheduleConfig, StepLength};
 
 /// The exact Gauss–Newton block of every layer: for small layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct GgnBlockConfig {
     pub decay: f64,
     /// κ of the KL clip; 0 switches it off.
     pub kl_clip: f64,
+    /// How far a step goes.
+    #[serde(skip_serializing_if = "StepLength::is_rate")]
+    pub step_length: StepLength,
     /// Whether λ adapts; a changed λ enters at the next refresh.
     pub adaptation: AdaptationConfig,
     /// The learning rate over the steps.
@@ -41,6 +44,7 @@ impl Default for GgnBlockConfig {
             refresh: 10,
             decay: 0.5,
             kl_clip: 0.0,
+            step_length: StepLength::Rate,
             adaptation: AdaptationConfig::Fixed,
             schedule: ScheduleConfig::Constant,
         }
@@ -78,6 +82,9 @@ pub struct GgnSampleConfig {
     pub weight_decay: f64,
     /// κ of the KL clip; 0 switches it off.
     pub kl_clip: f64,
+    /// How far a step goes.
+    #[serde(skip_serializing_if = "StepLength::is_rate")]
+    pub step_length: StepLength,
     /// Whether λ adapts.
     pub adaptation: AdaptationConfig,
     /// The learning rate over the steps.
@@ -92,6 +99,7 @@ impl Default for GgnSampleConfig {
             momentum: 0.9,
             weight_decay: 1e-4,
             kl_clip: 0.0,
+            step_length: StepLength::Rate,
             adaptation: AdaptationConfig::Fixed,
             schedule: ScheduleConfig::Constant,
         }
@@ -130,6 +138,7 @@ pub struct GgnRecycledConfig {
     pub refresh: u64,
     /// κ of the KL clip; 0 switches it off.
     pub kl_clip: f64,
+    pub step_length: StepLength,
     /// Whether λ adapts.
     pub adaptation: AdaptationConfig,
     /// The learning rate over the steps.
@@ -146,6 +155,7 @@ impl Default for GgnRecycledConfig {
             rank: 20,
             refresh: 10,
             kl_clip: 0.0,
+            step_length: StepLength::Rate,
             adaptation: AdaptationConfig::Fixed,
             schedule: ScheduleConfig::Constant,
         }

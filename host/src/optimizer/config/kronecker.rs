@@ -5,7 +5,7 @@ use relfisher_core::kron::Damping;
 use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Common, Settings, at_least_zero, common_settings, count, share};
-use super::{AdaptationConfig, ScheduleConfig};
+use super::{AdaptationConfig, ScheduleConfig, StepLength};
 
 /// Which member of the family: the choices that `kind` fixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,12 @@ pub struct KfacConfig {
     /// block-tridiagonal K-FAC takes `pi` or `factored`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damping_kind: Option<DampingKind>,
+    /// p of (G ⊗ A + λI)⁻ᵖ, in (0, 1]: below 1 the fractional natural gradient (Huh 2020), of K-FAC,
+    /// KFLR and KFRA, with `exact` damping. The KL clip then bounds γ² ⟨direction, gradient⟩ still,
+    /// which is the divergence for p = 1 only; its learning rates lie between those of K-FAC (p = 1)
+    /// and SGD (p → 0).
+    #[serde(skip_serializing_if = "is_one")]
+    pub power: f64,
     /// The heavy-ball momentum of the preconditioned gradient, in [0, 1).
     pub momentum: f64,
     /// The L2 coefficient, added to the gradient before preconditioning.
@@ -101,11 +107,18 @@ pub struct KfacConfig {
     pub decay: f64,
     /// κ of the KL clip; 0 switches it off.
     pub kl_clip: f64,
+    /// How far a step goes.
+    #[serde(skip_serializing_if = "StepLength::is_rate")]
+    pub step_length: StepLength,
     /// Whether λ adapts. A changed λ enters factors that are inverted (`pi`, `factored`) at the next
     /// refresh, and eigenbases (`exact`, EKFAC) at once.
     pub adaptation: AdaptationConfig,
     /// The learning rate over the steps.
     pub schedule: ScheduleConfig,
+}
+
+fn is_one(x: &f64) -> bool {
+    *x == 1.0
 }
 
 impl Default for KfacConfig {
@@ -117,12 +130,14 @@ impl Default for KfacConfig {
             sharing: SharingConfig::Expand,
             damping: 0.1,
             damping_kind: None,
+            power: 1.0,
             momentum: 0.9,
             weight_decay: 1e-4,
             refresh: 20,
             factor_every: 2,
             decay: 0.99,
             kl_clip: 1e-2,
+            step_length: StepLength::Rate,
             adaptation: AdaptationConfig::Fixed,
             schedule: ScheduleConfig::Constant,
         }
@@ -161,6 +176,7 @@ impl KfacConfig {
         match (kind, self.damping_kind) {
             (KroneckerKind::Ekfac, _) | (_, Some(DampingKind::Exact)) => Damping::Exact,
             (_, Some(DampingKind::Factored)) => Damping::Factored,
+            (_, None) if self.power != 1.0 => Damping::Exact,
             _ => Damping::Pi,
         }
     }
@@ -173,7 +189,14 @@ impl KfacConfig {
         use KroneckerKind::{Ekfac, Kflr, Kfra, Tridiagonal};
         let labels = self.labels.is_some_and(|labels| labels != LabelsConfig::Type2);
         let damping = self.damping_kind.is_some_and(|damping| damping != DampingKind::Exact);
+        let fractional = self.power != 1.0;
         match kind {
+            Ekfac | Tridiagonal if fractional => {
+                Some(("power", "it takes the inverse only; leave it out, or use kfac"))
+            }
+            _ if fractional && damping => {
+                Some(("damping_kind", "a power is taken of G ⊗ A + λI; leave it out, or use exact"))
+            }
             Kflr | Kfra if labels => Some(("labels", "it is type2 by definition; leave it out")),
             Kfra if self.sharing != SharingConfig::Expand => {
                 Some(("sharing", "its recursion knows expand only; leave it out"))
@@ -203,6 +226,7 @@ impl Settings for KfacConfig {
         let mut checks = vec![
             count("draws", self.draws as u64),
             at_least_zero("damping", self.damping),
+            ("power", self.power, self.power > 0.0 && self.power <= 1.0, "above 0 and at most 1"),
             share("momentum", self.momentum),
             count("refresh", self.refresh),
             count("factor_every", self.factor_every),

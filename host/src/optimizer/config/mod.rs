@@ -5,16 +5,18 @@ mod damping;
 mod exact;
 mod first_order;
 mod kronecker;
+mod mixed;
 mod relative;
 mod schedule;
 
-pub use damping::AdaptationConfig;
+pub use damping::{AdaptationConfig, StepLength};
 pub use exact::{
     CgPreconditioner, GgnBlockConfig, GgnRecycledConfig, GgnSampleConfig, HessianFreeConfig,
     LineSearch,
 };
 pub use first_order::{AdamConfig, MomentumKind, SgdConfig};
 pub use kronecker::{DampingKind, KfacConfig, KroneckerKind, LabelsConfig, SharingConfig};
+pub use mixed::{GroupConfig, LayerConfig, MixedConfig};
 pub use relative::{RngdConfig, RngdSampleConfig};
 pub use schedule::ScheduleConfig;
 
@@ -62,6 +64,8 @@ pub enum OptimizerConfig {
     GgnRecycled(GgnRecycledConfig),
     /// Hessian-free optimisation (Martens 2010).
     HessianFree(HessianFreeConfig),
+    /// Groups of layers, each with an optimiser of its own.
+    Mixed(MixedConfig),
 }
 
 impl OptimizerConfig {
@@ -80,6 +84,7 @@ impl OptimizerConfig {
         "ggn-sample",
         "ggn-recycled",
         "hessian-free",
+        "mixed",
     ];
 
     /// The default settings of the optimiser `name`.
@@ -101,6 +106,7 @@ impl OptimizerConfig {
             "ggn-sample" => Self::GgnSample(GgnSampleConfig::default()),
             "ggn-recycled" => Self::GgnRecycled(GgnRecycledConfig::default()),
             "hessian-free" => Self::HessianFree(HessianFreeConfig::default()),
+            "mixed" => Self::Mixed(MixedConfig::default()),
             _ => {
                 return Err(Error::input(
                     "optimiser",
@@ -123,6 +129,7 @@ impl OptimizerConfig {
             Self::GgnSample(_) => "ggn-sample",
             Self::GgnRecycled(_) => "ggn-recycled",
             Self::HessianFree(_) => "hessian-free",
+            Self::Mixed(_) => "mixed",
             _ => self.kronecker().map_or("", |(kind, _)| kind.name()),
         }
     }
@@ -154,6 +161,7 @@ impl OptimizerConfig {
             Self::GgnSample(c) => c,
             Self::GgnRecycled(c) => c,
             Self::HessianFree(c) => c,
+            Self::Mixed(c) => c,
         }
     }
 
@@ -172,6 +180,7 @@ impl OptimizerConfig {
             Self::GgnSample(c) => c,
             Self::GgnRecycled(c) => c,
             Self::HessianFree(c) => c,
+            Self::Mixed(c) => c,
         }
     }
 
@@ -212,6 +221,9 @@ impl OptimizerConfig {
         if let Some((key, value, _, domain)) = checks.into_iter().find(|(_, _, holds, _)| !holds) {
             let problem = format!("{value} is outside its domain");
             return Err(Error::input(place, key, problem, format!("use {domain}")));
+        }
+        if let Self::Mixed(config) = self {
+            return config.validate();
         }
         let contradiction = self.kronecker().and_then(|(kind, c)| c.contradiction(kind));
         match contradiction {

@@ -14,6 +14,7 @@ use crate::executor::Executor;
 use crate::network::{Network, Statistics};
 use crate::optimizer::columns::Columns;
 use crate::optimizer::preconditioner::check_call;
+use crate::optimizer::scope::Scope;
 use crate::optimizer::subsystem::singular;
 use crate::optimizer::{Batch, GgnBlockConfig, Preconditioner, State};
 use crate::scratch::grown;
@@ -58,7 +59,7 @@ impl<T: Scalar> GgnBlock<T> {
     /// # Errors
     /// Blocks that do not fit the memory that the machine can give: the layer and the bytes.
     pub fn new(config: &GgnBlockConfig, network: &Network<T>) -> Result<Self, Error> {
-        Self::within(config, network, Memory::default())
+        Self::of_scope(config, network, Memory::default(), &Scope::all(network))
     }
 
     /// The same within a given bound on the memory.
@@ -70,9 +71,20 @@ impl<T: Scalar> GgnBlock<T> {
         network: &Network<T>,
         memory: Memory,
     ) -> Result<Self, Error> {
+        Self::of_scope(config, network, memory, &Scope::all(network))
+    }
+
+    /// The blocks of a scope only: steps leave the others' part of the gradient as it is.
+    pub(in crate::optimizer) fn of_scope(
+        config: &GgnBlockConfig,
+        network: &Network<T>,
+        memory: Memory,
+        scope: &Scope,
+    ) -> Result<Self, Error> {
+        let owned = || network.blocks().iter().enumerate().filter(|(i, _)| scope.contains(*i));
         let instead = "use ekfac or kfac for this network, or ggn-sample with small mini-batches";
         let mut total = 0_usize;
-        for block in network.blocks() {
+        for (_, block) in owned() {
             let square = block.len().saturating_mul(block.len());
             let place = format!("ggn-block: layer {}", block.name);
             memory.check(
@@ -83,7 +95,7 @@ impl<T: Scalar> GgnBlock<T> {
             )?;
             total = total.saturating_add(square.saturating_mul(2));
         }
-        let dense = network.blocks().iter().enumerate().map(|(index, block)| Dense {
+        let dense = owned().map(|(index, block)| Dense {
             index,
             name: block.name.clone(),
             range: block.range(),
@@ -104,7 +116,7 @@ impl<T: Scalar> GgnBlock<T> {
 
     /// B as it is averaged now, p × p, both triangles.
     pub fn block(&self, block: usize) -> Option<&[T]> {
-        Some(&self.blocks.get(block)?.average)
+        Some(&self.blocks.iter().find(|dense| dense.index == block)?.average)
     }
 }
 

@@ -6,6 +6,7 @@ use relfisher_core::kron::{self, Damping};
 use relfisher_core::metric::normalisation;
 use relfisher_core::{Error as CoreError, MatMut, MatRef, factor};
 
+use super::power;
 use crate::Scalar;
 use crate::curvature::{Eigenbasis, KroneckerFactors};
 use crate::error::Error;
@@ -43,6 +44,8 @@ pub(super) enum Form<T> {
 pub(super) struct Kronecker<T> {
     pub(super) average: KroneckerFactors<T>,
     inverse: Inverse<T>,
+    /// p of (G ⊗ A + λI)⁻ᵖ; below 1 with eigenbases only.
+    power: T,
     /// Scratch of the decompositions of A and of G.
     work: [Vec<T>; 2],
 }
@@ -51,6 +54,7 @@ pub(super) struct Kronecker<T> {
 pub(super) struct Channels<T> {
     pub(super) average: Vec<T>,
     used: Vec<T>,
+    power: T,
 }
 
 /// A block with its curvature.
@@ -64,7 +68,7 @@ pub(super) struct Curvature<T> {
 }
 
 impl<T: Scalar> Kronecker<T> {
-    fn new(m: usize, d: usize, decomposition: Decomposition) -> Self {
+    fn new(m: usize, d: usize, (decomposition, power): (Decomposition, T)) -> Self {
         let square = |n: usize| vec![T::ZERO; n * n];
         let zeros = || KroneckerFactors { a: square(d), g: square(m) };
         Self {
@@ -73,6 +77,7 @@ impl<T: Scalar> Kronecker<T> {
                 Decomposition::Cholesky => Inverse::Cholesky(zeros()),
                 Decomposition::Eigen => Inverse::Eigen(Eigenbasis::zeros(m, d)),
             },
+            power,
             work: [Vec::new(), Vec::new()],
         }
     }
@@ -97,7 +102,7 @@ impl<T: Scalar> Kronecker<T> {
         (m, d): (usize, usize),
         (rule, lambda): (Damping, T),
     ) -> Result<(), CoreError> {
-        let Self { average: KroneckerFactors { a, g }, inverse, work: [a_work, g_work] } = self;
+        let Self { average: KroneckerFactors { a, g }, inverse, work: [a_work, g_work], .. } = self;
         let split =
             kron::split_damping(MatRef::new(g, m, m)?, MatRef::new(a, d, d)?, lambda, rule)?;
         let mut outcomes = [Ok(()), Ok(())];
@@ -136,7 +141,7 @@ impl<T: Scalar> Kronecker<T> {
         a_outcome.and(g_outcome)
     }
 
-    /// `v ← (G ⊗ A)⁻¹ v`, damped, in place.
+    /// `v ← (G ⊗ A)⁻ᵖ v`, damped, in place.
     fn solve(
         &self,
         executor: &dyn Executor<T>,
@@ -151,13 +156,16 @@ impl<T: Scalar> Kronecker<T> {
                 executor.cholesky_solve(v.rb_mut(), MatRef::new(g, m, m)?)?;
                 executor.cholesky_solve(v.t(), MatRef::new(a, d, d)?)
             }
+            Inverse::Eigen(basis) if self.power != T::ONE => {
+                power::kronecker(executor, v, basis, (self.power, damping), work)
+            }
             Inverse::Eigen(basis) => basis.solve(executor, v, damping, work),
         }
     }
 }
 
 impl<T: Scalar> Curvature<T> {
-    pub(super) fn new(index: usize, block: &Block, decomposition: Decomposition) -> Self {
+    pub(super) fn new(index: usize, block: &Block, inverse: (Decomposition, T)) -> Self {
         let (m, d) = (block.rows, block.cols);
         Self {
             index,
@@ -167,11 +175,12 @@ impl<T: Scalar> Curvature<T> {
             range: block.range(),
             form: match block.kind {
                 BlockKind::Linear | BlockKind::Convolution(_) => {
-                    Form::Kronecker(Kronecker::new(m, d, decomposition))
+                    Form::Kronecker(Kronecker::new(m, d, inverse))
                 }
                 BlockKind::BatchNorm => Form::Channels(Channels {
                     average: vec![T::ZERO; 3 * m],
                     used: vec![T::ZERO; 3 * m],
+                    power: inverse.1,
                 }),
             },
         }
@@ -203,7 +212,7 @@ impl<T: Scalar> Curvature<T> {
             Form::Kronecker(kronecker) => kronecker
                 .decompose(executor, (self.rows, self.cols), (rule, damping))
                 .map_err(|e| singular(&self.name, damping.to_f64(), e)),
-            Form::Channels(Channels { average, used }) => {
+            Form::Channels(Channels { average, used, .. }) => {
                 used.copy_from_slice(average);
                 Ok(())
             }
@@ -221,6 +230,9 @@ impl<T: Scalar> Curvature<T> {
         let (m, d) = (self.rows, self.cols);
         match &self.form {
             Form::Kronecker(kronecker) => kronecker.solve(executor, v, (m, d), damping, work),
+            Form::Channels(Channels { used, power, .. }) if *power != T::ONE => {
+                power::channels(v, used, (*power, damping))
+            }
             Form::Channels(Channels { used, .. }) => {
                 normalisation::solve(MatMut::new(v, m, 2)?, MatRef::new(used, m, 3)?, damping)
             }
@@ -239,21 +251,26 @@ impl<T: Scalar> Curvature<T> {
     /// The tensors of a state, by the end of their names.
     pub(super) fn tensors(&self) -> Vec<(&'static str, &[T])> {
         match &self.form {
-            Form::Kronecker(Kronecker { average, inverse, .. }) => {
+            Form::Kronecker(Kronecker { average, inverse, power, .. }) => {
                 let mut all: Vec<(_, &[T])> = vec![("a", &average.a), ("g", &average.g)];
                 match inverse {
                     Inverse::Cholesky(KroneckerFactors { a, g }) => {
                         all.extend::<[(_, &[T]); 2]>([("a_factor", a), ("g_factor", g)]);
                     }
-                    Inverse::Eigen(Eigenbasis { a, g, scale, .. }) => {
+                    Inverse::Eigen(Eigenbasis { a, g, scale, a_values, g_values }) => {
                         let basis: [(_, &[T]); 3] =
                             [("a_basis", a), ("g_basis", g), ("scale", scale)];
                         all.extend(basis);
+                        if *power != T::ONE {
+                            let values: [(_, &[T]); 2] =
+                                [("a_values", a_values), ("g_values", g_values)];
+                            all.extend(values);
+                        }
                     }
                 }
                 all
             }
-            Form::Channels(Channels { average, used }) => {
+            Form::Channels(Channels { average, used, .. }) => {
                 vec![("blocks", average), ("blocks_used", used)]
             }
         }
@@ -262,22 +279,27 @@ impl<T: Scalar> Curvature<T> {
     /// The same tensors, to be read into.
     pub(super) fn tensors_mut(&mut self) -> Vec<(&'static str, &mut [T])> {
         match &mut self.form {
-            Form::Kronecker(Kronecker { average, inverse, .. }) => {
+            Form::Kronecker(Kronecker { average, inverse, power, .. }) => {
                 let mut all: Vec<(_, &mut [T])> =
                     vec![("a", &mut average.a), ("g", &mut average.g)];
                 match inverse {
                     Inverse::Cholesky(KroneckerFactors { a, g }) => {
                         all.extend::<[(_, &mut [T]); 2]>([("a_factor", a), ("g_factor", g)]);
                     }
-                    Inverse::Eigen(Eigenbasis { a, g, scale, .. }) => {
+                    Inverse::Eigen(Eigenbasis { a, g, scale, a_values, g_values }) => {
                         let basis: [(_, &mut [T]); 3] =
                             [("a_basis", a), ("g_basis", g), ("scale", scale)];
                         all.extend(basis);
+                        if *power != T::ONE {
+                            let values: [(_, &mut [T]); 2] =
+                                [("a_values", a_values), ("g_values", g_values)];
+                            all.extend(values);
+                        }
                     }
                 }
                 all
             }
-            Form::Channels(Channels { average, used }) => {
+            Form::Channels(Channels { average, used, .. }) => {
                 vec![("blocks", average), ("blocks_used", used)]
             }
         }

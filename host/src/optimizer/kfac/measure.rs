@@ -87,7 +87,10 @@ impl<T: Scalar> Kfac<T> {
         let (blocks, fresh) = (&mut self.blocks, T::ONE - keep);
         network.averaged_curvature(executor, (parameters, tape), mean, recursion, &mut |b, h| {
             let (m, t) = (network.blocks()[b].rows, network.blocks()[b].positions);
-            match &mut blocks[b].form {
+            let Some(block) = blocks.iter_mut().find(|block| block.index == b) else {
+                return Ok(());
+            };
+            match &mut block.form {
                 Form::Kronecker(kronecker) => {
                     let average = &mut kronecker.average.g;
                     for tau in 0..t {

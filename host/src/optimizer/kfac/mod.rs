@@ -13,7 +13,7 @@
 //! - KFRA: the averaged recursion of m × m matrices (A. Botev, H. Ritter, D. Barber, ICML 2017).
 //!
 //! Every `refresh` mini-batches the damped averages are factored (Cholesky), or with exact damping
-//! decomposed. EKFAC measures in those eigenbases, with every update of the averages and at every
+//! decomposed; with a `power` p below 1 they become (G ⊗ A + λI)⁻ᵖ (`power.rs`). EKFAC measures in those eigenbases, with every update of the averages and at every
 //! refresh, the second moments of the gradient along each basis vector (T. George et al., NeurIPS
 //! 2018): a moving average too, begun anew with every basis. A batch normalisation has the covariance
 //! of its (γ_c, β_c) gradient, a 2 × 2 block for each channel; KFRA takes the diagonal of its recursion
@@ -22,6 +22,7 @@
 
 mod block;
 mod measure;
+mod power;
 mod tridiagonal;
 
 use relfisher_core::curvature::{Labels, Propagation, Scaling, Strategy};
@@ -32,6 +33,7 @@ use self::block::{Curvature, Decomposition, invert_all};
 use self::tridiagonal::Chain;
 use super::columns::Columns;
 use super::preconditioner::{Batch, Preconditioner, check_call};
+use super::scope::Scope;
 use super::subsystem::singular;
 use super::{KfacConfig, KroneckerKind, State};
 use crate::Scalar;
@@ -80,6 +82,7 @@ impl<T: Scalar> Kfac<T> {
             Damping::Pi | Damping::Factored => Decomposition::Cholesky,
         };
         let blocks = network.blocks().iter().enumerate();
+        let inverse = (decomposition, T::from_f64(config.power));
         Self {
             kind,
             strategy,
@@ -88,7 +91,7 @@ impl<T: Scalar> Kfac<T> {
             factor_every: config.factor_every.max(1),
             decay: T::from_f64(config.decay),
             damping: T::from_f64(config.damping),
-            blocks: blocks.map(|(i, block)| Curvature::new(i, block, decomposition)).collect(),
+            blocks: blocks.map(|(i, block)| Curvature::new(i, block, inverse)).collect(),
             chain: (kind == KroneckerKind::Tridiagonal).then(|| Chain::new(network)),
             parameters: network.parameter_count(),
             updates: 0,
@@ -98,6 +101,11 @@ impl<T: Scalar> Kfac<T> {
         }
     }
 
+    /// Forgets the blocks outside of `scope`: steps leave their part of the gradient as it is.
+    pub(super) fn restrict(&mut self, scope: &Scope) {
+        self.blocks.retain(|block| scope.contains(block.index));
+    }
+
     /// The choices that make this member of the family.
     pub fn strategy(&self) -> Strategy {
         self.strategy
@@ -105,7 +113,7 @@ impl<T: Scalar> Kfac<T> {
 
     /// A (d̃ × d̃) and G (m × m) of a block as they are averaged now; `None` for a batch normalisation.
     pub fn factors(&self, block: usize) -> Option<(&[T], &[T])> {
-        self.blocks.get(block)?.factors()
+        self.blocks.iter().find(|b| b.index == block)?.factors()
     }
 
     /// How many columns a sample sends back; 0 where the backward pass of the training serves.

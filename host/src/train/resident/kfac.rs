@@ -18,7 +18,7 @@ use crate::executor::cuda::{
     Buffer, Gpu, Matrix, MatrixMut, SMALLEST_BY_PRODUCTS, Side, Squares, View,
 };
 use crate::network::Network;
-use crate::optimizer::{AdaptationConfig, KfacConfig, KroneckerKind, State, singular};
+use crate::optimizer::{AdaptationConfig, KfacConfig, KroneckerKind, State, StepLength, singular};
 use crate::scalar::Scalar;
 
 /// G ⊗ A of one layer.
@@ -120,6 +120,12 @@ impl<T: Scalar> DeviceKfac<T> {
         };
         let strategy = config.strategy(KroneckerKind::Kfac);
         let rule = config.damping_rule(KroneckerKind::Kfac);
+        if config.power != 1.0 {
+            return refuse("power", "use 1");
+        }
+        if config.step_length != StepLength::Rate {
+            return refuse("step_length", "use rate");
+        }
         if rule == Damping::Exact {
             return refuse("damping_kind", "use pi or factored");
         }

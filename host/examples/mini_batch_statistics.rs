@@ -1,0 +1,48 @@
+//! Statistics of every mini-batch as by-products of training: how long the gradient is, how much of it
+//! is noise, and what batch size would balance the two.
+//!
+//! `cargo run --release --example mini_batch_statistics` writes into `runs/examples/statistics` (or
+//! the folder given), among others `diagnostics-sgd-plain.csv` and its picture.
+
+use std::path::PathBuf;
+
+use relfisher::Error;
+use relfisher::executor::Choice;
+use relfisher::train::{Experiment, SessionOptions, Size, Start, Verbosity, train};
+
+const EXPERIMENT: &str = r#"
+name = "statistics"
+epochs = 3
+batch_size = 50
+
+[data]
+train_samples = 5000
+test_samples = 1000
+
+[network]
+hidden = [64]
+
+[[optimizers]]
+kind = "sgd"
+learning_rate = 0.03
+"#;
+
+fn main() -> Result<(), Error> {
+    let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/statistics".to_owned());
+    let experiment = Experiment::parse(EXPERIMENT, "statistics.toml", Size::Reduced)?;
+    let options = SessionOptions {
+        out: PathBuf::from(out),
+        threads: None,
+        device: Choice::Cpu,
+        precision: None,
+        start: Start::Resume,
+        checkpoint_steps: 0,
+        diagnose_steps: 1,
+        verbosity: Verbosity::Lines,
+    };
+    let outcomes = train(&experiment, None, &options)?;
+    for plot in outcomes.plots {
+        println!("{}", plot.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Mixed training: the first layer, which has nine tenths of the parameters, on SGD, the others on
+//! K-FAC; beside SGD alone and K-FAC alone.
+//!
+//! `cargo run --release --example mixed_training` writes its record and learning curves into
+//! `runs/examples/mixed` (or the folder given).
+
+use std::path::PathBuf;
+
+use relfisher::Error;
+use relfisher::executor::Choice;
+use relfisher::train::{Experiment, SessionOptions, Size, Start, Verbosity, table, train};
+
+const EXPERIMENT: &str = r#"
+name = "mixed"
+epochs = 5
+batch_size = 50
+
+[data]
+train_samples = 4000
+test_samples = 1000
+
+[network]
+hidden = [64, 64]
+
+[[optimizers]]
+kind = "sgd"
+learning_rate = 0.03
+
+[[optimizers]]
+kind = "kfac"
+
+[[optimizers]]
+kind = "mixed"
+[[optimizers.groups]]
+layers = ["layers.0"]
+optimizer = { kind = "sgd", learning_rate = 0.03 }
+[[optimizers.groups]] # all other layers
+optimizer = { kind = "kfac" }
+"#;
+
+fn main() -> Result<(), Error> {
+    let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/mixed".to_owned());
+    let experiment = Experiment::parse(EXPERIMENT, "mixed.toml", Size::Reduced)?;
+    let options = SessionOptions {
+        out: PathBuf::from(out),
+        threads: None,
+        device: Choice::Cpu,
+        precision: None,
+        start: Start::Resume,
+        checkpoint_steps: 0,
+        diagnose_steps: 0,
+        verbosity: Verbosity::Lines,
+    };
+    let outcomes = train(&experiment, None, &options)?;
+    println!("{}", table(&outcomes.record, experiment.target_train_loss));
+    for plot in outcomes.plots {
+        println!("{}", plot.display());
+    }
+    Ok(())
+}

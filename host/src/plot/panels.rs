@@ -1,0 +1,290 @@
+//! Panels of lines over steps: statistics of mini-batches, shares, overlaps, errors.
+
+use std::path::{Path, PathBuf};
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
+use plotters::element::PathElement;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::figure::{self, Draw, Figure, GRID, TEXT};
+use super::style::FONT;
+use crate::diagnostics::{StepRecord, smooth_noise_scales};
+use crate::error::Error;
+
+const WIDTH: u32 = 1280;
+const HEIGHT: u32 = 960;
+const HEADER: i32 = 44;
+
+/// Colours of the lines of a panel (Okabe and Ito, 2008).
+static COLORS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(90, 90, 90),
+    RGBColor(0, 0, 0),
+];
+
+/// How an axis counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// In equal steps.
+    Linear,
+    /// In equal factors; points that are not positive are left out.
+    Logarithmic,
+}
+
+/// A line of a panel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// Its name in the legend.
+    pub label: String,
+    /// Its points; a point that is not finite interrupts it.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// One chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// The headline.
+    pub title: String,
+    /// The vertical axis.
+    pub scale: Scale,
+    /// The lines; more than eight share colours and have no legend.
+    pub lines: Vec<Line>,
+}
+
+/// A picture of panels that share the horizontal axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panels {
+    /// The headline of all.
+    pub title: String,
+    /// The label of the horizontal axis.
+    pub x: &'static str,
+    /// The horizontal axis.
+    pub x_scale: Scale,
+    /// The charts: one alone, or rows of two.
+    pub panels: Vec<Panel>,
+}
+
+/// Draws the panels and writes `stem.svg` and `stem.png` into `dir`, each file whole or not at all.
+/// The paths.
+///
+/// # Errors
+/// The folder cannot be written, or the plotting library fails.
+pub fn line_panels(panels: &Panels, dir: &Path, stem: &str) -> Result<Vec<PathBuf>, Error> {
+    figure::write(panels, dir, stem)
+}
+
+/// Draws the statistics of the mini-batches of a run: lengths of gradients, noise scale,
+/// signal-to-noise, alignment.
+///
+/// # Errors
+/// As [`line_panels`].
+pub fn diagnostic_curves(
+    rows: &[StepRecord],
+    run: &str,
+    dir: &Path,
+    stem: &str,
+) -> Result<Vec<PathBuf>, Error> {
+    let line = |label: &str, of: &dyn Fn(&StepRecord) -> f64| Line {
+        label: label.to_owned(),
+        points: rows.iter().map(|row| (row.step as f64, of(row))).collect(),
+    };
+    let smooth = smooth_noise_scales(rows);
+    let smooth = rows.iter().zip(smooth).map(|(row, y)| (row.step as f64, y));
+    let panel = |title: &str, scale: Scale, lines: Vec<Line>| Panel {
+        title: title.to_owned(),
+        scale,
+        lines,
+    };
+    let panels = Panels {
+        title: format!("Mini-batches of {run}"),
+        x: "step",
+        x_scale: Scale::Linear,
+        panels: vec![
+            panel(
+                "Length of the gradient",
+                Scale::Logarithmic,
+                vec![
+                    line("mini-batch", &|row| row.gradient_norm),
+                    line("one sample, mean", &|row| row.sample_norm),
+                    line("root of the variance", &|row| row.variance.sqrt()),
+                ],
+            ),
+            panel(
+                "Noise scale, samples",
+                Scale::Logarithmic,
+                vec![
+                    line("one mini-batch", &|row| row.noise_scale),
+                    Line { label: "averaged".to_owned(), points: smooth.collect() },
+                ],
+            ),
+            panel(
+                "Signal-to-noise of a mini-batch",
+                Scale::Logarithmic,
+                vec![line("n |G|²/tr Σ", &|row| row.snr)],
+            ),
+            panel(
+                "Cosines",
+                Scale::Linear,
+                vec![
+                    line("samples with their mean", &|row| row.alignment),
+                    line("with the mini-batch before", &|row| row.consecutive),
+                ],
+            ),
+        ],
+    };
+    line_panels(&panels, dir, stem)
+}
+
+impl Figure for Panels {
+    const SIZE: (u32, u32) = (WIDTH, HEIGHT);
+
+    fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Draw<DB> {
+        root.fill(&WHITE)?;
+        let (header, body) = root.split_vertically(HEADER);
+        let font = (FONT, 25).into_font().color(&TEXT).pos(Pos::new(HPos::Center, VPos::Center));
+        header.draw(&Text::new(self.title.clone(), (WIDTH as i32 / 2, 26), font))?;
+        let columns = if self.panels.len() > 1 { 2 } else { 1 };
+        let areas = body.split_evenly((self.panels.len().div_ceil(columns).max(1), columns));
+        for (panel, area) in self.panels.iter().zip(&areas) {
+            self.panel(panel, area)?;
+        }
+        Ok(())
+    }
+}
+
+impl Panels {
+    fn panel<DB: DrawingBackend>(&self, panel: &Panel, area: &DrawingArea<DB, Shift>) -> Draw<DB> {
+        let all = || panel.lines.iter().flat_map(|line| &line.points);
+        let shown = |p: &&(f64, f64)| visible(**p, (self.x_scale, panel.scale));
+        let (left, right) = range(all().filter(shown).map(|p| p.0), self.x_scale, 0.0);
+        let (low, high) = range(all().filter(shown).map(|p| p.1), panel.scale, 0.05);
+        let mut builder = ChartBuilder::on(area);
+        builder.margin(10).margin_right(24).x_label_area_size(46).y_label_area_size(78);
+        if !panel.title.is_empty() {
+            builder.caption(&panel.title, (FONT, 21).into_font().color(&TEXT));
+        }
+        let (x, y) = (left..right, low..high);
+        match (self.x_scale, panel.scale) {
+            (Scale::Linear, Scale::Linear) => {
+                self.lines(panel, &mut builder.build_cartesian_2d(x, y)?)
+            }
+            (Scale::Linear, Scale::Logarithmic) => {
+                self.lines(panel, &mut builder.build_cartesian_2d(x, y.log_scale())?)
+            }
+            (Scale::Logarithmic, Scale::Linear) => {
+                self.lines(panel, &mut builder.build_cartesian_2d(x.log_scale(), y)?)
+            }
+            (Scale::Logarithmic, Scale::Logarithmic) => {
+                self.lines(panel, &mut builder.build_cartesian_2d(x.log_scale(), y.log_scale())?)
+            }
+        }
+    }
+
+    fn lines<'a, DB, X, Y>(
+        &self,
+        panel: &Panel,
+        chart: &mut ChartContext<'a, DB, Cartesian2d<X, Y>>,
+    ) -> Draw<DB>
+    where
+        DB: DrawingBackend + 'a,
+        X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(TEXT)
+            .x_desc(self.x)
+            .x_labels(9)
+            .y_labels(8)
+            .x_label_formatter(&|v| short(*v))
+            .y_label_formatter(&|v| short(*v))
+            .label_style((FONT, 16).into_font().color(&TEXT))
+            .axis_desc_style((FONT, 18).into_font().color(&TEXT))
+            .draw()?;
+        for (line, color) in panel.lines.iter().zip(COLORS.iter().cycle()) {
+            let scales = (self.x_scale, panel.scale);
+            for piece in line.points.split(|p| !visible(*p, scales)) {
+                chart.draw_series([PathElement::new(piece.to_vec(), color.stroke_width(2))])?;
+                if piece.len() == 1 || line.points.len() < 60 {
+                    let dots = piece.iter().map(|p| Circle::new(*p, 3, color.filled()));
+                    chart.draw_series(dots)?;
+                }
+            }
+            chart
+                .draw_series(std::iter::empty::<Circle<(f64, f64), i32>>())?
+                .label(line.label.clone())
+                .legend(move |(x, y)| {
+                    PathElement::new([(x, y), (x + 24, y)], color.stroke_width(3))
+                });
+        }
+        if (2..=COLORS.len()).contains(&panel.lines.len()) {
+            chart
+                .configure_series_labels()
+                .background_style(WHITE.mix(0.8))
+                .border_style(GRID)
+                .label_font((FONT, 15).into_font().color(&TEXT))
+                .legend_area_size(30)
+                .position(SeriesLabelPosition::UpperRight)
+                .draw()?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a point has a place on the axes.
+fn visible(p: (f64, f64), (x, y): (Scale, Scale)) -> bool {
+    let fits = |v: f64, scale: Scale| v.is_finite() && (scale == Scale::Linear || v > 0.0);
+    fits(p.0, x) && fits(p.1, y)
+}
+
+/// The range of an axis, with a share `pad` of it on both sides.
+fn range(values: impl Iterator<Item = f64>, scale: Scale, pad: f64) -> (f64, f64) {
+    let (lo, hi) =
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
+    match scale {
+        _ if lo > hi => (1.0, 10.0),
+        Scale::Logarithmic if lo == hi => (lo / 2.0, hi * 2.0),
+        Scale::Logarithmic => {
+            let factor = (hi / lo).powf(pad);
+            (lo / factor, hi * factor)
+        }
+        Scale::Linear if lo == hi => (lo - 0.5, hi + 0.5),
+        Scale::Linear => (lo - pad * (hi - lo), hi + pad * (hi - lo)),
+    }
+}
+
+/// A number without needless digits.
+fn short(v: f64) -> String {
+    if v != 0.0 && (v.abs() < 1e-3 || v.abs() >= 1e5) {
+        return format!("{v:.0e}");
+    }
+    let text = format!("{v:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_without_a_place_are_left_out() {
+        let log = (Scale::Linear, Scale::Logarithmic);
+        assert!(visible((0.0, 1.0), log) && !visible((0.0, 0.0), log));
+        assert!(!visible((0.0, f64::NAN), (Scale::Linear, Scale::Linear)));
+        assert_eq!(range([].into_iter(), Scale::Linear, 0.1), (1.0, 10.0));
+        assert_eq!(range([2.0, 4.0].into_iter(), Scale::Linear, 0.5), (1.0, 5.0));
+        assert_eq!(
+            (short(0.25), short(1e6), short(0.0)),
+            ("0.25".into(), "1e6".into(), "0".into())
+        );
+    }
+}
