@@ -138,6 +138,8 @@ pub struct GgnRecycledConfig {
     pub refresh: u64,
     /// κ of the KL clip; 0 switches it off.
     pub kl_clip: f64,
+    /// How far a step goes.
+    #[serde(skip_serializing_if = "StepLength::is_rate")]
     pub step_length: StepLength,
     /// Whether λ adapts.
     pub adaptation: AdaptationConfig,

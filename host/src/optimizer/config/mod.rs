@@ -70,7 +70,7 @@ pub enum OptimizerConfig {
 
 impl OptimizerConfig {
     /// The names of all optimisers, in the order of the tables.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "sgd",
         "adam",
         "rngd",
