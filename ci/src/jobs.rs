@@ -111,7 +111,8 @@ fn bench_smoke() -> Outcome {
     cargo(&["bench", "-p", "relfisher-bench", "--bench", "processor", "--", "--test"])?;
     let mut device =
         command("cargo", &["bench", "-p", "relfisher-bench", "--bench", "device", "--", "--test"]);
-    run(device.env("RELFISHER_GPU", "emulated"))
+    device.env("RELFISHER_GPU", "emulated");
+    run(device)
 }
 
 /// The section is what the program makes of the newest committed record.
