@@ -21,7 +21,7 @@ const CASE: &str = "packed metric";
 const BAND: &str = "0.6";
 
 /// Measures three times and compares.
-pub fn check() -> Outcome {
+pub(crate) fn check() -> Outcome {
     let folder = root().join("target/bench-gate");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let sizes = root().join(SIZES);

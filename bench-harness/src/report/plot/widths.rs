@@ -69,10 +69,12 @@ fn draw(root: &Area<'_>, pair: &Pair, quantity: Quantity, memory: f64) -> Draw {
     if quantity == Quantity::Memory && (y.bottom()..y.top()).contains(&memory.log10()) {
         limit(&mut chart, &x, memory)?;
     }
+    // Words stand behind the points: they may not hide one.
+    marks(&mut chart, quantity, &missing, &y)?;
     for ((approach, dtype), points) in &series {
         curve(&mut chart, style(*approach, *dtype), points)?;
     }
-    marks(&mut chart, quantity, &missing, &y)
+    Ok(())
 }
 
 /// The points of each approach and dtype, ascending in size.
