@@ -179,8 +179,11 @@ fn an_estimate_knows_its_error() {
         for (exact, drawn) in
             [(exact.relative_error, drawn.relative_error), (exact.cosine, drawn.cosine)]
         {
-            assert!(drawn.error > 0.0 && drawn.error < 0.3, "{drawn:?}");
-            assert!((exact.value - drawn.value).abs() <= 5.0 * drawn.error, "{exact:?} {drawn:?}");
+            // The Hessian of the last layer is its Gauss–Newton matrix: nothing to estimate.
+            let same = exact.value < 1e-12 || (exact.value - 1.0).abs() < 1e-12;
+            assert!(same || drawn.error > 1e-4 && drawn.error < 0.3, "{drawn:?}");
+            let distance = (exact.value - drawn.value).abs();
+            assert!(distance <= 5.0 * drawn.error + 1e-12, "{exact:?} {drawn:?}");
         }
     }
     for (top, eigenvalues) in [(0, 1), (3, 2)] {

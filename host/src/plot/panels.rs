@@ -80,8 +80,35 @@ pub fn line_panels(panels: &Panels, dir: &Path, stem: &str) -> Result<Vec<PathBu
     figure::write(panels, dir, stem)
 }
 
+/// The most points of a curve of mini-batches.
+const BINS: usize = 300;
+
+/// Points from which on lines are thin: thick ones overshoot where they turn sharply.
+const MANY: usize = 100;
+
+/// Consecutive mini-batches, as means.
+struct Bin<'a>(&'a [StepRecord]);
+
+impl Bin<'_> {
+    fn step(&self) -> f64 {
+        self.mean(|row| row.step as f64)
+    }
+
+    /// The mean of the finite values.
+    fn mean(&self, of: fn(&StepRecord) -> f64) -> f64 {
+        let known = self.0.iter().map(of).filter(|x| x.is_finite());
+        let (count, sum) = known.fold((0.0, 0.0), |(count, sum), x| (count + 1.0, sum + x));
+        sum / count
+    }
+
+    /// tr Σ/|G|² from the means of both.
+    fn noise_scale(&self) -> f64 {
+        self.mean(|row| row.variance) / self.mean(|row| row.signal)
+    }
+}
+
 /// Draws the statistics of the mini-batches of a run: lengths of gradients, noise scale,
-/// signal-to-noise, alignment.
+/// signal-to-noise, alignment; where there are more than 300, means over equal numbers of them.
 ///
 /// # Errors
 /// As [`line_panels`].
@@ -91,12 +118,14 @@ pub fn diagnostic_curves(
     dir: &Path,
     stem: &str,
 ) -> Result<Vec<PathBuf>, Error> {
-    let line = |label: &str, of: &dyn Fn(&StepRecord) -> f64| Line {
+    let width = rows.len().div_ceil(BINS).max(1);
+    let line = |label: &str, of: &dyn Fn(&Bin<'_>) -> f64| Line {
         label: label.to_owned(),
-        points: rows.iter().map(|row| (row.step as f64, of(row))).collect(),
+        points: rows.chunks(width).map(Bin).map(|bin| (bin.step(), of(&bin))).collect(),
     };
     let smooth = smooth_noise_scales(rows);
     let smooth = rows.iter().zip(smooth).map(|(row, y)| (row.step as f64, y));
+    let smooth = smooth.skip(width - 1).step_by(width);
     let panel = |title: &str, scale: Scale, lines: Vec<Line>| Panel {
         title: title.to_owned(),
         scale,
@@ -111,30 +140,30 @@ pub fn diagnostic_curves(
                 "Length of the gradient",
                 Scale::Logarithmic,
                 vec![
-                    line("mini-batch", &|row| row.gradient_norm),
-                    line("one sample, mean", &|row| row.sample_norm),
-                    line("root of the variance", &|row| row.variance.sqrt()),
+                    line("mini-batch", &|bin| bin.mean(|row| row.gradient_norm)),
+                    line("one sample", &|bin| bin.mean(|row| row.sample_norm)),
+                    line("root of the variance", &|bin| bin.mean(|row| row.variance).sqrt()),
                 ],
             ),
             panel(
                 "Noise scale, samples",
                 Scale::Logarithmic,
                 vec![
-                    line("one mini-batch", &|row| row.noise_scale),
-                    Line { label: "averaged".to_owned(), points: smooth.collect() },
+                    line("here", &|bin| bin.noise_scale()),
+                    Line { label: "smoothed".to_owned(), points: smooth.collect() },
                 ],
             ),
             panel(
                 "Signal-to-noise of a mini-batch",
                 Scale::Logarithmic,
-                vec![line("n |G|²/tr Σ", &|row| row.snr)],
+                vec![line("snr", &|bin| bin.mean(|row| row.samples as f64) / bin.noise_scale())],
             ),
             panel(
                 "Cosines",
                 Scale::Linear,
                 vec![
-                    line("samples with their mean", &|row| row.alignment),
-                    line("with the mini-batch before", &|row| row.consecutive),
+                    line("samples with their mean", &|bin| bin.mean(|row| row.alignment)),
+                    line("with the mini-batch before", &|bin| bin.mean(|row| row.consecutive)),
                 ],
             ),
         ],
@@ -212,8 +241,9 @@ impl Panels {
             .draw()?;
         for (line, color) in panel.lines.iter().zip(COLORS.iter().cycle()) {
             let scales = (self.x_scale, panel.scale);
+            let stroke = color.stroke_width(if line.points.len() > MANY { 1 } else { 2 });
             for piece in line.points.split(|p| !visible(*p, scales)) {
-                chart.draw_series([PathElement::new(piece.to_vec(), color.stroke_width(2))])?;
+                chart.draw_series([PathElement::new(piece.to_vec(), stroke)])?;
                 if piece.len() == 1 || line.points.len() < 60 {
                     let dots = piece.iter().map(|p| Circle::new(*p, 3, color.filled()));
                     chart.draw_series(dots)?;
@@ -264,7 +294,10 @@ fn range(values: impl Iterator<Item = f64>, scale: Scale, pad: f64) -> (f64, f64
 
 /// A number without needless digits.
 fn short(v: f64) -> String {
-    if v != 0.0 && (v.abs() < 1e-3 || v.abs() >= 1e5) {
+    if v.abs() < 1e-12 {
+        return "0".to_owned();
+    }
+    if v.abs() < 1e-3 || v.abs() >= 1e5 {
         return format!("{v:.0e}");
     }
     let text = format!("{v:.3}");
