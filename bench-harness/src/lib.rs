@@ -5,6 +5,7 @@
 //! runs are worthless: so [`interleave`] runs the candidates in turn and keeps the fastest of each.
 
 pub mod case;
+pub mod ceiling;
 pub mod curvature;
 pub mod dense;
 pub mod gpu;

@@ -54,6 +54,24 @@ pub trait Backend<T: Real> {
         blas::gram(c, beta, alpha, x, weights, work)
     }
 
+    /// The lower triangle of `C ← α Xᵀ X + β C`; what the strict upper one holds after it is
+    /// unspecified. For a sum over pieces of x that the caller mirrors once, and that he may have given
+    /// to threads of his own: a host leaves it to the calling one. Shapes and `work` as
+    /// [`Backend::gram`].
+    ///
+    /// # Errors
+    /// Shape, layout or workspace.
+    fn gram_lower(
+        &self,
+        c: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        x: MatRef<'_, T>,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        self.gram(c, beta, alpha, x, None, work)
+    }
+
     /// All weighted Gram matrices at once, packed:
     /// `out[i, k(a, b)] ← α Σ_s ν[s, i] x[s, a] x[s, b] + β out[i, k(a, b)]`,
     /// k(a, b) = a(a+1)/2 + b for a ≥ b. Shapes: x n×d, ν n×m, out m × d(d+1)/2, all with

@@ -30,6 +30,10 @@
 //! workspace and parameters are checked before anything is written, and every failure is an
 //! [`Error`] that names the place.
 //!
+//! # Features
+//! `std` (off) takes square roots from the standard library. They are correctly rounded either way, so
+//! no bit changes; but the compiler makes vectors of them, which it cannot of `libm`'s.
+//!
 //! # Example
 //! The metric of one tanh neuron and the length of a step in it:
 //! ```
@@ -45,6 +49,9 @@
 #![forbid(unsafe_code)]
 // Needed on that target only, where the compiler is one for GPU kernels; see `real.rs`.
 #![cfg_attr(target_arch = "nvptx64", feature(core_float_math))]
+
+#[cfg(feature = "std")]
+extern crate std;
 
 pub mod backend;
 pub mod blas;

@@ -165,11 +165,28 @@ macro_rules! impl_real {
     };
 }
 
-// The correctly rounded root is one instruction of a GPU, which `libm` does not know.
-#[cfg(not(target_arch = "nvptx64"))]
+// The correctly rounded root is one instruction of a GPU, which `libm` does not know, and of most
+// processors, where `libm` writes it in assembly that the compiler cannot make vectors of.
+#[cfg(not(any(target_arch = "nvptx64", feature = "std")))]
 use libm::{sqrt as sqrt64, sqrtf as sqrt32};
+#[cfg(all(feature = "std", not(target_arch = "nvptx64")))]
+use root::{sqrt32, sqrt64};
 #[cfg(target_arch = "nvptx64")]
 use {core::f32::math::sqrt as sqrt32, core::f64::math::sqrt as sqrt64};
+
+/// The roots of the standard library.
+#[cfg(all(feature = "std", not(target_arch = "nvptx64")))]
+mod root {
+    #[inline(always)]
+    pub(super) fn sqrt32(x: f32) -> f32 {
+        f32::sqrt(x)
+    }
+
+    #[inline(always)]
+    pub(super) fn sqrt64(x: f64) -> f64 {
+        f64::sqrt(x)
+    }
+}
 
 impl_real!(f32, 32, sqrt32, libm::powf);
 impl_real!(f64, 64, sqrt64, libm::pow);

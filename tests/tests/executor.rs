@@ -126,6 +126,13 @@ fn gram<T: Scalar>() {
         let w = random.uniforms::<T>(n, -1.0, 2.0);
         let kept = symmetric(&mut random, d);
         for (beta, start) in [(T::ZERO, nans(d * d)), (T::HALF, kept)] {
+            let label = format!("gram_lower {n} {d} beta {beta}");
+            check(&label, "gram", n + 1, &start, &|e, c| {
+                e.gram_lower(mat_mut(c, d, d), beta, T::HALF, mat(&x, n, d), &mut [])?;
+                // the strict upper triangle is unspecified
+                (0..d).for_each(|i| (0..i).for_each(|j| c[j * d + i] = c[i * d + j]));
+                Ok(())
+            });
             for weights in [None, Some(&w[..])] {
                 let label = format!("gram {n} {d} beta {beta}");
                 check(&label, "gram", n + 1, &start, &|e, c| {
@@ -137,6 +144,9 @@ fn gram<T: Scalar>() {
     let x = random.normals::<T>(12);
     refuse("gram: weights", &nans::<T>(9), &|e, c| {
         e.gram(mat_mut(c, 3, 3), T::ZERO, T::ONE, mat(&x, 4, 3), Some(&x[..3]), &mut [])
+    });
+    refuse("gram_lower: columns", &nans::<T>(12), &|e, c| {
+        e.gram_lower(mat_mut(c, 3, 4), T::ZERO, T::ONE, mat(&x, 4, 3), &mut [])
     });
 }
 

@@ -43,6 +43,7 @@ fn products<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     Portable.gemm(x.out.view_mut()?, beta, alpha, a, b)?;
     let weights = if x.choice == 0 { None } else { Some(&**w) };
     Portable.gram(x.out.view_mut()?, beta, alpha, a, weights, x.work)?;
+    Portable.gram_lower(x.out.view_mut()?, beta, alpha, a, x.work)?;
     Portable.packed_grams(x.out.view_mut()?, beta, alpha, a, b, x.work)?;
     let form = match x.choice {
         0 => blas::PackedForm::PairProducts,

@@ -19,10 +19,13 @@ const PIECE: usize = 1 << 16;
 /// Partial sums over the samples.
 const PARTIALS: usize = 16;
 
+/// Elements of the total that a thread adds up at once.
+const ADDED: usize = 1 << 14;
+
 /// What is done with a piece: its first position, its group, its patches.
 type PieceBody<'b, T> = dyn FnMut(usize, usize, MatRef<'_, T>) -> Result<(), Error> + 'b;
-/// Writes a sum in another order.
-type OrderBody<'b, T> = dyn Fn(&mut [T], &[T]) -> Result<(), Error> + 'b;
+/// Writes a sum, which it may change first, in another order.
+type OrderBody<'b, T> = dyn Fn(&mut [T], &mut [T]) -> Result<(), Error> + 'b;
 
 /// Whether the patches have the trailing 1 of the bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +246,7 @@ impl Patches {
         let (t, m, cols) = (self.positions(), self.outputs, self.cols);
         let width = self.width(bias);
         let samples = images.len() / self.image_len().max(1);
-        let order = |out: &mut [T], sum: &[T]| self.reorder(out, sum, m, PatchOrder::TapMajor);
+        let order = |out: &mut [T], sum: &mut [T]| self.reorder(out, sum, m, PatchOrder::TapMajor);
         let size = (m, samples);
         self.sum_samples(exec, (gradient, beta), size, scratch, &order, &|s, sum, scratch| {
             let image = self.image(images, s);
@@ -271,7 +274,8 @@ impl Patches {
         let alpha = alpha / T::from_usize(self.conv.groups);
         let channels = self.conv.window.channels / self.conv.groups;
         let taps = self.conv.window.taps();
-        let order = |out: &mut [T], sum: &[T]| {
+        let order = |out: &mut [T], sum: &mut [T]| {
+            mirror(sum, cols);
             let (out, sum) = (MatMut::new(out, cols, cols)?, MatRef::new(sum, cols, cols)?);
             conv::reorder_symmetric(out, sum, channels, taps, PatchOrder::TapMajor)
         };
@@ -280,7 +284,7 @@ impl Patches {
             let image = self.image(images, s);
             let (pieces, work) = scratch.split_at_mut(self.rows(cols) * cols);
             self.for_each_piece(image, cols, pieces, &mut |_, _, patches| {
-                exec.gram(MatMut::new(&mut *sum, cols, cols)?, T::ONE, alpha, patches, None, work)
+                exec.gram_lower(MatMut::new(&mut *sum, cols, cols)?, T::ONE, alpha, patches, work)
             })
         })
     }
@@ -310,9 +314,14 @@ impl Patches {
             Ok(())
         })?;
         let (total, rest) = sums.split_at_mut(size);
-        for part in rest.chunks_exact(size) {
-            total.iter_mut().zip(part).for_each(|(a, b)| *a += *b);
-        }
+        let rest = &*rest;
+        exec.for_each_part(total, ADDED, 0, &|i, total, _| {
+            crate::vectorised!(for part in rest.chunks_exact(size) {
+                let part = part.get(i * ADDED..).unwrap_or(&[]);
+                total.iter_mut().zip(part).for_each(|(a, b)| *a += *b);
+            });
+            Ok(())
+        })?;
         order(ordered, total)?;
         if beta == T::ZERO {
             out.copy_from_slice(ordered);
@@ -332,5 +341,19 @@ impl Patches {
         let out = MatMut::new(out, self.positions(), self.cols)?;
         let group = Group { index: group, count: self.conv.groups };
         conv::unfold(out, image, &self.conv.window, group, 0, PatchOrder::ChannelMajor)
+    }
+}
+
+/// Copies the lower triangle of a square of order d onto the upper one, in squares that stay in cache.
+fn mirror<T: Scalar>(square: &mut [T], d: usize) {
+    const SIDE: usize = 16;
+    for top in (0..d).step_by(SIDE) {
+        for left in (0..=top).step_by(SIDE) {
+            for i in top..d.min(top + SIDE) {
+                for j in left..i.min(left + SIDE) {
+                    square[j * d + i] = square[i * d + j];
+                }
+            }
+        }
     }
 }

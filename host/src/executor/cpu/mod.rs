@@ -155,6 +155,17 @@ impl<T: Scalar> Backend<T> for Cpu {
         product::gram(self, c, beta, alpha, x, weights)
     }
 
+    fn gram_lower(
+        &self,
+        c: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        x: MatRef<'_, T>,
+        _work: &mut [T],
+    ) -> Result<(), Error> {
+        product::gram_lower(c, beta, alpha, x)
+    }
+
     fn packed_grams(
         &self,
         out: MatMut<'_, T>,

@@ -158,16 +158,51 @@ fn lower_product<T: Scalar>(
     pool.for_each(rows, grain, &|first: usize, mut rows: RowsMut<'_, T>| {
         let mut view = rows.view()?;
         let Some(out) = dense_mut(&mut view) else { return Err(layout) };
-        let count = out.nrows();
-        let left = left.subcols(first, count).transpose();
-        let (mut before, rest) = out.split_at_col_mut(first);
-        let mut corner = rest.subcols_mut(0, count);
-        let accum = prescale(&mut before, beta);
-        matmul(before, accum, left, right.subcols(0, first), alpha, Par::Seq);
-        prescale(&mut corner, beta);
-        triangular_product(corner, accum, left, right.subcols(first, count), alpha);
+        strip(out, first, (left, right), (beta, alpha));
         Ok(())
     })
+}
+
+/// The rows of a strip of [`gram_lower`]: a multiple of the heights of the kernels.
+const STRIP: usize = 96;
+
+/// The lower triangle of `c ← α xᵀx + β c`, on the calling thread.
+pub(super) fn gram_lower<T: Scalar>(
+    mut c: MatMut<'_, T>,
+    beta: T,
+    alpha: T,
+    x: MatRef<'_, T>,
+) -> Result<(), Error> {
+    let d = x.cols();
+    check_len("gram: rows of c", d, c.rows())?;
+    check_len("gram: columns of c", d, c.cols())?;
+    check_layout("gram: x needs contiguous rows", x.rows_contiguous())?;
+    check_layout("gram: c needs contiguous rows", c.rows_contiguous())?;
+    let layout = Error::Layout { what: "gram: x needs contiguous rows" };
+    let (Some(x), Some(mut out)) = (dense(x), dense_mut(&mut c)) else { return Err(layout) };
+    for first in (0..d).step_by(STRIP) {
+        let rows = out.rb_mut().subrows_mut(first, STRIP.min(d - first));
+        strip(rows, first, (x, x), (beta, alpha));
+    }
+    Ok(())
+}
+
+/// The rows from `first` of the lower triangle of `α leftᵀ right + β out`: what lies before the
+/// diagonal block by the general product, and that block's triangle.
+fn strip<T: Scalar>(
+    out: faer::MatMut<'_, T>,
+    first: usize,
+    (left, right): (faer::MatRef<'_, T>, faer::MatRef<'_, T>),
+    (beta, alpha): (T, T),
+) {
+    let count = out.nrows();
+    let left = left.subcols(first, count).transpose();
+    let (mut before, rest) = out.split_at_col_mut(first);
+    let mut corner = rest.subcols_mut(0, count);
+    let accum = prescale(&mut before, beta);
+    matmul(before, accum, left, right.subcols(0, first), alpha, Par::Seq);
+    prescale(&mut corner, beta);
+    triangular_product(corner, accum, left, right.subcols(first, count), alpha);
 }
 
 /// The lower triangle of `out ← α left right (+ out)`.

@@ -210,6 +210,18 @@ impl<T: Scalar> Backend<T> for Staged {
         self.note("gram", run())
     }
 
+    fn gram_lower(
+        &self,
+        c: MatMut<'_, T>,
+        beta: T,
+        alpha: T,
+        x: MatRef<'_, T>,
+        work: &mut [T],
+    ) -> Result<(), CoreError> {
+        // A piece of a sum is too small to be lent.
+        self.cpu.gram_lower(c, beta, alpha, x, work)
+    }
+
     fn packed_grams(
         &self,
         mut out: MatMut<'_, T>,
