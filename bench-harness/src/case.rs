@@ -103,6 +103,32 @@ where
     }
 }
 
+/// A case of the program `ceiling` as a runner.
+pub struct Shared<C> {
+    case: C,
+}
+
+impl<C> Shared<C> {
+    /// The case with its inputs.
+    pub fn new(case: C) -> Self {
+        Self { case }
+    }
+
+    /// Of which element type it is a case, as a runner.
+    pub fn of<T: Scalar>(self) -> Box<dyn Runner>
+    where
+        C: crate::ceiling::Case<T> + 'static,
+    {
+        let run = |case: &mut C, cpu: &Cpu| case.run(cpu);
+        // such a case panics with its label when an answer is wrong
+        let check = |case: &mut C, cpu: &Cpu| {
+            case.check(cpu);
+            Ok(())
+        };
+        Box::new(Simple { state: self.case, run, check })
+    }
+}
+
 /// What makes a runner.
 pub type Build = Box<dyn Fn(&Cpu) -> Box<dyn Runner> + Send + Sync>;
 

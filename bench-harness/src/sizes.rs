@@ -42,6 +42,26 @@ pub struct Kron {
     pub spectra: Vec<usize>,
 }
 
+/// Kronecker solves: m, d̃ and the number of matrices V.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Solve {
+    /// The share of the ceiling to reach.
+    pub share: f64,
+    /// Sizes.
+    pub sizes: Vec<[usize; 3]>,
+}
+
+/// KFC's factor of a convolution: channels, side, kernel, padding and images.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Convolution {
+    /// The share of the ceiling to reach.
+    pub share: f64,
+    /// Sizes.
+    pub sizes: Vec<[usize; 5]>,
+}
+
 /// Update rules.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,6 +232,10 @@ pub struct Sizes {
     pub gram: Vec<Metric>,
     /// Kronecker algebra.
     pub kron: Kron,
+    /// Kronecker solves.
+    pub solve: Solve,
+    /// Factors of convolutions.
+    pub convolution: Convolution,
     /// Update rules.
     pub vectors: Vectors,
     /// Nearly empty calls.

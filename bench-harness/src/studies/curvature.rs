@@ -12,6 +12,7 @@ use relfisher_core::{Backend, MatMut, MatRef};
 
 use super::forget;
 use crate::case::{Candidate, Group, Runner, Simple, Study, bytes_of, dtype, near};
+use crate::ceiling::convolution::PatchFactor;
 use crate::curvature::{Case, Member};
 use crate::record::{Approach, Limit, Target};
 use crate::sizes::{self, Metric, Sizes, Widths};
@@ -25,7 +26,49 @@ pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
     let empirical =
         sizes.empirical.widths.iter().map(|w| empirical::<T>(*w, &sizes.empirical, threads));
     let family = Member::ALL.map(|member| member_step::<T>(member, &sizes.curvature));
-    grams.chain(empirical).chain(family).collect()
+    let share = sizes.convolution.share;
+    let patches = sizes.convolution.sizes.iter().map(|size| patch_factor::<T>(*size, share));
+    grams.chain(patches).chain(empirical).chain(family).collect()
+}
+
+/// KFC's A of a convolution of stride 1, without a patch matrix.
+fn patch_factor<T: Scalar>(size: [usize; 5], share: f64) -> Study {
+    let [channels, side, kernel, padding, images] = size;
+    let d = channels * kernel * kernel + 1;
+    let positions = images * (side + 2 * padding + 1 - kernel).pow(2);
+    let prepare = move |_: &Cpu| {
+        let build = move |cpu: &Cpu| -> Box<dyn Runner> {
+            let mut case = PatchFactor::<T>::new(size);
+            case.load(cpu);
+            Shared::new(case).of::<T>()
+        };
+        let input = images * channels * side * side;
+        vec![Candidate {
+            approach: Approach::Structured,
+            flops: (positions * d * (d + 1)) as f64,
+            bytes: bytes_of::<T>(input + d * d) as f64,
+            limit: Limit::Product,
+            // images, their copy on the tape, the layer's two outputs; A and the sums of 16 runs
+            predicted: bytes_of::<T>(2 * input + 2 * positions + 17 * d * d),
+            share: Some(share),
+            build: Box::new(build),
+        }]
+    };
+    Study {
+        group: Group::Curvature,
+        quantity: "factor A of a convolution",
+        size: vec![
+            ("channels", channels),
+            ("side", side),
+            ("kernel", kernel),
+            ("padding", padding),
+            ("images", images),
+        ],
+        x: channels,
+        dtype: dtype::<T>(),
+        speedup: None,
+        prepare: Box::new(prepare),
+    }
 }
 
 /// X̃ᵀX̃/n, the triangle once: the update of a Kronecker factor, and `faer`'s triangular product.

@@ -8,7 +8,8 @@ use relfisher_core::kron::{self, FactorDamping, KronCholesky, KronEigen};
 use relfisher_core::{MatMut, MatRef};
 
 use super::covariance;
-use crate::case::{Candidate, Group, Runner, Simple, Study, bytes_of, dtype, near};
+use crate::case::{Candidate, Group, Runner, Shared, Simple, Study, bytes_of, dtype, near};
+use crate::ceiling::products::KroneckerSolve;
 use crate::record::{Approach, Limit};
 use crate::sizes::{Metric, Sizes};
 use crate::{Random, dense};
@@ -20,7 +21,37 @@ pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
     let products = sizes.kron.products.iter().map(|size| product::<T>(*size));
     let steps = sizes.kron.widths.iter().map(|w| step::<T>(*w, threads));
     let spectra = sizes.kron.spectra.iter().map(|w| spectrum::<T>(*w, threads));
-    products.chain(steps).chain(spectra).collect()
+    let share = sizes.solve.share;
+    let solves = sizes.solve.sizes.iter().map(|size| solve::<T>(*size, share));
+    products.chain(solves).chain(steps).chain(spectra).collect()
+}
+
+/// G⁻¹ V A⁻¹ for some V, with factors that are there.
+fn solve<T: Scalar>([m, d, count]: [usize; 3], share: f64) -> Study {
+    let prepare = move |_: &Cpu| {
+        let build = move |cpu: &Cpu| -> Box<dyn Runner> {
+            Shared::new(KroneckerSolve::<T>::new([m, d, count], cpu)).of::<T>()
+        };
+        vec![Candidate {
+            approach: Approach::Structured,
+            flops: (2 * count * m * d * (m + d)) as f64,
+            bytes: bytes_of::<T>(m * m + d * d + 2 * count * m * d) as f64,
+            limit: Limit::Product,
+            // matrices and their factors; V and the answers; what makes the matrices
+            predicted: bytes_of::<T>(2 * (m * m + d * d) + 2 * count * m * d + 4 * d * d),
+            share: Some(share),
+            build: Box::new(build),
+        }]
+    };
+    Study {
+        group: Group::Kron,
+        quantity: "Kronecker solve G⁻¹ V A⁻¹",
+        size: vec![("neurons", m), ("inputs", d), ("matrices", count)],
+        x: d,
+        dtype: dtype::<T>(),
+        speedup: None,
+        prepare: Box::new(prepare),
+    }
 }
 
 /// G (m × m), A (d̃ × d̃), and V (m × d̃).
