@@ -11,8 +11,8 @@ use relfisher_core::curvature::{
 use relfisher_core::{Backend, MatMut, MatRef};
 
 use super::forget;
-use crate::case::{Candidate, Group, Runner, Simple, Study, bytes_of, dtype, near};
-use crate::ceiling::convolution::PatchFactor;
+use crate::case::{Candidate, Group, Runner, Shared, Simple, Study, bytes_of, dtype, near};
+use crate::ceiling::PatchFactor;
 use crate::curvature::{Case, Member};
 use crate::record::{Approach, Limit, Target};
 use crate::sizes::{self, Metric, Sizes, Widths};

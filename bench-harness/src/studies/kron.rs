@@ -9,7 +9,7 @@ use relfisher_core::{MatMut, MatRef};
 
 use super::covariance;
 use crate::case::{Candidate, Group, Runner, Shared, Simple, Study, bytes_of, dtype, near};
-use crate::ceiling::products::KroneckerSolve;
+use crate::ceiling::KroneckerSolve;
 use crate::record::{Approach, Limit};
 use crate::sizes::{Metric, Sizes};
 use crate::{Random, dense};
