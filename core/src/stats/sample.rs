@@ -189,6 +189,7 @@ impl<T: Real> GradientNoise<T> {
 /// assert!((cosine - 0.5_f64.sqrt()).abs() < 1e-15);
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
+#[inline(always)]
 pub fn cosine<T: Real>(a: &[T], b: &[T]) -> Result<T, Error> {
     check_len("cosine: b", a.len(), b.len())?;
     let (length_a, length_b) = (norm(a), norm(b));

@@ -1,15 +1,16 @@
 //! The statistics of the mini-batch on a tape.
 
+use relfisher_core::blas::vector::dot_pairwise;
 use relfisher_core::curvature::{khatri_rao_apply, khatri_rao_apply_workspace_len};
 use relfisher_core::stats::{GradientNoise, outer_square_norms, row_products};
 use relfisher_core::{MatMut, MatRef};
 
-use crate::Scalar;
 use crate::curvature::{Site, parameter_rows};
 use crate::error::{Context, Error};
 use crate::executor::Executor;
 use crate::network::{BlockKind, Network, Tape};
 use crate::scratch::grown;
+use crate::{Scalar, vectorised};
 
 /// Buffers of [`batch_noise`], which grow on demand.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +69,6 @@ pub fn batch_noise<T: Scalar>(
         row_products((&mut *squares, &mut *products), T::ONE, formed, mean).context(&block.name)?;
     }
     let wide = |x: &[T]| x.iter().map(|x| x.to_f64()).collect::<Vec<f64>>();
-    let mean_square = gradient.iter().map(|g| g.to_f64() * g.to_f64()).sum();
+    let mean_square = vectorised!(dot_pairwise(gradient, gradient)).to_f64();
     Ok(GradientNoise::new(&wide(squares), &wide(products), mean_square)?)
 }

@@ -4,10 +4,10 @@ use relfisher_core::stats::cosine;
 
 use super::batch::{BatchScratch, batch_noise};
 use super::record::StepRecord;
-use crate::Scalar;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::network::{Network, Tape};
+use crate::{Scalar, vectorised};
 
 /// The rows of a run so far, and what the next one needs.
 #[derive(Debug)]
@@ -66,8 +66,11 @@ impl<T: Scalar> Monitor<T> {
             let values = (batch.network, batch.tape);
             let noise = batch_noise(batch.executor, values, batch.gradient, &mut self.scratch)?;
             let before = step.checked_sub(1).is_some_and(|last| self.previous_step == Some(last));
-            let consecutive =
-                if before { cosine(batch.gradient, &self.previous)?.to_f64() } else { f64::NAN };
+            let consecutive = if before {
+                vectorised!(cosine(batch.gradient, &self.previous))?.to_f64()
+            } else {
+                f64::NAN
+            };
             let place = (batch.tape.batch(), batch.loss);
             self.rows.push(StepRecord::new((step, epoch), place, &noise, consecutive));
         }
