@@ -9,6 +9,7 @@
 //! | [`driver`] | the CUDA driver through cudarc, cust or rustacuda, and an emulated one |
 //! | [`dataset`], [`format`](mod@format) | IDX, npy, npz, safetensors; every failure names file, place and remedy |
 //! | [`embedding`] | sparse gradient embeddings of samples, and their kernel |
+//! | [`gradnet`] | classifiers of those embeddings: the experiment of S0 |
 //! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
 //! | [`accuracy`] | the numbers of this library against independent references |
 //! | [`train`], [`plot`] | experiments, records, checkpoints, tuning; learning curves |
@@ -25,6 +26,7 @@ pub mod embedding;
 pub mod error;
 pub mod executor;
 pub mod format;
+pub mod gradnet;
 pub mod network;
 pub mod optimizer;
 pub mod plot;

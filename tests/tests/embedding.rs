@@ -2,7 +2,9 @@
 
 use relfisher::Scalar;
 use relfisher::curvature::Memory;
-use relfisher::embedding::{Embedding, Request, Target, embed, needs};
+use relfisher::embedding::{
+    Embedding, Request, SparseRows, Target, embed, fit_metric, gradients, needs, normalise_rows,
+};
 use relfisher::network::{Loss, Network};
 use relfisher_core::sparse::QuasiMean;
 use relfisher_tests::both_dtypes;
@@ -235,11 +237,125 @@ fn requests_that_cannot_be_met_say_why() {
     refused(&one, Request { mean: QuasiMean::Power(f64::INFINITY), ..good }, &["--metric"]);
     refused(&two, Request { target: Target::Uniform, ..good }, &["--target", "uniform"]);
     refused(&two, Request { target: Target::EachClass, ..good }, &["--target", "class"]);
-    let needed = needs(&one, &good).unwrap().total();
+    // With batches of one sample.
+    let least = |request: Request<'_, f64>| {
+        needs(&one, &Request { memory: Memory { limit: 0 }, ..request }).unwrap()
+    };
+    let needed = least(good).total();
     let memory = Memory { limit: needed - 1 };
     refused(&one, Request { memory, ..good }, &["embedding", &needed.to_string(), "--fraction"]);
     assert!(embed(&one, &Request { memory: Memory { limit: needed }, ..good }).is_ok());
     let kernel = Request { kernel: true, ..good };
-    let memory = Memory { limit: needs(&one, &kernel).unwrap().kernel - 1 };
+    let memory = Memory { limit: least(kernel).kernel - 1 };
     refused(&one, Request { memory, ..kernel }, &["kernel", "--kernel"]);
+}
+
+/// The memory limit makes batches smaller, changes no entry, and a refusal names what fits.
+#[test]
+fn a_memory_limit_is_kept_and_its_remedy_holds() {
+    let p = Problem::new("limit", network(&[1, 5, 5], NETS[3].1, LOSSES[0]), 40, 7);
+    let (data, few) = (p.load::<f64>(2), |n: usize| {
+        Problem::new("limit", network(&[1, 5, 5], NETS[3].1, LOSSES[0]), n, 7).load::<f64>(2)
+    });
+    let problem = data.problem(64);
+    let wide = Request {
+        target: Target::EachClass,
+        fraction: 0.5,
+        mean: QuasiMean::Arithmetic,
+        damping: 0.0,
+        kernel: false,
+        memory: Memory { limit: 1 << 30 },
+    };
+    let whole = embed(&problem, &wide).unwrap();
+    let least = needs(&problem, &Request { memory: Memory { limit: 0 }, ..wide }).unwrap();
+    for extra in [0, least.batch, 5 * least.batch] {
+        let narrow = Request { memory: Memory { limit: least.total() + extra }, ..wide };
+        let bound = needs(&problem, &narrow).unwrap();
+        assert!(bound.total() <= narrow.memory.limit && bound.batch <= least.batch + extra);
+        assert!(bound.batch > extra.min(4 * least.batch), "the room is used: {bound:?}");
+        let got = embed(&problem, &narrow).unwrap();
+        assert_eq!(got.rows.starts, whole.rows.starts);
+        assert_eq!(got.rows.indices, whole.rows.indices);
+        assert_close("limit", &got.rows.values, &whole.rows.values, "embedding", Sibling, 1);
+    }
+    // What the refusal says fits, does.
+    let tight = Request { memory: Memory { limit: least.total() * 2 / 3 }, ..wide };
+    let line = embed(&problem, &tight).unwrap_err().to_string();
+    let after = |words: &str| -> String {
+        let (_, rest) = line.split_once(words).unwrap_or_else(|| panic!("{words}: {line}"));
+        rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect()
+    };
+    let fraction: f64 = after("--fraction of ").parse().unwrap();
+    assert!(fraction > 0.0 && fraction < wide.fraction, "{line}");
+    assert!(embed(&problem, &Request { fraction, ..tight }).is_ok(), "{line}");
+    let samples: usize = after("at most ").parse().unwrap();
+    assert!((1..40).contains(&samples), "{line}");
+    assert!(embed(&few(samples).problem(64), &tight).is_ok(), "{line}");
+    assert!(embed(&few(samples + 1).problem(64), &tight).is_err(), "{line}");
+    // Without the bound of the worst case, the rows themselves are counted.
+    let rows = Memory { limit: 12 * whole.rows.values.len() as u64 };
+    let raw = gradients(&problem, &Request { memory: rows, ..wide }).unwrap();
+    assert_eq!(raw.indices, whole.rows.indices);
+    let short = Memory { limit: rows.limit - 1 };
+    let error = gradients(&problem, &Request { memory: short, ..wide }).unwrap_err();
+    assert!(error.to_string().contains("sample 39"), "{error}");
+    assert_eq!(error.exit_code(), 2);
+}
+
+/// A metric of some samples, others embedded in it: entries that the first never keep are dropped.
+#[test]
+fn a_metric_embeds_samples_that_it_was_not_fitted_on() {
+    let rows = |starts: &[usize], indices: &[u32], values: &[f64]| SparseRows {
+        starts: starts.to_vec(),
+        indices: indices.to_vec(),
+        values: values.to_vec(),
+    };
+    let known = rows(&[0, 2, 3], &[0, 2, 0], &[3.0, -2.0, 1.0]);
+    let root = fit_metric(4, &known, QuasiMean::Arithmetic).unwrap();
+    let want = [5.0_f64.sqrt(), 0.0, 2.0_f64.sqrt(), 0.0];
+    assert_close("metric", &root, &want, "embedding", Sibling, 1);
+    let mut others = rows(&[0, 3, 3, 5], &[0, 1, 2, 1, 3], &[5.0, 9.0, 4.0, 9.0, 9.0]);
+    let error = normalise_rows(&mut others.clone(), &root, 0.0).unwrap_err();
+    assert_eq!(error.exit_code(), 1, "{error}");
+    others.retain(|index| root[index as usize] > 0.0);
+    normalise_rows(&mut others, &root, 4.0).unwrap();
+    assert_eq!((&others.starts[..], &others.indices[..]), (&[0, 2, 2, 2][..], &[0, 2][..]));
+    let want = [5.0 / 3.0, 4.0 / 6.0_f64.sqrt()];
+    assert_close("others", &others.values, &want, "embedding", Sibling, 1);
+    others.scale_to_unit_length();
+    let length: f64 = others.values.iter().map(|x| x * x).sum();
+    assert_close("length", &[length], &[1.0], "embedding", Sibling, 1);
+    let mut extreme = rows(&[0, 2, 3, 3], &[0, 1, 0], &[3e200, 4e200, -2e-320]);
+    extreme.scale_to_unit_length();
+    assert_close("extreme", &extreme.values, &[0.6, 0.8, -1.0], "embedding", Sibling, 1);
+}
+
+/// A power that leaves the range of numbers, and a mean that is zero, say so.
+#[test]
+fn metrics_beyond_the_range_of_numbers_are_refused() {
+    let p = Problem::new("range", network(&[4], "L5 tanh L3", LOSSES[0]), 6, 3);
+    let (loaded, single) = (p.load::<f64>(1), p.load::<f32>(1));
+    let mut request = Request {
+        target: Target::Given(loaded.problem(4).targets.unwrap()),
+        fraction: 1.0,
+        mean: QuasiMean::Power(1e-300),
+        damping: 0.0,
+        kernel: false,
+        memory: Memory { limit: 1 << 30 },
+    };
+    // Powers next to 0 and far from it are what they should be: between the extremes.
+    for power in [-1e300, -1e3, -1e-12, 1e-12, 1e3, 1e300] {
+        request.mean = QuasiMean::Power(power);
+        let embedding = embed(&loaded.problem(4), &request).unwrap();
+        assert!(embedding.rows.values.iter().all(|x| x.is_finite()), "{power}");
+    }
+    // A mean over all samples with power 1e-3 of entries that few keep is 0: (1/6)^1000.
+    request.mean = QuasiMean::Power(1e-4);
+    request.fraction = 0.05;
+    let error = embed(&loaded.problem(4), &request).unwrap_err();
+    assert_eq!(error.exit_code(), 1, "{error}");
+    assert!(error.to_string().contains("use a power nearer to"), "{error}");
+    request.damping = 1e-3;
+    assert!(embed(&loaded.problem(4), &request).is_ok(), "a damping helps");
+    let _ = single;
 }

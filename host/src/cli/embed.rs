@@ -72,7 +72,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<ExitCode, Error> {
     }
 }
 
-fn mean(text: &str) -> Result<QuasiMean, Error> {
+pub(super) fn mean(text: &str) -> Result<QuasiMean, Error> {
     let refuse = |problem: &str| {
         let remedy =
             "use arithmetic, geometric, harmonic or power:P with a number P, such as power:0.5";

@@ -3,6 +3,7 @@
 mod accuracy;
 mod curvature;
 mod embed;
+mod gradnet;
 mod info;
 mod problem;
 mod spectrum;
@@ -28,6 +29,7 @@ enum Command {
     Curvature(curvature::CurvatureArgs),
     Spectrum(spectrum::SpectrumArgs),
     Embed(embed::EmbedArgs),
+    Gradnet(gradnet::GradnetArgs),
     Accuracy(accuracy::AccuracyArgs),
     Info(info::InfoArgs),
 }
@@ -46,6 +48,7 @@ pub fn run() -> ExitCode {
         Command::Curvature(args) => curvature::run(&args),
         Command::Spectrum(args) => spectrum::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Gradnet(args) => gradnet::run(&args),
         Command::Accuracy(args) => accuracy::run(&args),
         Command::Info(args) => info::run(&args),
     };

@@ -1,10 +1,12 @@
-//! Pictures: learning curves and spectra as SVG and PNG, with an embedded font and a
+//! Pictures: learning curves, spectra, accuracy against sparsity as SVG and PNG, with an embedded font and a
 //! colour-blind-safe palette.
 
 mod curves;
 mod density;
 mod figure;
+mod fractions;
 mod style;
 
 pub use curves::{Axis, learning_curves};
 pub use density::{SpectrumPlot, spectral_density};
+pub use fractions::{FractionCurve, FractionPanel, fraction_curves};
