@@ -37,7 +37,12 @@ pub(super) struct GradnetArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "16,64,256,1024")]
     steps: Vec<usize>,
     /// The shares of each layer's parameters that a sample keeps.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.01,0.05,0.15,0.5,1")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "0.01,0.05,0.15,0.5,1"
+    )]
     fractions: Vec<f64>,
     /// The mean of the squared gradients: arithmetic, geometric, harmonic or power:P.
     #[arg(long, value_name = "MEAN", default_value = "arithmetic")]
@@ -48,16 +53,17 @@ pub(super) struct GradnetArgs {
     /// Passes of the classifiers over the embeddings.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = super::train::at_least_one)]
     epochs: usize,
-    /// The first learning rate of the classifiers, which falls to 0.
-    #[arg(long, value_name = "RATE", default_value_t = 2.0)]
+    /// The first learning rate of the linear classifiers, which falls to 0; that of the small network
+    /// is an eighth of it.
+    #[arg(long, value_name = "RATE", default_value_t = 8.0)]
     rate: f64,
-    /// The first N training samples only.
-    #[arg(long, value_name = "N")]
-    train_samples: Option<usize>,
+    /// The first N training samples only; they are all that networks, metrics and classifiers see.
+    #[arg(long, value_name = "N", default_value_t = 4000)]
+    train_samples: usize,
     /// The first N test samples only.
     #[arg(long, value_name = "N")]
     test_samples: Option<usize>,
-    /// A small run, for a check: 1,000 and 500 samples, two moments, three fractions.
+    /// A small run, for a check: 400 and 200 samples, two moments, three fractions.
     #[arg(long, conflicts_with_all = ["steps", "fractions", "train_samples", "test_samples"])]
     quick: bool,
     /// Seed of weights, mini-batches and classifiers.
@@ -131,10 +137,10 @@ fn data<T: Scalar>(args: &GradnetArgs) -> Result<Split<T>, Error> {
         None => Split::bundled()?,
     };
     let (train, test) = match args.quick {
-        true => (Some(1000), Some(500)),
+        true => (400, Some(200)),
         false => (args.train_samples, args.test_samples),
     };
-    let train = first(split.train, train, "--train-samples")?;
+    let train = first(split.train, Some(train), "--train-samples")?;
     let test = first(split.test, test, "--test-samples")?;
     Ok(Split { source: split.source, train, test })
 }

@@ -8,10 +8,12 @@
 
 mod file;
 mod gradients;
+mod joint;
 mod kernel;
 mod needs;
 
 pub use file::save;
+pub use joint::joint_metric;
 pub use needs::{Needs, needs};
 
 use relfisher_core::sparse::{MeanState, QuasiMean, normalise, root_metric};
@@ -71,6 +73,8 @@ pub struct Request<'a, T: Scalar> {
     pub damping: f64,
     /// Whether the kernel is wanted.
     pub kernel: bool,
+    /// Whether the metric is wanted off the diagonal too, on the joint support; arithmetic only.
+    pub joint: bool,
     /// The bound on everything.
     pub memory: Memory,
 }
@@ -83,6 +87,10 @@ impl<T: Scalar> Request<'_, T> {
         if !power.is_finite() {
             let remedy = "use power:0.5, say";
             return Err(Error::input("--metric", power, "is not a finite power", remedy));
+        }
+        if self.joint && power != 1.0 {
+            let problem = "has no other mean than the arithmetic one off the diagonal";
+            return Err(Error::input("--metric", power, problem, "leave --joint out"));
         }
         if !(self.damping >= 0.0 && self.damping.is_finite()) {
             let problem = "is not a finite number of at least 0";
@@ -166,6 +174,8 @@ pub struct Embedding<T> {
     pub root_metric: Vec<f64>,
     /// K, rows × rows, when it was asked for.
     pub kernel: Option<Vec<T>>,
+    /// (1/n) Σ u uᵀ on the joint support, a row for each parameter, when it was asked for.
+    pub joint: Option<SparseRows<T>>,
 }
 
 fn refused_fraction(e: CoreError) -> Error {
@@ -187,6 +197,13 @@ pub fn embed<T: Scalar>(
     let needs = needs(problem, request)?;
     let mut rows = gradients::sparse_gradients(problem, request, needs.batch)?;
     let root_metric = fit_metric(problem.network.parameter_count(), &rows, request.mean)?;
+    let joint = match request.joint {
+        true => {
+            let room = request.memory.limit.saturating_sub(needs.result());
+            Some(joint_metric(&rows, problem.network.parameter_count(), room)?)
+        }
+        false => None,
+    };
     normalise_rows(&mut rows, &root_metric, request.damping)?;
     let kernel = match request.kernel {
         true => {
@@ -195,7 +212,7 @@ pub fn embed<T: Scalar>(
         }
         false => None,
     };
-    Ok(Embedding { rows, root_metric, kernel })
+    Ok(Embedding { rows, root_metric, kernel, joint })
 }
 
 /// The gradients u of every sample, sparse and not normalised: the first half of [`embed`], for those

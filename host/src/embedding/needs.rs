@@ -2,7 +2,7 @@
 
 use relfisher_core::sparse::kept_count;
 
-use super::{Request, kernel, refused_fraction};
+use super::{Request, joint, kernel, refused_fraction};
 use crate::Scalar;
 use crate::curvature::Problem;
 use crate::error::Error;
@@ -19,6 +19,8 @@ pub struct Needs {
     pub metric: u64,
     /// The kernel and the tiles that it is made of.
     pub kernel: u64,
+    /// The gradients by parameter, for the metric off the diagonal; that metric itself takes what is left.
+    pub joint: u64,
     /// One batch: its tape, derivatives and the gradients of one layer.
     pub batch: u64,
 }
@@ -30,8 +32,8 @@ impl Needs {
     }
 
     /// Everything but the batch, whose size follows what the rest leaves.
-    fn result(&self) -> u64 {
-        let parts = [self.inputs, self.rows, self.metric, self.kernel];
+    pub(super) fn result(&self) -> u64 {
+        let parts = [self.inputs, self.rows, self.metric, self.kernel, self.joint];
         parts.into_iter().fold(0, u64::saturating_add)
     }
 }
@@ -99,6 +101,10 @@ fn of_samples<T: Scalar>(
             square.saturating_add(kernel::tile_bytes(rows as usize, size_of::<T>()) as u64)
         } else {
             0
+        },
+        joint: match request.joint {
+            true => joint::bytes::<T>(rows.saturating_mul(kept), network.parameter_count()),
+            false => 0,
         },
         batch: 0,
     };
@@ -169,10 +175,9 @@ fn fitting_fraction<T: Scalar>(
         let unit = 10_f64.powi(-2 - exponent);
         for digits in (10..=99).rev() {
             // As the user would type it.
-            let fraction: f64 =
-                format!("{:.*}", 2 + exponent as usize, f64::from(digits) * unit)
-                    .parse()
-                    .unwrap_or(unit);
+            let fraction: f64 = format!("{:.*}", 2 + exponent as usize, f64::from(digits) * unit)
+                .parse()
+                .unwrap_or(unit);
             if fraction < request.fraction
                 && needs(problem, &Request { fraction, ..*request })?.total()
                     <= request.memory.limit

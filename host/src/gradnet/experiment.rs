@@ -23,6 +23,9 @@ use crate::train::Machine;
 const BATCH: usize = 16;
 /// Rectifiers of the small network.
 const HIDDEN: usize = 32;
+/// The rate of the small network, for one of the linear classifier: its loss is not convex, and units
+/// die of large steps.
+const NETWORK_RATE: f64 = 0.125;
 /// Passes of a classifier over rows of few entries (pixels, hidden layers), for one over embeddings.
 const CHEAP_PASSES: usize = 4;
 
@@ -41,7 +44,7 @@ pub struct Settings {
     pub damping: f64,
     /// Passes of the classifiers over the embeddings.
     pub epochs: usize,
-    /// The first rate of the classifiers.
+    /// The first rate of the linear classifiers; that of the small network is an eighth of it.
     pub learning_rate: f64,
     /// Seed of everything random.
     pub seed: u64,
@@ -80,7 +83,7 @@ impl Settings {
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             let given = self.learning_rate.to_string();
-            return bad("--rate", given, "is not a positive number", "use 2, say");
+            return bad("--rate", given, "is not a positive number", "use 8, say");
         }
         if !(self.damping >= 0.0 && self.damping.is_finite()) {
             let given = self.damping.to_string();
@@ -96,7 +99,11 @@ impl Settings {
 
     fn fit(&self, kind: Kind, passes: usize) -> Fit {
         let epochs = self.epochs.saturating_mul(passes);
-        Fit { kind, epochs, batch: BATCH, learning_rate: self.learning_rate, seed: self.seed }
+        let learning_rate = match kind {
+            Kind::Linear => self.learning_rate,
+            Kind::Network { .. } => self.learning_rate * NETWORK_RATE,
+        };
+        Fit { kind, epochs, batch: BATCH, learning_rate, seed: self.seed }
     }
 }
 
@@ -257,6 +264,7 @@ impl<T: Scalar> Subjected<'_, T> {
             mean: self.settings.mean,
             damping: 0.0,
             kernel: false,
+            joint: false,
             memory: Memory { limit },
         };
         let limit = self.settings.memory.limit;

@@ -59,10 +59,7 @@ pub struct SettingsRecord {
 }
 
 impl SettingsRecord {
-    pub(super) fn new<T: Scalar>(
-        settings: &Settings,
-        (hidden, batch): (usize, usize),
-    ) -> Self {
+    pub(super) fn new<T: Scalar>(settings: &Settings, (hidden, batch): (usize, usize)) -> Self {
         Self {
             dtype: T::NAME,
             power: QuasiMean::exponent(settings.mean),
