@@ -108,7 +108,7 @@ fn bad_requests_are_refused() {
         (&["--target", "uniform", "--memory", "0"], &["--memory"]),
         (&["--target", "uniform", "--memory", "0.00001"], &["embedding", "bytes", "--memory"]),
         (
-            &["--target", "uniform", "--memory", "0.0012"],
+            &["--target", "uniform", "--memory", "0.0011"],
             &["embedding", "--fraction of 0.", "fits"],
         ),
         (&["--target", "uniform", "--joint", "--metric", "geometric"], &["--metric", "--joint"]),
