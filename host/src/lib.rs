@@ -11,6 +11,7 @@
 //! | [`embedding`] | sparse gradient embeddings of samples, and their kernel |
 //! | [`laplace`] | the posterior of the parameters: evidence, draws, predictive variance |
 //! | [`prune`] | removal of weights by magnitude and by curvature |
+//! | [`gradnet`] | classifiers of those embeddings: the experiment of S0 |
 //! | [`spectrum`] | extremal eigenpairs and spectral density of matrices known by their products |
 //! | [`diagnostics`] | norms, variance, noise scale and alignment of a mini-batch's gradients |
 //! | [`evolution`] | eigenspaces and nearness of curvature matrices over a training run |
@@ -31,6 +32,7 @@ pub mod error;
 pub mod evolution;
 pub mod executor;
 pub mod format;
+pub mod gradnet;
 pub mod laplace;
 pub mod network;
 pub mod optimizer;

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Output;
 
 use common::{assert_refused, folder, relfisher, stderr, stdout};
+use relfisher::format::save_parameters;
+use relfisher::network::{Architecture, Network, Parameters};
 use safetensors::{Dtype, SafeTensors};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
@@ -64,6 +66,20 @@ fn a_trained_network_embeds_digits() {
 }
 
 #[test]
+fn the_metric_off_the_diagonal_is_written_too() {
+    let out = folder("embed-joint").join("e.safetensors");
+    let output = run(&out, &["--target", "uniform", "--fraction", "0.01", "--joint"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("joint support"), "{}", stdout(&output));
+    let bytes = fs::read(&out).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let (starts, indices) = (integers(&file, "metric.indptr"), integers(&file, "metric.indices"));
+    assert_eq!(starts.len(), 13_090 + 1);
+    assert_eq!(starts[13_090] as usize, indices.len());
+    assert_eq!(file.tensor("metric.data").unwrap().shape(), [indices.len()]);
+}
+
+#[test]
 fn each_class_gives_a_row() {
     let out = folder("embed-class").join("e.safetensors");
     let output = run(&out, &["--target", "class", "--dtype", "f32", "--quiet"]);
@@ -90,7 +106,15 @@ fn bad_requests_are_refused() {
         (&["--target", "uniform", "--metric", "power:inf"], &["--metric", "power:inf"]),
         (&["--target", "uniform", "--damping=-1"], &["--damping"]),
         (&["--target", "uniform", "--memory", "0"], &["--memory"]),
-        (&["--target", "uniform", "--memory", "0.00001"], &["embedding", "bytes", "--fraction"]),
+        (&["--target", "uniform", "--memory", "0.00001"], &["embedding", "bytes", "--memory"]),
+        (
+            &["--target", "uniform", "--memory", "0.0011"],
+            &["embedding", "--fraction of 0.", "fits"],
+        ),
+        (&["--target", "uniform", "--joint", "--metric", "geometric"], &["--metric", "--joint"]),
+        (&["--target", "uniform", "--joint", "--memory", "0.01"], &["joint support", "--memory"]),
+        (&["--target", "uniform", "--samples", "0"], &["--samples"]),
+        (&["--target", "uniform", "--batch", "0"], &["--batch"]),
         (&["--target", "class", "--kernel", "--memory", "0.0001"], &["kernel", "bytes"]),
     ];
     for (arguments, parts) in cases {
@@ -99,4 +123,42 @@ fn bad_requests_are_refused() {
     }
     let nowhere = dir.join("no/such/folder/e.safetensors");
     assert_refused(&run(&nowhere, &["--target", "uniform"]), &["no/such/folder", "cannot"]);
+}
+
+/// Runs on `inputs` with weights of zero: outputs alike for all classes, the uniform target itself.
+#[test]
+fn no_samples_are_refused_and_gradients_of_zeros_are_empty_rows() {
+    let dir = folder("embed-zeros");
+    let net = format!("{DATA}/nets/ml_digits.json");
+    let architecture = Architecture::load(Path::new(&net)).unwrap();
+    let network = Network::<f64>::from_architecture(&architecture).unwrap();
+    let zeros = Parameters { values: vec![0.0; network.parameter_count()], buffers: Vec::new() };
+    let weights = dir.join("zeros.safetensors");
+    save_parameters(&network, &zeros, &weights).unwrap();
+    let out = dir.join("e.safetensors");
+    let embed = |inputs: &str, metric: &str| {
+        let args = ["embed", "--net", &net, "--weights", weights.to_str().unwrap()];
+        let more = ["--inputs", inputs, "--samples", "5", "--target", "uniform", "--kernel"];
+        let last = ["--metric", metric, "--out", out.to_str().unwrap()];
+        relfisher(&[&args[..], &more[..], &last[..]].concat())
+    };
+    let digits = format!("{DATA}/mnist10k/t10k-images-idx3-ubyte.gz");
+    for metric in ["arithmetic", "geometric", "harmonic", "power:-0.5"] {
+        let output = embed(&digits, metric);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let bytes = fs::read(&out).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(integers(&file, "indptr"), [0; 6]);
+        assert!(file.tensor("kernel").unwrap().data().iter().all(|byte| *byte == 0));
+        fs::remove_file(&out).unwrap();
+    }
+    let empty = dir.join("none.npy");
+    let header =
+        format!("{{'descr': '<f8', 'fortran_order': False, 'shape': (0, 28, 28), }}{:<40}\n", "");
+    let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+    npy.extend((header.len() as u16).to_le_bytes());
+    npy.extend(header.as_bytes());
+    fs::write(&empty, npy).unwrap();
+    assert_refused(&embed(empty.to_str().unwrap(), "arithmetic"), &["none.npy", "no samples"]);
+    assert!(!out.exists());
 }

@@ -2,7 +2,9 @@
 
 use relfisher::Scalar;
 use relfisher::curvature::Memory;
-use relfisher::embedding::{Embedding, Request, Target, embed, needs};
+use relfisher::embedding::{
+    Embedding, Request, SparseRows, Target, embed, fit_metric, needs, normalise_rows,
+};
 use relfisher::network::{Loss, Network};
 use relfisher_core::sparse::QuasiMean;
 use relfisher_tests::both_dtypes;
@@ -48,7 +50,7 @@ fn request<T: Scalar>(
         Which::EachClass => Target::EachClass,
     };
     let memory = Memory { limit: 1 << 30 };
-    let request = Request { target, fraction, mean, damping, kernel: true, memory };
+    let request = Request { target, fraction, mean, damping, kernel: true, joint: false, memory };
     embed(p, &request).unwrap()
 }
 
@@ -168,7 +170,55 @@ fn embeddings_are_their_definition<T: Scalar>() {
     }
 }
 
-both_dtypes!(embeddings_are_their_definition);
+both_dtypes!(embeddings_are_their_definition, the_joint_metric_is_its_definition);
+
+/// The arithmetic metric off the diagonal, against the sums over pairs of dense gradients.
+fn the_joint_metric_is_its_definition<T: Scalar>() {
+    let p = Problem::new("joint", network(&[4], "L5 tanh L3", LOSSES[0]), 6, 3);
+    let (loaded, net) =
+        (p.load::<T>(2), Network::<f64>::from_architecture(&p.architecture).unwrap());
+    let problem = loaded.problem(4);
+    let fraction = if size_of::<T>() == 4 { 1.0 } else { 0.2 };
+    let request = Request {
+        target: Target::Given(problem.targets.unwrap()),
+        fraction,
+        mean: QuasiMean::Arithmetic,
+        damping: 0.0,
+        kernel: false,
+        joint: true,
+        memory: Memory { limit: 1 << 30 },
+    };
+    let embedding = embed(&problem, &request).unwrap();
+    let joint = embedding.joint.unwrap();
+    let u: Vec<Vec<f64>> =
+        dense_rows(&p, Which::Given).iter().map(|row| cut(row, &net, fraction)).collect();
+    let d = u[0].len();
+    assert_eq!(joint.rows(), d);
+    let (mut want, mut diagonal) = (Vec::new(), Vec::new());
+    for j in 0..d {
+        let together = |k: &usize| u.iter().any(|u| u[j] != 0.0 && u[*k] != 0.0);
+        let columns: Vec<usize> = (0..d).filter(together).collect();
+        let kept: Vec<u32> = columns.iter().map(|k| *k as u32).collect();
+        assert_eq!(joint.row(j).0, kept, "row {j}");
+        let mean = |k: &usize| u.iter().map(|u| u[j] * u[*k]).sum::<f64>() / u.len() as f64;
+        want.extend(columns.iter().map(mean));
+        let at = kept.iter().position(|k| *k == j as u32);
+        diagonal.push(at.map_or(0.0, |at| joint.row(j).1[at].to_f64().sqrt()));
+    }
+    assert!(want.len() < d * d || fraction == 1.0, "some pairs are never together");
+    assert_close("joint metric", &joint.values, &want, "embedding", Dual, 1);
+    assert_close("its diagonal", &embedding.root_metric, &diagonal, "embedding kernel", Dual, 1);
+    let geometric = Request { mean: QuasiMean::Geometric, ..request };
+    let error = embed(&problem, &geometric).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("--joint"), "{error}");
+    let entries = joint.values.len() as u64 * (4 + 8 + size_of::<T>() as u64);
+    let least = needs(&problem, &Request { memory: Memory { limit: 0 }, ..request }).unwrap();
+    let fitting = Memory { limit: least.total() - least.batch + entries };
+    assert!(embed(&problem, &Request { memory: fitting, ..request }).is_ok());
+    let tight = Memory { limit: fitting.limit - 1 };
+    let error = embed(&problem, &Request { memory: tight, ..request }).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("joint support"), "{error}");
+}
 
 /// Threads change no bit; batches none but the last ones.
 #[test]
@@ -218,6 +268,7 @@ fn requests_that_cannot_be_met_say_why() {
         mean: QuasiMean::Arithmetic,
         damping: 0.0,
         kernel: false,
+        joint: false,
         memory: Memory { limit: 1 << 30 },
     };
     let refused = |p, request: Request<'_, f64>, parts: &[&str]| {
@@ -235,11 +286,138 @@ fn requests_that_cannot_be_met_say_why() {
     refused(&one, Request { mean: QuasiMean::Power(f64::INFINITY), ..good }, &["--metric"]);
     refused(&two, Request { target: Target::Uniform, ..good }, &["--target", "uniform"]);
     refused(&two, Request { target: Target::EachClass, ..good }, &["--target", "class"]);
-    let needed = needs(&one, &good).unwrap().total();
+    // With batches of one sample.
+    let least = |request: Request<'_, f64>| {
+        needs(&one, &Request { memory: Memory { limit: 0 }, ..request }).unwrap()
+    };
+    let needed = least(good).total();
     let memory = Memory { limit: needed - 1 };
     refused(&one, Request { memory, ..good }, &["embedding", &needed.to_string(), "--fraction"]);
     assert!(embed(&one, &Request { memory: Memory { limit: needed }, ..good }).is_ok());
-    let kernel = Request { kernel: true, ..good };
-    let memory = Memory { limit: needs(&one, &kernel).unwrap().kernel - 1 };
+    let kernel = Request { kernel: true, joint: false, ..good };
+    let memory = Memory { limit: least(kernel).kernel - 1 };
     refused(&one, Request { memory, ..kernel }, &["kernel", "--kernel"]);
+}
+
+/// The memory limit makes batches smaller, changes no entry, and a refusal names what fits.
+#[test]
+fn a_memory_limit_is_kept_and_its_remedy_holds() {
+    let p = Problem::new("limit", network(&[1, 5, 5], NETS[3].1, LOSSES[0]), 40, 7);
+    let (data, few) = (p.load::<f64>(2), |n: usize| {
+        Problem::new("limit", network(&[1, 5, 5], NETS[3].1, LOSSES[0]), n, 7).load::<f64>(2)
+    });
+    let problem = data.problem(64);
+    let wide = Request {
+        target: Target::EachClass,
+        fraction: 0.5,
+        mean: QuasiMean::Arithmetic,
+        damping: 0.0,
+        kernel: false,
+        joint: false,
+        memory: Memory { limit: 1 << 30 },
+    };
+    let whole = embed(&problem, &wide).unwrap();
+    let least = needs(&problem, &Request { memory: Memory { limit: 0 }, ..wide }).unwrap();
+    for extra in [0, least.batch, 5 * least.batch] {
+        let narrow = Request { memory: Memory { limit: least.total() + extra }, ..wide };
+        let bound = needs(&problem, &narrow).unwrap();
+        assert!(bound.total() <= narrow.memory.limit && bound.batch <= least.batch + extra);
+        assert!(bound.batch > extra.min(4 * least.batch), "the room is used: {bound:?}");
+        let got = embed(&problem, &narrow).unwrap();
+        assert_eq!(got.rows.starts, whole.rows.starts);
+        assert_eq!(got.rows.indices, whole.rows.indices);
+        assert_close("limit", &got.rows.values, &whole.rows.values, "embedding", Sibling, 1);
+    }
+    // What the refusal says fits, does.
+    let tight = Request { memory: Memory { limit: least.total() * 2 / 3 }, ..wide };
+    let line = embed(&problem, &tight).unwrap_err().to_string();
+    let after = |words: &str| -> String {
+        let (_, rest) = line.split_once(words).unwrap_or_else(|| panic!("{words}: {line}"));
+        rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect()
+    };
+    let fraction: f64 = after("--fraction of ").parse().unwrap();
+    assert!(fraction > 0.0 && fraction < wide.fraction, "{line}");
+    assert!(embed(&problem, &Request { fraction, ..tight }).is_ok(), "{line}");
+    let samples: usize = after("at most ").parse().unwrap();
+    assert!((1..40).contains(&samples), "{line}");
+    assert!(embed(&few(samples).problem(64), &tight).is_ok(), "{line}");
+    assert!(embed(&few(samples + 1).problem(64), &tight).is_err(), "{line}");
+    // Without the bound of the worst case, the rows themselves are counted.
+    let rows = Memory { limit: 12 * whole.rows.values.len() as u64 };
+    let raw = relfisher::embedding::gradients(&problem, &Request { memory: rows, ..wide }).unwrap();
+    assert_eq!(raw.indices, whole.rows.indices);
+    let short = Memory { limit: rows.limit - 1 };
+    let error =
+        relfisher::embedding::gradients(&problem, &Request { memory: short, ..wide }).unwrap_err();
+    assert!(error.to_string().contains("sample 39"), "{error}");
+    assert_eq!(error.exit_code(), 2);
+}
+
+/// A metric of some samples, others embedded in it: entries that the first never keep are dropped.
+#[test]
+fn a_metric_embeds_samples_that_it_was_not_fitted_on() {
+    let rows = |starts: &[usize], indices: &[u32], values: &[f64]| SparseRows {
+        starts: starts.to_vec(),
+        indices: indices.to_vec(),
+        values: values.to_vec(),
+    };
+    let known = rows(&[0, 2, 3], &[0, 2, 0], &[3.0, -2.0, 1.0]);
+    let root = fit_metric(4, &known, QuasiMean::Arithmetic).unwrap();
+    let want = [5.0_f64.sqrt(), 0.0, 2.0_f64.sqrt(), 0.0];
+    assert_close("metric", &root, &want, "embedding", Sibling, 1);
+    let mut others = rows(&[0, 3, 3, 5], &[0, 1, 2, 1, 3], &[5.0, 9.0, 4.0, 9.0, 9.0]);
+    let error = normalise_rows(&mut others.clone(), &root, 0.0).unwrap_err();
+    assert_eq!(error.exit_code(), 1, "{error}");
+    others.retain(|index| root[index as usize] > 0.0);
+    normalise_rows(&mut others, &root, 4.0).unwrap();
+    assert_eq!((&others.starts[..], &others.indices[..]), (&[0, 2, 2, 2][..], &[0, 2][..]));
+    let want = [5.0 / 3.0, 4.0 / 6.0_f64.sqrt()];
+    assert_close("others", &others.values, &want, "embedding", Sibling, 1);
+    others.scale_to_unit_length();
+    let length: f64 = others.values.iter().map(|x| x * x).sum();
+    assert_close("length", &[length], &[1.0], "embedding", Sibling, 1);
+    let mut extreme = rows(&[0, 2, 3, 3], &[0, 1, 0], &[3e200, 4e200, -2e-320]);
+    extreme.scale_to_unit_length();
+    assert_close("extreme", &extreme.values, &[0.6, 0.8, -1.0], "embedding", Sibling, 1);
+}
+
+/// Powers far from 0 and next to it are what they should be; one that leaves the range of numbers, and
+/// a mean that vanishes, say so.
+#[test]
+fn metrics_beyond_the_range_of_numbers_are_refused() {
+    let p = Problem::new("range", network(&[4], "L5 tanh L3", LOSSES[0]), 6, 3);
+    let loaded = p.load::<f64>(1);
+    let problem = loaded.problem(4);
+    let run = |power: f64, fraction: f64, damping: f64| {
+        let request = Request {
+            target: Target::Given(problem.targets.unwrap()),
+            fraction,
+            mean: QuasiMean::Power(power),
+            damping,
+            kernel: false,
+            joint: false,
+            memory: Memory { limit: 1 << 30 },
+        };
+        embed(&problem, &request)
+    };
+    let dense = dense_rows(&p, Which::Given);
+    for power in [-1e300, -1e3, -1e-12, 1e-12, 1e3, 1e300] {
+        let root = run(power, 1.0, 0.0).unwrap().root_metric;
+        for (j, g) in root.iter().enumerate() {
+            // Every mean lies between the extremes.
+            let all = || dense.iter().map(|row| row[j].abs());
+            let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+            assert!(
+                *g >= low * (1.0 - 1e-3) && *g <= high * (1.0 + 1e-3),
+                "{power}: {low} {g} {high}"
+            );
+        }
+    }
+    // Few samples keep an entry, and the mean is over all: (1/6)^10000. A product of 1e308 overflows.
+    for (power, fraction) in [(1e-4, 0.05), (1e308, 1.0), (-1e308, 1.0)] {
+        let error = run(power, fraction, 0.0).unwrap_err();
+        assert_eq!(error.exit_code(), 1, "{error}");
+        assert!(error.to_string().contains("use a power nearer to 0"), "{error}");
+    }
+    assert!(run(1e-4, 0.05, 1e-3).is_ok(), "a damping helps where the mean vanishes");
 }

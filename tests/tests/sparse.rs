@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use relfisher_core::sparse::{
-    MeanState, QuasiMean, kept_count, normalise, root_metric, select_largest,
+    MeanState, QuasiMean, SparseMut, SparseRef, kept_count, normalise, outer_mean, outer_pattern,
+    root_metric, select_largest, transpose,
 };
 use relfisher_core::{Error, Real};
 use relfisher_tests::both_dtypes;
@@ -150,7 +151,12 @@ fn keys_are_in_the_order_of_magnitudes<T: Real>() {
     assert_eq!(T::KEY_BITS as usize, 8 * size_of::<T>());
 }
 
-both_dtypes!(keys_are_in_the_order_of_magnitudes, selection_is_a_sort, means_are_their_definition);
+both_dtypes!(
+    keys_are_in_the_order_of_magnitudes,
+    selection_is_a_sort,
+    means_are_their_definition,
+    outer_means_are_their_definition,
+);
 
 #[test]
 fn fractions_and_powers_outside_their_domain_are_refused() {
@@ -199,4 +205,77 @@ proptest! {
         let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
         prop_assert_eq!(selected(&values, count), sorted(&values, count));
     }
+}
+
+/// The mean of outer products on the joint support, against dense sums over pairs.
+fn outer_means_are_their_definition<T: Real>() {
+    let mut random = Random::new(5);
+    for (n, d, share) in [(1, 1, 1.0), (1, 7, 0.5), (6, 11, 0.3), (9, 20, 0.1), (4, 5, 1.0)] {
+        let (mut starts, mut at, mut values) = (vec![0_usize], Vec::new(), Vec::<T>::new());
+        let mut dense = vec![0.0; n * d];
+        for s in 0..n {
+            for j in 0..d {
+                if random.unit() < share {
+                    let value = T::from_f64(random.normal());
+                    at.push(j as u32);
+                    values.push(value);
+                    dense[s * d + j] = value.to_f64();
+                }
+            }
+            starts.push(values.len());
+        }
+        let rows = SparseRef { starts: &starts, indices: &at, values: &values };
+        let label = format!("{n} rows of {d}");
+        let (mut begin, mut down) = (vec![usize::MAX; d + 1], vec![u32::MAX; at.len()]);
+        let mut turned = vec![T::NAN; at.len()];
+        let out = SparseMut { starts: &mut begin, indices: &mut down, values: &mut turned };
+        transpose(out, rows).unwrap();
+        for j in 0..d {
+            let column = begin[j]..begin[j + 1];
+            let want: Vec<u32> = (0..n)
+                .filter(|s| at[starts[*s]..starts[s + 1]].contains(&(j as u32)))
+                .map(|s| s as u32)
+                .collect();
+            assert_eq!(down[column.clone()], want, "{label}, column {j}");
+            for k in column {
+                assert_eq!(turned[k].to_f64(), dense[down[k] as usize * d + j], "{label}");
+            }
+        }
+        let columns = SparseRef { starts: &begin, indices: &down, values: &turned };
+        let (mut own, mut marks) = (vec![usize::MAX; d + 1], vec![7; d]);
+        let total = outer_pattern(&mut own, rows, columns, d * d, &mut marks).unwrap();
+        let (mut kept, mut mean) = (vec![u32::MAX; total], vec![T::NAN; total]);
+        let out = SparseMut { starts: &mut own, indices: &mut kept, values: &mut mean };
+        outer_mean(out, rows, columns, &mut marks, &mut vec![usize::MAX; d]).unwrap();
+        let together = |j: usize, k: usize| {
+            (0..n).any(|s| {
+                let row = &at[starts[s]..starts[s + 1]];
+                row.contains(&(j as u32)) && row.contains(&(k as u32))
+            })
+        };
+        let (mut pattern, mut want) = (Vec::new(), Vec::new());
+        for j in 0..d {
+            let columns: Vec<u32> = (0..d).filter(|k| together(j, *k)).map(|k| k as u32).collect();
+            assert_eq!(kept[own[j]..own[j + 1]], columns, "{label}, row {j}");
+            for k in &columns {
+                let pair = |s: usize| dense[s * d + j] * dense[s * d + *k as usize];
+                want.push((0..n).map(pair).sum::<f64>() / n as f64);
+            }
+            pattern.extend(columns);
+        }
+        assert_eq!(total, pattern.len(), "{label}");
+        assert_close(&label, &mean, &want, "outer mean", Dense, 1);
+        if total > 1 {
+            let more = outer_pattern(&mut vec![0; d + 1], rows, columns, total - 1, &mut marks);
+            assert!(more.unwrap() > total - 1, "{label}: the limit is noticed");
+        }
+    }
+    let rows = SparseRef { starts: &[0, 1], indices: &[3], values: &[T::ONE] };
+    let mut starts = [0; 4];
+    let out = SparseMut { starts: &mut starts, indices: &mut [0], values: &mut [T::ZERO] };
+    let refused = transpose(out, rows);
+    assert_eq!(refused, Err(Error::Shape { what: "sparse rows: column", expected: 3, found: 3 }));
+    let torn = SparseRef { starts: &[0, 2], indices: &[0], values: &[T::ONE] };
+    let out = SparseMut { starts: &mut starts, indices: &mut [0], values: &mut [T::ZERO] };
+    assert_eq!(transpose(out, torn), Err(Error::Layout { what: "sparse rows: starts" }));
 }

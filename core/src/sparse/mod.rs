@@ -7,11 +7,16 @@
 //! kernel K(x, y) = u(x)ᵀ(G + λI)⁻¹u(y). Everything costs O(n q D) for n samples that keep the share q
 //! of D parameters.
 //!
+//! The arithmetic mean is also there off the diagonal: (1/n) Σ u_s u_sᵀ on the joint support, as a
+//! sparse matrix ([`outer_mean`]), for as many entries as its caller has room for.
+//!
 //! Means are accumulated sample by sample, in double precision and relative to the largest term, so
 //! that no power overflows on the way.
 
 mod mean;
+mod outer;
 mod select;
 
 pub use mean::{MeanState, QuasiMean, normalise, root_metric};
+pub use outer::{SparseMut, SparseRef, outer_mean, outer_pattern, transpose};
 pub use select::{kept_count, select_largest};

@@ -42,6 +42,10 @@ pub(super) struct EmbedArgs {
     /// Also write the kernel: the inner products of all pairs of embeddings.
     #[arg(long)]
     kernel: bool,
+    /// Also write the arithmetic metric off the diagonal, for the pairs of parameters that a sample
+    /// keeps together: metric.indptr, metric.indices and metric.data. For small networks or fractions.
+    #[arg(long)]
+    joint: bool,
     /// Precision.
     #[arg(long, value_name = "TYPE", default_value = "f64")]
     dtype: Dtype,
@@ -72,7 +76,7 @@ pub(super) fn run(args: &EmbedArgs) -> Result<ExitCode, Error> {
     }
 }
 
-fn mean(text: &str) -> Result<QuasiMean, Error> {
+pub(super) fn mean(text: &str) -> Result<QuasiMean, Error> {
     let refuse = |problem: &str| {
         let remedy =
             "use arithmetic, geometric, harmonic or power:P with a number P, such as power:0.5";
@@ -119,6 +123,7 @@ fn measure<T: Scalar>(args: &EmbedArgs) -> Result<ExitCode, Error> {
         mean,
         damping: args.damping,
         kernel: args.kernel,
+        joint: args.joint,
         memory,
     };
     let bar = progress(problem.samples(), args.quiet);
@@ -181,6 +186,12 @@ fn summary<T: Scalar>(
         human(square as u64),
         human(bound),
     );
+    if let Some(joint) = &embedding.joint {
+        let (entries, bytes) = (joint.values.len(), human(joint.bytes()));
+        let share = 100.0 * entries as f64 / (count as f64).powi(2);
+        let _ =
+            writeln!(text, "metric on the joint support: {entries} entries ({share:.3}%), {bytes}");
+    }
     let _ = writeln!(text, "written to {} ({seconds:.2} s in all)", args.out.display());
     text
 }

@@ -4,6 +4,7 @@ mod accuracy;
 mod curvature;
 mod embed;
 mod evolution;
+mod gradnet;
 mod info;
 mod laplace;
 mod problem;
@@ -34,6 +35,7 @@ enum Command {
     Embed(embed::EmbedArgs),
     Laplace(laplace::LaplaceArgs),
     Prune(prune::PruneArgs),
+    Gradnet(gradnet::GradnetArgs),
     Accuracy(accuracy::AccuracyArgs),
     Info(info::InfoArgs),
 }
@@ -55,6 +57,7 @@ pub fn run() -> ExitCode {
         Command::Embed(args) => embed::run(&args),
         Command::Laplace(args) => laplace::run(&args),
         Command::Prune(args) => prune::run(&args),
+        Command::Gradnet(args) => gradnet::run(&args),
         Command::Accuracy(args) => accuracy::run(&args),
         Command::Info(args) => info::run(&args),
     };

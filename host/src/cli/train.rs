@@ -70,7 +70,7 @@ pub(super) struct TrainArgs {
     /// Measure the gradients of every mini-batch: norms, variance, signal-to-noise, noise scale,
     /// alignment. Shown in the progress, written to OUT/diagnostics-RUN.csv and drawn; the weights on
     /// the way are kept in OUT/snapshots/RUN for `relfisher evolution`. The training gives the same
-    /// bits, and takes about a product like the forward pass more in every step.
+    /// bits; docs/diagnostics.md says what it costs.
     #[arg(long, conflicts_with = "tune")]
     diagnose: bool,
     /// With --diagnose: measure every N-th mini-batch only.

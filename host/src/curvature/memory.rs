@@ -10,7 +10,7 @@ pub fn available_memory() -> Option<u64> {
 }
 
 /// A bound on the memory of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// The most bytes that a request may need.
     pub limit: u64,

@@ -130,6 +130,20 @@ impl<T: Scalar> Dataset<T> {
         self.labels.is_empty()
     }
 
+    /// The first `limit` samples; all where there are fewer.
+    ///
+    /// # Errors
+    /// A limit of 0.
+    pub fn first(mut self, limit: usize) -> Result<Self, Error> {
+        let n = limit.min(self.len());
+        self.features.truncate(n * self.width);
+        self.labels.truncate(n);
+        if n == 0 {
+            return Err(Error::input("", "", "no samples", "give at least one"));
+        }
+        Ok(self)
+    }
+
     /// The number of features of a sample.
     pub fn width(&self) -> usize {
         self.width

@@ -69,6 +69,11 @@ pub fn save<T: Scalar>(embedding: &Embedding<T>, path: &Path) -> Result<(), Erro
     if let Some(kernel) = &embedding.kernel {
         tensors.push(("kernel", Lazy::Values(kernel, vec![rows.rows(); 2])));
     }
+    if let Some(joint) = &embedding.joint {
+        tensors.push(("metric.indptr", Lazy::Starts(&joint.starts, [joint.starts.len()])));
+        tensors.push(("metric.indices", Lazy::Indices(&joint.indices, [joint.indices.len()])));
+        tensors.push(("metric.data", Lazy::Values(&joint.values, vec![joint.values.len()])));
+    }
     replace_file(path, |temporary| {
         safetensors::serialize_to_file(tensors, None, temporary)
             .map_err(|e| std::io::Error::other(e.to_string()))

@@ -3,30 +3,13 @@
 use relfisher_core::sparse::{kept_count, select_largest};
 use relfisher_core::{Error as CoreError, MatMut};
 
+use super::needs::{batches, widest};
 use super::{Request, SparseRows, Target, refused_fraction};
 use crate::Scalar;
-use crate::curvature::{Columns, Problem, Site, parameter_rows};
+use crate::curvature::{Columns, Problem, Site, human, parameter_rows};
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::network::{Block, Cotangents, Loss, Network, Tape};
-
-/// The numbers of the largest layer.
-fn widest<T: Scalar>(network: &Network<T>) -> usize {
-    network.blocks().iter().map(Block::len).max().unwrap_or(0).max(1)
-}
-
-/// `problem` in batches that fit, and the numbers of one of them: the values of the passes, the dense
-/// gradients of a layer, and what is kept of all layers.
-pub(super) fn batches<'a, T: Scalar>(
-    problem: &Problem<'a, T>,
-    columns: usize,
-) -> (Problem<'a, T>, usize) {
-    let network = problem.network;
-    let row = widest(network).saturating_add(network.parameter_count().saturating_mul(2));
-    let each = problem.sample_len(columns).saturating_add(row.saturating_mul(columns));
-    let problem = problem.in_batches_of(each);
-    (problem, each.saturating_mul(problem.chunk))
-}
+use crate::network::{Cotangents, Loss, Network, Tape};
 
 /// What one row keeps of one layer.
 struct Kept<'a, T> {
@@ -75,10 +58,14 @@ struct Batch<T: Scalar> {
     layers: Vec<Layer<T>>,
 }
 
-/// u of every sample (and class), sparse.
+/// u of every sample (and class), sparse, in batches of at most `room` bytes.
+///
+/// # Errors
+/// Rows above the memory limit, besides those of the passes.
 pub(super) fn sparse_gradients<T: Scalar>(
     problem: &Problem<'_, T>,
     request: &Request<'_, T>,
+    room: u64,
 ) -> Result<SparseRows<T>, Error> {
     let network = problem.network;
     if u32::try_from(network.parameter_count()).is_err() {
@@ -86,10 +73,12 @@ pub(super) fn sparse_gradients<T: Scalar>(
         return Err(Error::input("", "network", what, "embed with a smaller network"));
     }
     let columns = request.target.rows(network);
-    let (problem, _) = batches(problem, columns);
+    let problem = batches(problem, columns, room);
     let mut buffers = Batch::new(network, request.fraction, (problem.chunk, columns))?;
     let kept: usize = buffers.layers.iter().map(|layer| layer.places).sum();
-    let bound = problem.samples().saturating_mul(columns).saturating_mul(kept);
+    let limit = request.memory.limit / (4 + size_of::<T>() as u64);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let bound = problem.samples().saturating_mul(columns).saturating_mul(kept).min(limit);
     let mut out = SparseRows {
         starts: vec![0],
         // Address space, not memory: pages are taken as they are filled.
@@ -107,6 +96,14 @@ pub(super) fn sparse_gradients<T: Scalar>(
         for sample in 0..n {
             for column in 0..columns {
                 let row = column * n + sample;
+                if out.values.len() + buffers.count(row) > limit {
+                    return Err(Error::input(
+                        "",
+                        format_args!("embedding, sample {}", start + sample),
+                        format_args!("the rows pass the limit of {}", human(request.memory.limit)),
+                        "take a smaller fraction or fewer samples, or give more --memory",
+                    ));
+                }
                 buffers.append(&mut out, row, network).map_err(|(layer, e)| {
                     Error::core(format_args!("sample {}, {layer}", start + sample), e)
                 })?;
@@ -168,6 +165,11 @@ impl<T: Scalar> Batch<T> {
             .collect();
         select_all(executor, &mut kept);
         Ok(())
+    }
+
+    /// The entries of row `row` of the batch.
+    fn count(&self, row: usize) -> usize {
+        self.layers.iter().map(|layer| layer.counts[row].unwrap_or(0)).sum()
     }
 
     /// Appends row `row` of the batch, layer after layer.

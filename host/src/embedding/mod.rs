@@ -8,11 +8,15 @@
 
 mod file;
 mod gradients;
+mod joint;
 mod kernel;
+mod needs;
 
 pub use file::save;
+pub use joint::joint_metric;
+pub use needs::{Needs, needs};
 
-use relfisher_core::sparse::{MeanState, QuasiMean, kept_count, normalise, root_metric};
+use relfisher_core::sparse::{MeanState, QuasiMean, normalise, root_metric};
 
 use crate::curvature::{Memory, Problem};
 use crate::error::{Context, Error};
@@ -69,8 +73,31 @@ pub struct Request<'a, T: Scalar> {
     pub damping: f64,
     /// Whether the kernel is wanted.
     pub kernel: bool,
+    /// Whether the metric is wanted off the diagonal too, on the joint support; arithmetic only.
+    pub joint: bool,
     /// The bound on everything.
     pub memory: Memory,
+}
+
+impl<T: Scalar> Request<'_, T> {
+    /// Refuses a target that does not fit the loss, a power or a damping outside its domain.
+    fn check(&self, network: &Network<T>) -> Result<(), Error> {
+        self.target.check(network)?;
+        let power = self.mean.exponent();
+        if !power.is_finite() {
+            let remedy = "use power:0.5, say";
+            return Err(Error::input("--metric", power, "is not a finite power", remedy));
+        }
+        if self.joint && power != 1.0 {
+            let problem = "has no other mean than the arithmetic one off the diagonal";
+            return Err(Error::input("--metric", power, problem, "leave --joint out"));
+        }
+        if !(self.damping >= 0.0 && self.damping.is_finite()) {
+            let problem = "is not a finite number of at least 0";
+            return Err(Error::input("--damping", self.damping, problem, "use 1e-6, say"));
+        }
+        Ok(())
+    }
 }
 
 /// Rows of sparse vectors (compressed sparse rows).
@@ -95,6 +122,47 @@ impl<T> SparseRows<T> {
         let range = self.starts[i]..self.starts[i + 1];
         (&self.indices[range.clone()], &self.values[range])
     }
+
+    /// The bytes of the three arrays.
+    pub fn bytes(&self) -> u64 {
+        let entries = self.indices.len() * size_of::<u32>() + self.values.len() * size_of::<T>();
+        (entries + self.starts.len() * size_of::<usize>()) as u64
+    }
+}
+
+impl<T: Scalar> SparseRows<T> {
+    /// Drops the entries whose index is not wanted, in place.
+    pub fn retain(&mut self, wanted: impl Fn(u32) -> bool) {
+        let (mut to, mut begin) = (0, 0);
+        for end in self.starts.iter_mut().skip(1) {
+            for from in begin..*end {
+                if wanted(self.indices[from]) {
+                    self.indices[to] = self.indices[from];
+                    self.values[to] = self.values[from];
+                    to += 1;
+                }
+            }
+            begin = *end;
+            *end = to;
+        }
+        self.indices.truncate(to);
+        self.values.truncate(to);
+    }
+
+    /// Scales every row to length 1; rows of zeros stay.
+    pub fn scale_to_unit_length(&mut self) {
+        for pair in self.starts.windows(2) {
+            let row = &mut self.values[pair[0]..pair[1]];
+            let largest = row.iter().fold(T::ZERO, |m, x| m.max(x.abs()));
+            if largest > T::ZERO {
+                // Relative to the largest entry: squares neither overflow nor vanish.
+                let square = |x: &T| (*x / largest).to_f64().powi(2);
+                let length = row.iter().map(square).sum::<f64>().sqrt();
+                let factor = T::from_f64(1.0 / length);
+                row.iter_mut().for_each(|x| *x = (*x / largest) * factor);
+            }
+        }
+    }
 }
 
 /// The embeddings of a data set.
@@ -106,58 +174,8 @@ pub struct Embedding<T> {
     pub root_metric: Vec<f64>,
     /// K, rows × rows, when it was asked for.
     pub kernel: Option<Vec<T>>,
-}
-
-/// What a request needs at most, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// The sparse rows, their file included.
-    pub rows: u64,
-    /// The sums of the metric.
-    pub metric: u64,
-    /// The kernel and the tiles that it is made of.
-    pub kernel: u64,
-    /// One batch: its tape, derivatives and the gradients of one layer.
-    pub batch: u64,
-}
-
-impl Needs {
-    /// Everything.
-    pub fn total(&self) -> u64 {
-        let parts = [self.rows, self.metric, self.kernel, self.batch];
-        parts.into_iter().fold(0, u64::saturating_add)
-    }
-}
-
-/// What `request` on `problem` needs at most, before anything is computed.
-///
-/// # Errors
-/// A fraction outside (0, 1].
-pub fn needs<T: Scalar>(
-    problem: &Problem<'_, T>,
-    request: &Request<'_, T>,
-) -> Result<Needs, Error> {
-    let network = problem.network;
-    let columns = request.target.rows(network);
-    let rows = (problem.samples() as u64).saturating_mul(columns as u64);
-    let mut kept = 0_u64;
-    for block in network.blocks() {
-        kept += kept_count(request.fraction, block.len()).map_err(refused_fraction)? as u64;
-    }
-    let bytes = size_of::<T>() as u64;
-    Ok(Needs {
-        // 8 bytes more for each index while it is written.
-        rows: rows.saturating_mul(kept).saturating_mul(4 + bytes + 8),
-        metric: (network.parameter_count() as u64).saturating_mul(8 + 8 + 4 + 8),
-        kernel: if request.kernel {
-            // Numbers, and their bytes while they are written.
-            let square = rows.saturating_mul(rows).saturating_mul(2 * bytes);
-            square.saturating_add(kernel::tile_bytes(rows as usize, size_of::<T>()) as u64)
-        } else {
-            0
-        },
-        batch: (gradients::batches(problem, columns).1 as u64).saturating_mul(bytes),
-    })
+    /// (1/n) Σ u uᵀ on the joint support, a row for each parameter, when it was asked for.
+    pub joint: Option<SparseRows<T>>,
 }
 
 fn refused_fraction(e: CoreError) -> Error {
@@ -168,59 +186,54 @@ fn refused_fraction(e: CoreError) -> Error {
 ///
 /// # Errors
 /// A fraction, power or damping outside its domain; a target that does not fit the loss; a request
-/// above its memory limit, with the bytes; a gradient that is not finite, by sample and layer; a
-/// metric that leaves the range of numbers.
+/// above its memory limit, with the bytes and what would fit; a gradient that is not finite, by sample
+/// and layer; a metric that leaves the range of numbers.
 pub fn embed<T: Scalar>(
     problem: &Problem<'_, T>,
     request: &Request<'_, T>,
 ) -> Result<Embedding<T>, Error> {
-    let network = problem.network;
-    request.target.check(network)?;
-    let power = request.mean.exponent();
-    if !power.is_finite() {
-        return Err(Error::input("--metric", power, "is not a finite power", "use power:0.5, say"));
-    }
-    if !(request.damping >= 0.0 && request.damping.is_finite()) {
-        let problem = "is not a finite number of at least 0";
-        return Err(Error::input("--damping", request.damping, problem, "use 1e-6, say"));
-    }
-    check_memory(problem, request)?;
-    let mut rows = gradients::sparse_gradients(problem, request)?;
-    let root_metric = metric(network.parameter_count(), &rows, request.mean)?;
-    for i in 0..rows.rows() {
-        let range = rows.starts[i]..rows.starts[i + 1];
-        let (values, indices) = (&mut rows.values[range.clone()], &rows.indices[range]);
-        normalise(values, indices, &root_metric, request.damping).map_err(|_| {
-            Error::divergence_with(
-                format_args!("row {i}"),
-                "the metric of an entry that it keeps is zero or beyond the range of numbers",
-                "use a power nearer to 0, a damping, or --dtype f64",
-            )
-        })?;
-    }
-    let kernel = match request.kernel {
-        true => Some(kernel::kernel(problem.executor, &rows, network.parameter_count())?),
+    request.check(problem.network)?;
+    needs::check(problem, request)?;
+    let needs = needs(problem, request)?;
+    let mut rows = gradients::sparse_gradients(problem, request, needs.batch)?;
+    let root_metric = fit_metric(problem.network.parameter_count(), &rows, request.mean)?;
+    let joint = match request.joint {
+        true => {
+            let room = request.memory.limit.saturating_sub(needs.result());
+            Some(joint_metric(&rows, problem.network.parameter_count(), room)?)
+        }
         false => None,
     };
-    Ok(Embedding { rows, root_metric, kernel })
+    normalise_rows(&mut rows, &root_metric, request.damping)?;
+    let kernel = match request.kernel {
+        true => {
+            let parameters = problem.network.parameter_count();
+            Some(kernel::kernel(problem.executor, &rows, parameters)?)
+        }
+        false => None,
+    };
+    Ok(Embedding { rows, root_metric, kernel, joint })
 }
 
-fn check_memory<T: Scalar>(
+/// The gradients u of every sample, sparse and not normalised: the first half of [`embed`], for those
+/// who fit a metric on some samples and embed others in it. Stops where the rows pass the memory
+/// limit, whatever could have been needed at most: many entries of a network of rectifiers are zero.
+///
+/// # Errors
+/// As [`embed`].
+pub fn gradients<T: Scalar>(
     problem: &Problem<'_, T>,
     request: &Request<'_, T>,
-) -> Result<(), Error> {
-    let needs = needs(problem, request)?;
-    let (place, instead) = if needs.kernel > request.memory.limit {
-        ("kernel", "leave --kernel out, or take fewer --samples")
-    } else {
-        ("embedding", "take a smaller --fraction or fewer --samples")
-    };
-    let bytes = usize::try_from(needs.total()).unwrap_or(usize::MAX);
-    request.memory.check(place, bytes, 1, instead)
+) -> Result<SparseRows<T>, Error> {
+    request.check(problem.network)?;
+    gradients::sparse_gradients(problem, request, request.memory.limit)
 }
 
-/// √g over the rows.
-fn metric<T: Scalar>(
+/// √g of every parameter, g the mean over the rows; 0 where no row keeps the entry.
+///
+/// # Errors
+/// A power that is not finite, no rows, or an index beyond `parameters`.
+pub fn fit_metric<T: Scalar>(
     parameters: usize,
     rows: &SparseRows<T>,
     mean: QuasiMean,
@@ -235,4 +248,29 @@ fn metric<T: Scalar>(
     let mut root = vec![0.0; parameters];
     root_metric(&mut root, &state, mean, rows.rows()).context("metric")?;
     Ok(root)
+}
+
+/// ψ = u/√(g + λ): `rows` hold u on entry, `root` is √g. Rows that the metric was not fitted on come
+/// through [`SparseRows::retain`] first, without the entries where it is 0.
+///
+/// # Errors
+/// A damping outside its domain, or a metric that is 0 or beyond the range of numbers, by its row.
+pub fn normalise_rows<T: Scalar>(
+    rows: &mut SparseRows<T>,
+    root: &[f64],
+    damping: f64,
+) -> Result<(), Error> {
+    for i in 0..rows.rows() {
+        let range = rows.starts[i]..rows.starts[i + 1];
+        let (values, indices) = (&mut rows.values[range.clone()], &rows.indices[range]);
+        normalise(values, indices, root, damping).map_err(|e| match e {
+            CoreError::NonFinite { .. } => Error::divergence_with(
+                format_args!("row {i}"),
+                "the metric of an entry that it keeps is zero or beyond the range of numbers",
+                "use a power nearer to 0, a damping, or --dtype f64",
+            ),
+            e => Error::core(format_args!("row {i}"), e),
+        })?;
+    }
+    Ok(())
 }

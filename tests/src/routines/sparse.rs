@@ -2,7 +2,8 @@
 
 use super::{NonFinite, Routine};
 use relfisher_core::sparse::{
-    MeanState, QuasiMean, kept_count, normalise, root_metric, select_largest,
+    MeanState, QuasiMean, SparseMut, SparseRef, kept_count, normalise, outer_mean, outer_pattern,
+    root_metric, select_largest, transpose,
 };
 use relfisher_core::{Error, Real};
 
@@ -33,6 +34,27 @@ pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
                 return Err(Error::NonFinite { what: "psi", index: 0 });
             }
             Ok(psi)
+        }),
+        routine("transpose, outer_pattern, outer_mean", |p| {
+            // Every row keeps every column: the dense matrix of second moments.
+            let [n, _, d, ..] = p.shape;
+            let entries = n * d;
+            let values = p.values(entries);
+            let at: Vec<u32> = (0..entries).map(|k| (k % d) as u32).collect();
+            let starts: Vec<usize> = (0..=n).map(|s| s * d).collect();
+            let rows = SparseRef { starts: &starts, indices: &at, values: &values };
+            let mut begin = vec![usize::MAX; d + 1];
+            let (mut down, mut turned) = (vec![u32::MAX; entries], vec![p.fill; entries]);
+            let out = SparseMut { starts: &mut begin, indices: &mut down, values: &mut turned };
+            transpose(out, rows)?;
+            let columns = SparseRef { starts: &begin, indices: &down, values: &turned };
+            let (o, m, l, q) = (p.dim(d + 1), p.dim(d), p.dim(d), p.dim(d * d));
+            let (mut own, mut marks) = (vec![usize::MAX; o], vec![0; m]);
+            let total = outer_pattern(&mut own, rows, columns, d * d, &mut marks)?;
+            let (mut kept, mut mean) = (vec![u32::MAX; total], vec![p.fill; q]);
+            let out = SparseMut { starts: &mut own, indices: &mut kept, values: &mut mean };
+            outer_mean(out, rows, columns, &mut marks, &mut vec![usize::MAX; l])?;
+            Ok(mean)
         }),
     ]
 }

@@ -22,6 +22,10 @@ pub(super) const ENTRIES: &[Entry] = &[
     ),
     entry("embedding", Dual, F32, Fixed(1e-3), "the same condition, 10³·ε and some"),
     entry("embedding", Sibling, F64, Fixed(1e-12), "products in another order"),
+    entry("outer mean", Dense, F64, Fixed(1e-14), "means of up to nine products"),
+    entry("outer mean", Dense, F32, Fixed(1e-5), "the same, 100·ε"),
+    entry("sparse classifier", Dense, F64, Fixed(1e-12), "a dozen steps of sums over a dozen rows"),
+    entry("sparse classifier", Dense, F32, Fixed(1e-4), "the same, 10³·ε"),
     entry("embedding kernel", Dual, F64, Fixed(1e-11), "products of embeddings"),
     entry("embedding kernel", Dual, F32, Fixed(1e-3), "products of embeddings"),
 ];
