@@ -85,7 +85,7 @@ fn main() -> Result<(), Error> {
         x: LineAxis {
             label: "prior precision",
             scale: AxisScale::Logarithmic,
-            range: Some((1e-3, 1e3)),
+            range: Some((1e-3, 10.0)),
         },
         y: LineAxis {
             label: "log-marginal likelihood",

@@ -107,10 +107,10 @@ fn main() -> Result<(), Error> {
     let runs = [
         ("SGD", None, 0.05),
         ("exact", Some(exact()), 0.01),
-        ("rank 10, refresh 1", Some(recycled(1, 10)), 0.01),
-        ("rank 10, refresh 10", Some(recycled(10, 10)), 0.01),
-        ("rank 10, refresh 100", Some(recycled(100, 10)), 0.01),
-        ("rank 100, refresh 10", Some(recycled(10, 100)), 0.01),
+        ("10, every 1", Some(recycled(1, 10)), 0.01),
+        ("10, every 10", Some(recycled(10, 10)), 0.01),
+        ("10, every 100", Some(recycled(100, 10)), 0.01),
+        ("100, every 10", Some(recycled(10, 100)), 0.01),
     ];
     let batches = batches(data.labels.len());
     let mut series = Vec::new();
@@ -149,9 +149,9 @@ fn main() -> Result<(), Error> {
     std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "create", &e))?;
     let plot = LinePlot {
         title: "Learning with a recycled subspace",
-        subtitle: "digits of 14×14, 40 hidden neurons, batches of 50, damping 0.1",
+        subtitle: "digits of 14×14, batches of 50; so many eigenpairs, measured every so many updates",
         x: LineAxis { label: "updates", scale: AxisScale::Linear, range: None },
-        y: LineAxis { label: "train loss", scale: AxisScale::Logarithmic, range: None },
+        y: LineAxis { label: "train loss", scale: AxisScale::Linear, range: Some((0.1, 0.8)) },
         series: &series,
     };
     for file in lines(&plot, dir, "loss")? {

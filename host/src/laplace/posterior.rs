@@ -103,6 +103,13 @@ impl<T: Scalar> Posterior<T> {
     ) -> Result<Self, Error> {
         let (network, exec) = (problem.network, problem.executor);
         let parameters = network.parameter_count();
+        if let Structure::LowRank(k) = structure
+            && k > parameters
+        {
+            let problem = format_args!("{k} of {parameters} eigenpairs");
+            let remedy = "ask for fewer, or for full";
+            return Err(Error::input("--structure", "lowrank", problem, remedy));
+        }
         Self::check_memory(problem, structure, memory)?;
         let parts = match structure {
             Structure::Diagonal => {
@@ -111,11 +118,6 @@ impl<T: Scalar> Posterior<T> {
             }
             Structure::Kronecker | Structure::Ekfac => layers(problem, structure, memory)?,
             Structure::LowRank(k) => {
-                if k > parameters {
-                    let problem = format_args!("{k} of {parameters} eigenpairs");
-                    let remedy = "ask for fewer, or for full";
-                    return Err(Error::input("--structure", "lowrank", problem, remedy));
-                }
                 let mut operator = NetworkOperator::new(problem, Matrix::Ggn)?;
                 let options = ExtremalOptions { tolerance: 1e-8, ..ExtremalOptions::default() };
                 let pairs = extremal(

@@ -106,10 +106,8 @@ fn pruning<T: Real>() -> Vec<Routine<T>> {
             let (e, f) = (p.dim(d), p.dim(d));
             let (mut w, mut inverse) = (p.values(e), p.spd(d));
             inverse.resize(d * f, T::ONE);
-            if d == 0 {
-                return Ok(w);
-            }
-            let cost = prune::remove(&mut w, mat_mut(&mut inverse, d, f), d - 1)?;
+            let last = d.saturating_sub(1);
+            let cost = prune::remove(&mut w, mat_mut(&mut inverse, d, f), last)?;
             w.extend(inverse);
             w.push(cost);
             Ok(w)
@@ -118,11 +116,9 @@ fn pruning<T: Real>() -> Vec<Routine<T>> {
             let [_, m, d, _] = p.shape;
             let (e, f) = (p.dim(m), p.dim(d));
             let (g, a, mut w) = (p.spd(m), p.spd(d), p.values(e * f));
-            if m == 0 || d == 0 {
-                return Ok(w);
-            }
             let inverses = (mat(&g, m, m), mat(&a, d, d));
-            let cost = prune::kron_remove(mat_mut(&mut w, e, f), inverses, (0, d - 1))?;
+            let cost =
+                prune::kron_remove(mat_mut(&mut w, e, f), inverses, (0, d.saturating_sub(1)))?;
             w.push(cost);
             Ok(w)
         }),
