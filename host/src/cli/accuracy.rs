@@ -41,7 +41,7 @@ pub(super) struct AccuracyArgs {
     #[arg(long, value_name = "WHICH", default_value = "cpu")]
     device: Device,
     /// Threads; all processors by default. The numbers do not depend on it.
-    #[arg(long, value_name = "N", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::number::threads)]
     threads: Option<usize>,
     /// The errors of an earlier run: fail when one grew by more than its allowance.
     #[arg(long, value_name = "FILE")]

@@ -29,10 +29,10 @@ pub(super) struct EvolutionArgs {
     #[command(flatten)]
     problem: ProblemArgs,
     /// The dimension of the top eigenspaces; the number of outputs by default.
-    #[arg(long, value_name = "K", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "K", value_parser = super::number::at_least_one)]
     top: Option<usize>,
     /// How many of the largest eigenvalues; two more than --top by default.
-    #[arg(long, value_name = "K", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "K", value_parser = super::number::at_least_one)]
     eigenvalues: Option<usize>,
     /// Random vectors of a comparison: its standard error falls with their root; layers of no more
     /// parameters are compared exactly, and 0 compares nothing.

@@ -51,7 +51,7 @@ pub(super) struct GradnetArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     damping: f64,
     /// Passes of the classifiers over the embeddings.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = super::number::at_least_one)]
     epochs: usize,
     /// The first learning rate of the linear classifiers, which falls to 0; that of the small network
     /// is an eighth of it.
@@ -70,7 +70,7 @@ pub(super) struct GradnetArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Threads; all processors by default. The numbers do not depend on it.
-    #[arg(long, value_name = "N", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::number::threads)]
     threads: Option<usize>,
     /// Precision.
     #[arg(long, value_name = "TYPE", default_value = "f32")]

@@ -13,7 +13,7 @@ use crate::train::{GpuReport, Machine};
 #[derive(Debug, Args)]
 pub(super) struct InfoArgs {
     /// Threads; all processors by default.
-    #[arg(long, value_name = "N", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::number::threads)]
     threads: Option<usize>,
 }
 

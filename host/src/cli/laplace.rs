@@ -43,7 +43,7 @@ pub(super) struct LaplaceArgs {
     #[arg(long, value_name = "FILE", requires = "predict")]
     predict_targets: Option<PathBuf>,
     /// The first N of them only; all by default.
-    #[arg(long, value_name = "N", requires = "predict", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", requires = "predict", value_parser = super::number::at_least_one)]
     predict_samples: Option<usize>,
     /// Draws from each posterior to write.
     #[arg(long, value_name = "K", default_value_t = 0)]

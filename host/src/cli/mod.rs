@@ -7,6 +7,7 @@ mod evolution;
 mod gradnet;
 mod info;
 mod laplace;
+mod number;
 mod problem;
 mod prune;
 mod spectrum;

@@ -35,13 +35,13 @@ pub(super) struct ProblemArgs {
     #[arg(long, value_name = "MEAN,DEVIATION", value_delimiter = ',', num_args = 2)]
     pub(super) normalise: Option<Vec<f64>>,
     /// The first N samples only; all by default.
-    #[arg(long, value_name = "N", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::number::at_least_one)]
     pub(super) samples: Option<usize>,
     /// The samples of one batch: bounds the memory, changes no result beyond rounding.
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = super::number::at_least_one)]
     pub(super) batch: usize,
     /// Threads; all processors by default. The numbers do not depend on it.
-    #[arg(long, value_name = "N", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::number::threads)]
     pub(super) threads: Option<usize>,
     /// The machine that computes.
     #[arg(long, value_name = "WHICH", default_value = "auto")]

@@ -54,10 +54,10 @@ pub(super) struct PruneArgs {
     #[arg(long, value_name = "λ", default_value_t = 1e-4)]
     damping: f64,
     /// The parameters of a block of WoodFisher.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = super::number::at_least_one)]
     block: usize,
     /// The samples whose gradients WoodFisher takes, from the first on.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = super::number::at_least_one)]
     gradients: usize,
     /// Other samples to judge the networks by, as --inputs.
     #[arg(long, value_name = "FILE", requires = "test_targets")]

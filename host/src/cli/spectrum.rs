@@ -42,13 +42,13 @@ pub(super) struct SpectrumArgs {
     #[arg(long)]
     density: bool,
     /// Random vectors of the density.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = super::number::at_least_one)]
     probes: usize,
     /// Lanczos steps from each random vector.
-    #[arg(long, value_name = "N", default_value_t = 80, value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 80, value_parser = super::number::at_least_one)]
     steps: usize,
     /// The most products with the matrix for each end of the spectrum.
-    #[arg(long, value_name = "N", value_parser = super::train::at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::number::at_least_one)]
     products: Option<usize>,
     /// Seed of the random vectors.
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -47,7 +47,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Threads; all processors by default. The numbers do not depend on it.
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::number::threads)]
     threads: Option<usize>,
     /// The machine that computes; on a device everything stays there between two steps.
     #[arg(long, value_name = "WHICH", default_value = "cpu")]
@@ -75,7 +75,7 @@ pub(super) struct TrainArgs {
     diagnose: bool,
     /// With --diagnose: measure every N-th mini-batch only.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "diagnose",
-        value_parser = at_least_one)]
+        value_parser = super::number::at_least_one)]
     diagnose_every: usize,
     /// No progress and no table; errors only.
     #[arg(long, conflicts_with = "verbose")]
@@ -101,14 +101,6 @@ enum Dtype {
     F32,
     /// Double precision.
     F64,
-}
-
-/// A number of threads.
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n @ 1..=1024) => Ok(n),
-        _ => Err("use a whole number from 1 to 1024".to_string()),
-    }
 }
 
 pub(super) fn run(args: &TrainArgs) -> Result<ExitCode, Error> {
