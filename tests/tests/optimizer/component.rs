@@ -8,7 +8,7 @@ use relfisher_tests::problem::{Problem, network};
 use crate::lab::config;
 use crate::trial::Trial;
 
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "kfac",
     "kflr",
     "kfra",
