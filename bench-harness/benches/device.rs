@@ -51,10 +51,10 @@ fn products(criterion: &mut Criterion<Events>, gpu: &Arc<Gpu>, emulated: bool) {
         let (left, right) = (upload(&a), upload(&b));
         let mut out = Buffer::<f32>::zeros(gpu, n * n).expect("memory");
         let run = |out: &mut Buffer<f32>| {
-            let view = |buffer: &Buffer<f32>| Matrix::new(buffer.view(), n, n).expect("shape");
             let c = MatrixMut::new(out.view_mut(), n, n).expect("shape");
-            let factors = ((view(&left), Side::Stored), (view(&right), Side::Stored));
-            gpu.gemm(c, (0.0, 1.0), factors.0, factors.1).expect("a product");
+            let factors = [&left, &right]
+                .map(|buffer| (Matrix::new(buffer.view(), n, n).expect("shape"), Side::Stored));
+            gpu.gemm(c, (0.0, 1.0), factors[0], factors[1]).expect("a product");
         };
         run(&mut out);
         check(&out.to_vec().expect("an answer"), &a, &b, n);

@@ -150,6 +150,9 @@ pub struct Candidate {
     pub build: Build,
 }
 
+/// What makes the inputs of a study, and its candidates.
+pub type Prepare = Box<dyn Fn(&Cpu) -> Vec<Candidate> + Send + Sync>;
+
 /// One quantity at one size.
 pub struct Study {
     /// Where it belongs.
@@ -166,7 +169,7 @@ pub struct Study {
     /// one: at most so much slower).
     pub speedup: Option<Target>,
     /// Makes the inputs.
-    pub prepare: Box<dyn Fn(&Cpu) -> Vec<Candidate> + Send + Sync>,
+    pub prepare: Prepare,
 }
 
 impl Study {
@@ -206,7 +209,8 @@ pub fn near<T: Scalar>(label: &str, got: &[T], want: &[T], tolerance: f64) -> Re
     let bound = tolerance * T::EPSILON.to_f64() * scale;
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
         let error = (g.to_f64() - w.to_f64()).abs();
-        if !(error <= bound) {
+        // a NaN is no agreement
+        if error.is_nan() || error > bound {
             let (g, w) = (g.to_f64(), w.to_f64());
             return Err(format!("{label}: element {i} is {g:e}, not {w:e}, bound {bound:e}"));
         }

@@ -24,6 +24,9 @@ pub fn exponent(points: &[(f64, f64)]) -> Option<f64> {
     Some(logs.iter().map(|p| (p.0 - mean_x) * (p.1 - mean_y)).sum::<f64>() / spread)
 }
 
+/// Sizes, and what was found at them.
+type Points = Vec<(f64, f64)>;
+
 /// A series: what all its rows share.
 type Series<'a> = (&'a str, Approach, Dtype, usize);
 
@@ -56,7 +59,7 @@ fn grow(series: Series<'_>, rows: &[Row]) -> Vec<Growth> {
         .collect();
     let sizes = || measured.iter().map(|(x, ..)| *x as usize);
     let (Some(from), Some(to)) = (sizes().min(), sizes().max()) else { return Vec::new() };
-    let points = |y: &dyn Fn(usize) -> f64| -> Vec<(f64, f64)> {
+    let points = |y: &dyn Fn(usize) -> f64| -> Points {
         measured.iter().enumerate().map(|(k, (x, ..))| (*x, y(k))).collect()
     };
     let fits = [
@@ -68,7 +71,7 @@ fn grow(series: Series<'_>, rows: &[Row]) -> Vec<Growth> {
         ),
     ];
     let (quantity, approach, dtype, threads) = series;
-    let row = |(measure, measured, declared): (&str, Vec<(f64, f64)>, Vec<(f64, f64)>)| {
+    let row = |(measure, measured, declared): (&str, Points, Points)| {
         Some(Growth {
             quantity: quantity.to_owned(),
             approach,

@@ -28,8 +28,9 @@ fn dense_descent(rows: &[Vec<f64>], labels: &[usize], classes: usize, fit: &Fit)
             let total: f64 = odds.iter().sum();
             for c in 0..classes {
                 let error = odds[c] / total - f64::from(u8::from(*label == c));
-                for k in 0..=d {
-                    gradient[c][k] += error * x.get(k).copied().unwrap_or(1.0) / n;
+                let inputs = x.iter().copied().chain([1.0]);
+                for (g, x) in gradient[c].iter_mut().zip(inputs) {
+                    *g += error * x / n;
                 }
             }
         }

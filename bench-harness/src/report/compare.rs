@@ -149,7 +149,7 @@ impl Comparison {
                 continue;
             };
             // What is no number did not become so by getting better.
-            let fell = !(new.share >= (1.0 - self.band) * old.share);
+            let fell = new.share.is_nan() || new.share < (1.0 - self.band) * old.share;
             let most = MEMORY_FACTOR * old.peak_bytes as f64 + MEMORY_FLOOR as f64;
             let grew = new.peak_bytes as f64 > most;
             let name = case.to_string();

@@ -17,7 +17,7 @@ use crate::sizes::Sizes;
 const RATE: f64 = 1e-3;
 
 pub(super) fn studies<T: Scalar>(sizes: &Sizes) -> Vec<Study> {
-    let rules: [(&'static str, usize, usize, Rule<T>, Rule<T>); 4] = [
+    let rules: [Named<T>; 4] = [
         ("SGD with momentum", 1, 5, sgd, sgd_alone),
         ("Adam", 2, 7, adam, adam_alone),
         ("moving average", 0, 3, average, average_alone),
@@ -27,14 +27,14 @@ pub(super) fn studies<T: Scalar>(sizes: &Sizes) -> Vec<Study> {
     sizes.vectors.lengths.iter().flat_map(|len| study(*len)).collect()
 }
 
+/// A rule by its quantity, with its moments and streams, and the same for one number after the other.
+type Named<T> = (&'static str, usize, usize, Rule<T>, Rule<T>);
+
 /// One update of θ and up to two moments by a gradient.
 type Rule<T> = fn(&Cpu, &mut [Vec<T>; 3], &[T]);
 
 /// `streams` slices are read or written in a call, of which `moments` belong to the rule.
-fn study<T: Scalar>(
-    len: usize,
-    (quantity, moments, streams, rule, alone): (&'static str, usize, usize, Rule<T>, Rule<T>),
-) -> Study {
+fn study<T: Scalar>(len: usize, (quantity, moments, streams, rule, alone): Named<T>) -> Study {
     let prepare = move |_: &Cpu| {
         let mut random = Random::new(7);
         let gradient: Arc<Vec<T>> = Arc::new(random.numbers(len, -1.0, 1.0));
@@ -141,7 +141,7 @@ fn average_alone<T: Scalar>(_: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[
 fn activate<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T]) {
     let len = gradient.len();
     // rows that hold every element
-    let rows = [64, 30, 1].into_iter().find(|rows| len % rows == 0).unwrap_or(1);
+    let rows = [64, 30, 1].into_iter().find(|rows| len.is_multiple_of(*rows)).unwrap_or(1);
     let out = MatMut::new(theta, rows, len / rows).expect("shape");
     let t = MatRef::new(gradient, rows, len / rows).expect("shape");
     cpu.activate(out, t, Activation::Tanh).expect("shapes");

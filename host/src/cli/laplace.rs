@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::curvature::{memory, progress};
 use super::problem::{Dtype, Loaded, ProblemArgs};
 use super::say;
 use crate::Scalar;
-use crate::curvature::Problem;
+use crate::curvature::{Memory, Problem};
 use crate::error::Error;
 use crate::format::{TensorFile, check_writable_folder, write_bytes};
 use crate::laplace::{EvidenceCurve, Posterior, Prediction, Quality, Structure, evidence};
@@ -129,21 +130,7 @@ fn measure<T: Scalar>(args: &LaplaceArgs) -> Result<ExitCode, Error> {
     let mut outcome: Result<(Vec<Outcome>, TensorFile<T>), Error> =
         Ok((Vec::new(), TensorFile::new()));
     executor.install(&mut || {
-        let all = || -> Result<(Vec<Outcome>, TensorFile<T>), Error> {
-            let (mut outcomes, mut tensors) = (Vec::new(), TensorFile::new());
-            for structure in &structures {
-                bar.set_prefix(structure.to_string());
-                outcomes.push(one(
-                    args,
-                    (&problem, other.as_ref()),
-                    (*structure, memory),
-                    &mut tensors,
-                )?);
-                bar.inc(1);
-            }
-            Ok((outcomes, tensors))
-        };
-        outcome = all();
+        outcome = all(args, (&problem, other.as_ref()), (&structures, memory), &bar);
     });
     bar.finish_and_clear();
     let (outcomes, tensors) = outcome.map_err(|e| engine.explain(e))?;
@@ -158,10 +145,26 @@ fn measure<T: Scalar>(args: &LaplaceArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Every structure, one after the other.
+fn all<T: Scalar>(
+    args: &LaplaceArgs,
+    problems: (&Problem<'_, T>, Option<&Problem<'_, T>>),
+    (structures, memory): (&[Structure], Memory),
+    bar: &ProgressBar,
+) -> Result<(Vec<Outcome>, TensorFile<T>), Error> {
+    let (mut outcomes, mut tensors) = (Vec::new(), TensorFile::new());
+    for structure in structures {
+        bar.set_prefix(structure.to_string());
+        outcomes.push(one(args, problems, (*structure, memory), &mut tensors)?);
+        bar.inc(1);
+    }
+    Ok((outcomes, tensors))
+}
+
 fn one<T: Scalar>(
     args: &LaplaceArgs,
     (problem, other): (&Problem<'_, T>, Option<&Problem<'_, T>>),
-    (structure, memory): (Structure, crate::curvature::Memory),
+    (structure, memory): (Structure, Memory),
     tensors: &mut TensorFile<T>,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();

@@ -48,9 +48,8 @@ pub fn prune<T: Scalar>(
         let problem = format_args!("{} parameters", mask.kept().len());
         return Err(Error::input("", "mask", problem, "use the mask of this network"));
     }
-    if !(options.damping > 0.0 && T::from_f64(options.damping) > T::ZERO)
-        || !options.damping.is_finite()
-    {
+    let damping = T::from_f64(options.damping);
+    if !(damping > T::ZERO && damping < T::INFINITY) {
         let problem = "is not a positive number";
         return Err(Error::input("--damping", options.damping, problem, "use 1e-4, say"));
     }

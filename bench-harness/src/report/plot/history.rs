@@ -44,7 +44,7 @@ pub fn history(
         let last = runs.len().saturating_sub(1) as f64;
         let every = runs.len().div_ceil(NAMED).max(1);
         // Counted from the newest, which always has its name.
-        let named = (0..runs.len()).filter(|i| (runs.len() - 1 - i) % every == 0);
+        let named = (0..runs.len()).filter(|i| (runs.len() - 1 - i).is_multiple_of(every));
         let named: Vec<f64> = named.map(|i| i as f64).collect();
         let fifths: Vec<f64> =
             (0..).map(|i| f64::from(i) / 5.0).take_while(|v| *v < most).collect();
