@@ -5,7 +5,7 @@
 //! | [`folder`] | the committed results, which are the history too |
 //! | [`summary`] | what page, JSON and README say, computed once |
 //! | [`page`] | one self-contained HTML page; [`plot`] its pictures |
-//! | [`compare`] | a record against an earlier one; [`junit`] the outcome as XML |
+//! | [`compare`](mod@compare) | a record against an earlier one; [`junit`](mod@junit) the outcome as XML |
 //! | [`readme`] | the performance section of the README |
 //! | [`program`] | the commands `report`, `compare` and `readme` |
 
