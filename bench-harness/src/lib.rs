@@ -63,7 +63,7 @@ impl Random {
 
     /// [`Random::numbers`] in single precision.
     pub fn uniforms(&mut self, len: usize, low: f64, high: f64) -> Vec<f32> {
-        (0..len).map(|_| (low + (high - low) * self.unit()) as f32).collect()
+        self.numbers(len, low, high)
     }
 }
 
@@ -97,15 +97,7 @@ pub fn assert_near(label: &str, got: &[f32], want: &[f32], tolerance: f32) {
     }
 }
 
-/// `c ← a b` by `faer` with its own threads, as a user of `faer` would call it; row-major order³.
+/// [`dense::product`] in single precision with [`THREADS`] threads.
 pub fn faer_product(c: &mut [f32], a: &[f32], b: &[f32], order: usize) {
-    use faer::{Accum, MatMut, MatRef, Par};
-    faer::linalg::matmul::matmul(
-        MatMut::from_column_major_slice_mut(c, order, order),
-        Accum::Replace,
-        MatRef::from_column_major_slice(a, order, order),
-        MatRef::from_column_major_slice(b, order, order),
-        1.0,
-        Par::rayon(THREADS),
-    );
+    dense::product(c, a, b, order, dense::par(THREADS));
 }

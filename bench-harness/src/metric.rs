@@ -1,5 +1,6 @@
 //! Inputs of the metric benchmarks, checked before they are timed.
 
+use relfisher::Scalar;
 use relfisher::executor::Cpu;
 use relfisher_core::metric::cost::Construction;
 use relfisher_core::metric::layer::NonlinearMetric;
@@ -73,20 +74,28 @@ impl Case {
     /// # Panics
     /// When one is wrong.
     pub fn check(&self, label: &str) {
-        let Metric { neurons: m, inputs: d, samples: n, .. } = self.size;
-        let mut random = Random::new(2);
-        let mut pick = |end: usize| (random.unit() * end as f64) as usize;
-        let (mut got, mut want) = (Vec::new(), Vec::new());
-        for k in 0..400 {
-            let (i, a) = (pick(m), if k < 20 { d - 1 } else { pick(d) });
-            let b = if k < 10 { a } else { pick(a + 1) };
-            let (x, nu) = self.views();
-            let term = |s: usize| f64::from(nu.at(s, i) * x.at(s, a)) * f64::from(x.at(s, b));
-            want.push(((0..n).map(term).sum::<f64>() / n as f64) as f32);
-            got.push(self.blocks[i * (d * (d + 1) / 2) + a * (a + 1) / 2 + b]);
-        }
+        let (x, nu) = self.views();
+        let pairs = sampled(&self.blocks, x, nu).into_iter();
+        let (got, want): (Vec<f32>, Vec<f32>) = pairs.map(|(g, w)| (g, w as f32)).unzip();
         assert_near(label, &got, &want, 1e-5);
     }
+}
+
+/// Some hundred elements of packed blocks, each beside the sum in f64 that it should be; the bias row
+/// and the diagonal among them.
+#[must_use]
+pub fn sampled<T: Scalar>(blocks: &[T], x: MatRef<'_, T>, nu: MatRef<'_, T>) -> Vec<(T, f64)> {
+    let (n, d, m) = (x.rows(), x.cols(), nu.cols());
+    let mut random = Random::new(2);
+    let mut pick = |end: usize| (random.unit() * end as f64) as usize;
+    let element = |k: usize| {
+        let (i, a) = (pick(m), if k < 20 { d - 1 } else { pick(d) });
+        let b = if k < 10 { a } else { pick(a + 1) };
+        let term = |s: usize| nu.at(s, i).to_f64() * x.at(s, a).to_f64() * x.at(s, b).to_f64();
+        let got = blocks[i * (d * (d + 1) / 2) + a * (a + 1) / 2 + b];
+        (got, (0..n).map(term).sum::<f64>() / n as f64)
+    };
+    (0..400).map(element).collect()
 }
 
 /// One damped step G ← (Ḡ + λI)⁻¹ G by two routes.

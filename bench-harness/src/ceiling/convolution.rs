@@ -6,7 +6,7 @@ use relfisher::executor::Cpu;
 use relfisher::network::{Architecture, Layer, Loss, Network, Tape};
 use relfisher_core::curvature::Sharing;
 
-use super::{Case, assert_close, rounding, uniforms};
+use super::{Case, assert_close, rounding};
 use crate::Random;
 
 /// A = (1/(nT)) Σ_s Σ_τ p̃p̃ᵀ over the patches of n images: n·T·d̃(d̃+1) FLOPs, and no patch matrix.
@@ -50,7 +50,7 @@ impl<T: Scalar> PatchFactor<T> {
             loss: Loss::Mse { scale: 0.5 },
         };
         let network: Network<T> = Network::from_architecture(&architecture).expect("a network");
-        let images = uniforms(&mut Random::new(8), samples * network.inputs(), -1.0, 1.0);
+        let images = Random::new(8).numbers(samples * network.inputs(), -1.0, 1.0);
         let mut tape = Tape::new(&network, samples);
         tape.set_batch(samples).expect("the batch");
         let d = network.blocks()[0].cols;

@@ -10,8 +10,6 @@ mod products;
 
 use std::time::{Duration, Instant};
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Par};
 use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
 use serde::Deserialize;
@@ -20,7 +18,7 @@ pub use convolution::PatchFactor;
 pub use perceptron::{Perceptron, Phase, Products, Rival};
 pub use products::{Gram, KroneckerSolve, Packed};
 
-use crate::Random;
+use crate::{Random, dense};
 
 /// The long product.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -104,11 +102,6 @@ pub trait Case<T: Scalar>: Send {
     fn check(&mut self, cpu: &Cpu);
 }
 
-/// `count` numbers uniform in [low, high).
-pub fn uniforms<T: Scalar>(random: &mut Random, count: usize, low: f64, high: f64) -> Vec<T> {
-    (0..count).map(|_| T::from_f64(low + (high - low) * random.unit())).collect()
-}
-
 /// `factor` units of rounding of T.
 #[must_use]
 pub fn rounding<T: Scalar>(factor: f64) -> f64 {
@@ -128,12 +121,6 @@ pub fn assert_close(label: &str, pairs: &[(f64, f64)], tolerance: f64) {
     }
 }
 
-/// What `faer` is told about threads.
-#[must_use]
-pub fn parallelism(threads: usize) -> Par {
-    if threads == 1 { Par::Seq } else { Par::rayon(threads) }
-}
-
 /// The product that the shares refer to.
 pub struct LongProduct<T> {
     order: usize,
@@ -148,21 +135,14 @@ impl<T: Scalar> LongProduct<T> {
     #[must_use]
     pub fn new(order: usize, threads: usize) -> Self {
         let mut random = Random::new(6);
-        let [a, b] = [(); 2].map(|()| uniforms(&mut random, order * order, -1.0, 1.0));
+        let [a, b] = [(); 2].map(|()| random.numbers(order * order, -1.0, 1.0));
         Self { order, threads, a, b, c: vec![T::ZERO; order * order] }
     }
 
     /// `c ← a b`.
     pub fn run(&mut self) {
-        let n = self.order;
-        matmul(
-            faer::MatMut::from_column_major_slice_mut(&mut self.c, n, n),
-            Accum::Replace,
-            faer::MatRef::from_column_major_slice(&self.a, n, n),
-            faer::MatRef::from_column_major_slice(&self.b, n, n),
-            T::ONE,
-            parallelism(self.threads),
-        );
+        let par = dense::par(self.threads);
+        dense::product(&mut self.c, &self.a, &self.b, self.order, par);
     }
 
     /// FLOPs of a call.

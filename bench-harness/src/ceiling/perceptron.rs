@@ -13,7 +13,7 @@ use relfisher::{Error, Scalar};
 use relfisher_core::metric::neuron::Activation;
 use relfisher_core::{Backend, MatMut as CoreMut, MatRef as CoreRef};
 
-use super::{Case, StepSize, assert_close, parallelism, rounding, uniforms};
+use super::{Case, StepSize, assert_close, rounding};
 use crate::Random;
 
 /// A part of a step.
@@ -89,7 +89,7 @@ impl<T: Scalar> Perceptron<T> {
         let config = OptimizerConfig::by_name(optimizer).expect("an optimiser");
         let mut random = Random::new(4);
         let (width, rows) = (network.inputs(), 4000);
-        let inputs = uniforms(&mut random, rows * width, 0.0, 1.0);
+        let inputs = random.numbers(rows * width, 0.0, 1.0);
         let classes = network.outputs() as f64;
         let labels = (0..rows).map(|_| (random.unit() * classes) as usize).collect();
         let mut rng = random::stream(1, 0, "bench");
@@ -233,13 +233,13 @@ impl<T: Scalar> Products<T> {
         let n = size.batch;
         let layers = shapes.iter().map(|&(m, d)| {
             let lens = [n * d, m * d, n * m, n * (d - 1), m * d, n * m];
-            lens.map(|len| uniforms(&mut random, len, -0.1, 0.1))
+            lens.map(|len| random.numbers(len, -0.1, 0.1))
         });
         Self { batch: n, rival, threads, layers: layers.collect(), shapes }
     }
 
     fn by_faer(&mut self) {
-        let (n, par) = (self.batch, parallelism(self.threads));
+        let (n, par) = (self.batch, crate::dense::par(self.threads));
         for ([x, w, _, _, _, t], &(m, d)) in self.layers.iter_mut().zip(&self.shapes) {
             let t = MatMut::from_row_major_slice_mut(t, n, m);
             let x = MatRef::from_row_major_slice(x, n, d);

@@ -7,7 +7,7 @@ use relfisher::executor::Cpu;
 use relfisher_core::kron::{self, FactorDamping, KronCholesky};
 use relfisher_core::{Backend, MatMut, MatRef};
 
-use super::{Case, assert_close, parallelism, rounding, uniforms};
+use super::{Case, assert_close, rounding};
 use crate::Random;
 
 /// Elements of a result that are compared with sums in f64.
@@ -26,9 +26,9 @@ impl<T: Scalar> Packed<T> {
     #[must_use]
     pub fn new([m, d, n]: [usize; 3]) -> Self {
         let mut random = Random::new(1);
-        let mut x = uniforms(&mut random, n * d, -1.0, 1.0);
+        let mut x = random.numbers(n * d, -1.0, 1.0);
         x.iter_mut().skip(d - 1).step_by(d).for_each(|x| *x = T::ONE);
-        let nu = uniforms(&mut random, n * m, 0.0, 1.0);
+        let nu = random.numbers(n * m, 0.0, 1.0);
         Self { shape: [m, d, n], x, nu, blocks: vec![T::NAN; m * d * (d + 1) / 2] }
     }
 }
@@ -55,18 +55,10 @@ impl<T: Scalar> Case<T> for Packed<T> {
 
     fn check(&mut self, _: &Cpu) {
         let [m, d, n] = self.shape;
-        let mut random = Random::new(2);
-        let mut pick = |end: usize| (random.unit() * end as f64) as usize;
-        let pairs: Vec<_> = (0..SAMPLES)
-            .map(|k| {
-                let (i, a) = (pick(m), if k < 20 { d - 1 } else { pick(d) });
-                let b = if k < 10 { a } else { pick(a + 1) };
-                let at = |s: usize, j: usize| self.x[s * d + j].to_f64();
-                let term = |s: usize| self.nu[s * m + i].to_f64() * at(s, a) * at(s, b);
-                let got = self.blocks[i * (d * (d + 1) / 2) + a * (a + 1) / 2 + b];
-                (got.to_f64(), (0..n).map(term).sum::<f64>() / n as f64)
-            })
-            .collect();
+        let x = MatRef::new(&self.x, n, d).expect("shape");
+        let nu = MatRef::new(&self.nu, n, m).expect("shape");
+        let samples = crate::metric::sampled(&self.blocks, x, nu).into_iter();
+        let pairs: Vec<_> = samples.map(|(got, want)| (got.to_f64(), want)).collect();
         assert_close(&self.label(), &pairs, rounding::<T>(100.0));
     }
 }
@@ -83,7 +75,7 @@ impl<T: Scalar> Gram<T> {
     /// Random rows.
     #[must_use]
     pub fn new([n, d]: [usize; 2]) -> Self {
-        let x = uniforms(&mut Random::new(3), n * d, -1.0, 1.0);
+        let x = Random::new(3).numbers(n * d, -1.0, 1.0);
         Self { shape: [n, d], x, out: vec![T::NAN; d * d], rival: vec![T::ZERO; d * d] }
     }
 }
@@ -120,7 +112,7 @@ impl<T: Scalar> Case<T> for Gram<T> {
             x,
             Rectangular,
             T::ONE / T::from_usize(n),
-            parallelism(threads),
+            crate::dense::par(threads),
         );
         true
     }
@@ -161,7 +153,7 @@ impl<T: Scalar> KroneckerSolve<T> {
         let [m, d, count] = shape;
         let mut random = Random::new(5);
         let squares = [m, d].map(|order| {
-            let x = uniforms::<T>(&mut random, 4 * order * order, -1.0, 1.0);
+            let x = random.numbers::<T>(4 * order * order, -1.0, 1.0);
             let x = MatRef::new(&x, 4 * order, order).expect("shape");
             let mut square = vec![T::ZERO; order * order];
             let out = MatMut::new(&mut square, order, order).expect("shape");
@@ -176,7 +168,7 @@ impl<T: Scalar> KroneckerSolve<T> {
         let a = MatMut::new(a, d, d).expect("shape");
         let none = FactorDamping { g: T::ZERO, a: T::ZERO };
         KronCholesky::factor(cpu, g, a, none).expect("definite");
-        let v: Vec<T> = uniforms(&mut random, count * m * d, -1.0, 1.0);
+        let v: Vec<T> = random.numbers(count * m * d, -1.0, 1.0);
         Self { shape, squares, factors, out: v.clone(), v }
     }
 }

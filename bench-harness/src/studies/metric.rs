@@ -143,18 +143,8 @@ fn packed<T: Scalar>(size: Metric) -> Study {
 
 /// Some hundred elements of the blocks against sums in f64.
 fn sampled<T: Scalar>(inputs: &Inputs<T>, blocks: &mut [T]) -> Result<(), String> {
-    let Inputs { n, m, d, .. } = *inputs;
-    let mut random = Random::new(2);
-    let mut pick = |end: usize| (random.unit() * end as f64) as usize;
-    let (mut got, mut want) = (Vec::new(), Vec::new());
-    for k in 0..400 {
-        let (i, a) = (pick(m), if k < 20 { d - 1 } else { pick(d) });
-        let b = if k < 10 { a } else { pick(a + 1) };
-        let (x, nu) = (inputs.x(), inputs.weights());
-        let term = |s: usize| nu.at(s, i).to_f64() * x.at(s, a).to_f64() * x.at(s, b).to_f64();
-        want.push(T::from_f64((0..n).map(term).sum::<f64>() / n as f64));
-        got.push(blocks[i * (d * (d + 1) / 2) + a * (a + 1) / 2 + b]);
-    }
+    let pairs = crate::metric::sampled(blocks, inputs.x(), inputs.weights()).into_iter();
+    let (got, want): (Vec<T>, Vec<T>) = pairs.map(|(g, w)| (g, T::from_f64(w))).unzip();
     forget(blocks);
     near("packed metric", &got, &want, 100.0)
 }

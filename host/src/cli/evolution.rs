@@ -3,14 +3,13 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::curvature::memory;
 use super::problem::{Dtype, Loaded, ProblemArgs};
 use super::say;
+use super::spectrum::progress;
 use crate::Scalar;
 use crate::error::Error;
 use crate::evolution::{Evolution, EvolutionRecord, Options};
@@ -42,7 +41,7 @@ pub(super) struct EvolutionArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 1e-4)]
     tolerance: f64,
     /// The most products with each matrix for its eigenvalues, at each point.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = at_most_a_million)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = super::number::products)]
     products: usize,
     /// Leave out what lies before so many steps.
     #[arg(long, value_name = "STEP", default_value_t = 0)]
@@ -62,14 +61,6 @@ pub(super) struct EvolutionArgs {
     /// No progress and no summary; errors only.
     #[arg(long)]
     quiet: bool,
-}
-
-/// A number of products.
-fn at_most_a_million(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n @ 1..=1_000_000) => Ok(n),
-        _ => Err("use a whole number from 1 to 1000000".to_string()),
-    }
 }
 
 pub(super) fn run(args: &EvolutionArgs) -> Result<ExitCode, Error> {
@@ -171,19 +162,6 @@ fn measure<T: Scalar>(args: &EvolutionArgs) -> Result<ExitCode, Error> {
         say(&text);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A spinner that shows itself on a terminal only.
-fn progress(quiet: bool) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if quiet {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 fn heading(record: &EvolutionRecord) -> String {

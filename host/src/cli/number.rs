@@ -1,22 +1,31 @@
 //! Numbers on the command line.
 
 /// The most threads: a slip of the finger should not ask the system for a million.
-const MOST_THREADS: usize = 1024;
+const MOST_THREADS: u32 = 1024;
+
+/// The most products with a matrix.
+const MOST_PRODUCTS: u32 = 1_000_000;
+
+fn up_to(most: u32, text: &str) -> Result<usize, String> {
+    match text.parse::<u32>() {
+        Ok(n) if (1..=most).contains(&n) => Ok(n as usize),
+        _ => Err(format!("use a whole number from 1 to {most}")),
+    }
+}
 
 /// A count of threads.
 pub(super) fn threads(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n @ 1..=MOST_THREADS) => Ok(n),
-        _ => Err(format!("use a whole number from 1 to {MOST_THREADS}")),
-    }
+    up_to(MOST_THREADS, text)
+}
+
+/// A count of products with a matrix.
+pub(super) fn products(text: &str) -> Result<usize, String> {
+    up_to(MOST_PRODUCTS, text)
 }
 
 /// A count of samples, steps, vectors and the like; what it takes of memory is checked elsewhere.
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse::<u32>() {
-        Ok(n @ 1..) => Ok(n as usize),
-        _ => Err(format!("use a whole number from 1 to {}", u32::MAX)),
-    }
+    up_to(u32::MAX, text)
 }
 
 #[cfg(test)]

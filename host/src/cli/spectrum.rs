@@ -156,7 +156,7 @@ fn measure<T: Scalar>(args: &SpectrumArgs) -> Result<ExitCode, Error> {
 }
 
 /// A spinner that shows itself on a terminal only.
-fn progress(quiet: bool) -> ProgressBar {
+pub(super) fn progress(quiet: bool) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if quiet {
         bar.set_draw_target(ProgressDrawTarget::hidden());

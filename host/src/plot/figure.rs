@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::style::register;
+use super::style::{FONT, register};
 use crate::error::Error;
 use crate::format::write_bytes;
 
@@ -20,6 +21,20 @@ pub(super) trait Figure {
     const SIZE: (u32, u32);
 
     fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Draw<DB>;
+}
+
+/// Title and subtitle, centred over a picture of so many pixels.
+pub(super) fn heading<DB: DrawingBackend>(
+    area: &DrawingArea<DB, Shift>,
+    width: u32,
+    (title, subtitle): (&str, &str),
+) -> Draw<DB> {
+    for (text, y, size) in [(title, 28, 25), (subtitle, 60, 18)] {
+        let font = (FONT, size).into_font().color(&TEXT);
+        let font = font.pos(Pos::new(HPos::Center, VPos::Center));
+        area.draw(&Text::new(text.to_string(), (width as i32 / 2, y), font))?;
+    }
+    Ok(())
 }
 
 /// Writes `stem.svg` and `stem.png` into `dir`, each file whole or not at all. The paths.

@@ -92,11 +92,7 @@ impl Figure for LinePlot<'_> {
         root.fill(&WHITE)?;
         let (header, rest) = root.split_vertically(HEADER);
         let (body, legend) = rest.split_vertically(HEIGHT as i32 - HEADER - LEGEND);
-        for (text, y, size) in [(self.title, 28, 25), (self.subtitle, 60, 18)] {
-            let font = (FONT, size).into_font().color(&TEXT);
-            let font = font.pos(Pos::new(HPos::Center, VPos::Center));
-            header.draw(&Text::new(text.to_string(), (WIDTH as i32 / 2, y), font))?;
-        }
+        figure::heading(&header, WIDTH, (self.title, self.subtitle))?;
         let ((left, right), (low, high)) = (self.range(true), self.range(false));
         let mut builder = ChartBuilder::on(&body);
         builder.margin(6).margin_right(32).x_label_area_size(52).y_label_area_size(104);
