@@ -28,9 +28,16 @@ fi
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
 
-# What the driver compiles is kept for the next stage.
-CUDA_CACHE_PATH=$(mktemp -d)
-trap 'rm -rf "$CUDA_CACHE_PATH"' EXIT
+# The programs, and what the driver compiles, which is kept for the next stage.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+programs=$work/programs
+CUDA_CACHE_PATH=$work/cache
+mkdir "$programs" "$CUDA_CACHE_PATH" || exit 2
+if ! tar -xzf "$here/programs.tar.gz" -C "$programs"; then
+    echo "run.sh: $here/programs.tar.gz cannot be unpacked: copy the whole folder again" >&2
+    exit 2
+fi
 export CUDA_CACHE_PATH CUDA_CACHE_MAXSIZE=1073741824 CUDA_CACHE_DISABLE=0
 export REQUIRE_GPU=1 RELFISHER_GPU=cuda
 device=(--device cuda)
@@ -87,11 +94,11 @@ if wanted machine; then
     if [ -n "$smi" ]; then
         stage machine 20 machine.log "$smi"
     fi
-    stage info 20 machine.log "$here/relfisher" info
+    stage info 20 machine.log "$programs/relfisher" info
 fi
 
 if wanted parity; then
-    stage parity 150 parity.log "$here/parity" || failed=1
+    stage parity 150 parity.log "$programs/parity" || failed=1
 fi
 
 if wanted baselines; then
@@ -113,7 +120,7 @@ if wanted bench; then
     if [ -s "$out/baselines.json" ]; then
         arguments+=(--baselines "$out/baselines.json")
     fi
-    stage bench 150 bench.log "$here/relfisher-bench" "${arguments[@]}" || failed=1
+    stage bench 150 bench.log "$programs/relfisher-bench" "${arguments[@]}" || failed=1
 fi
 
 # The checks are for small shapes: they slow kernels down, and know nothing that large shapes have more of.
@@ -131,7 +138,7 @@ for tool in memcheck racecheck; do
     found="$out/sanitizer.log"
     lines=$( (cat "$found" 2>/dev/null || true) | wc -l)
     RELFISHER_GPU_SIZES=small stage $tool 50 sanitizer.log \
-        compute-sanitizer --tool $tool --report-api-errors no "$here/parity"
+        compute-sanitizer --tool $tool --report-api-errors no "$programs/parity"
     if tail -n +$((lines + 1)) "$found" | grep -Eq '(ERROR|RACECHECK) SUMMARY: [1-9]'; then
         # What a tool says of a device that it cannot check is not an error of a kernel.
         if ! tail -n +$((lines + 1)) "$found" | grep -q 'Device not supported'; then

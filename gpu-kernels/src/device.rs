@@ -114,6 +114,16 @@ pub trait Device: Copy {
     /// C + A B over a warp with m16n8k16 fragments of pairs of bf16 (compute capability 8.0).
     fn mma_bf16(self, c: [f32; 4], a: [u32; 4], b: [u32; 2]) -> [f32; 4];
 
+    /// The nearest bf16 numbers, ties to even, the first in the lower half (compute capability 8.0).
+    #[inline(always)]
+    fn pack_bf16(self, first: f32, second: f32) -> u32 {
+        let nearest = |x: f32| {
+            let bits = x.to_bits();
+            bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16
+        };
+        nearest(first) | nearest(second) << 16
+    }
+
     /// The same value, of which the compiler knows nothing: what is computed from it is computed
     /// there and then, instead of being kept in a register from before a loop.
     #[inline(always)]

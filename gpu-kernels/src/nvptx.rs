@@ -291,6 +291,17 @@ impl Device for Nvptx {
 
     #[cfg(feature = "sm_80")]
     #[inline(always)]
+    fn pack_bf16(self, first: f32, second: f32) -> u32 {
+        let pair: u32;
+        // SAFETY: arithmetic on registers.
+        unsafe {
+            asm!("cvt.rn.bf16x2.f32 {}, {}, {};", out(reg32) pair, in(reg32) second,
+                in(reg32) first, options(pure, nomem, nostack));
+        }
+        pair
+    }
+    #[cfg(feature = "sm_80")]
+    #[inline(always)]
     fn mma_tf32(self, c: [f32; 4], a: [u32; 4], b: [u32; 2]) -> [f32; 4] {
         // SAFETY: reached by every lane of the warp, as the trait demands.
         let d =

@@ -1,7 +1,8 @@
-//! Tiles by fused multiply-adds: R × R elements a thread, each one chain in the order of the inner
-//! index, whatever the tile. The reference of every other engine.
+//! Tiles by fused multiply-adds. [`Fma`]: R × R elements a thread, each one chain in the order of the
+//! inner index, whatever the tile; the reference of every other engine. [`Narrow`]: small tiles for
+//! products that have few of them, where the time is that of one block.
 
-use super::tile::{Engine, SLICE, row};
+use super::tile::{Engine, SLICE, row, side};
 use crate::device::{Device, Shared};
 use crate::word::{Scalar, unroll};
 
@@ -18,7 +19,14 @@ const SIDE: u32 = 16;
 impl<T: Scalar, const R: usize> Engine<T> for Fma<R> {
     const R: usize = R;
     const THREADS: u32 = THREADS;
+    const STEPS: usize = 4;
     type Sums = [[T; R]; R];
+    type Cell = T;
+
+    #[inline(always)]
+    fn cell(value: T) -> T {
+        value
+    }
 
     #[inline(always)]
     fn zero() -> Self::Sums {
@@ -91,4 +99,78 @@ fn fragment<T: Scalar, D: Device, const R: usize>(d: D, slice: Shared<T>, at: u3
         },
     );
     values
+}
+
+/// Tiles of 32 × 32 from slices of 64 inner indices. Each quarter of the threads multiplies a quarter of
+/// every slice, 4 × 4 elements a thread; the four sums are added at the end.
+#[derive(Clone, Copy, Debug)]
+pub struct Narrow;
+
+/// Inner indices of a slice of [`Narrow`].
+pub const NARROW_SLICE: u32 = 64;
+/// A sixteenth of the side of its tile.
+pub const NARROW: usize = 2;
+/// Threads that form a whole tile.
+const TEAM: u32 = 64;
+/// Threads of a team along each side of the tile.
+const TEAM_SIDE: u32 = 8;
+
+/// The team of a thread, and its first row and column.
+#[inline(always)]
+fn post<D: Device>(d: D) -> (u32, u32, u32) {
+    let (team, member) = (d.thread() / TEAM, d.thread() % TEAM);
+    (team, member / TEAM_SIDE * 4, member % TEAM_SIDE * 4)
+}
+
+impl<T: Scalar> Engine<T> for Narrow {
+    const R: usize = NARROW;
+    const THREADS: u32 = THREADS;
+    const SLICE: u32 = NARROW_SLICE;
+    const STEPS: usize = 1;
+    const COPIES: u32 = THREADS / TEAM;
+    type Sums = [[T; 4]; 4];
+    type Cell = T;
+
+    #[inline(always)]
+    fn cell(value: T) -> T {
+        value
+    }
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        [[T::ZERO; 4]; 4]
+    }
+
+    #[inline(always)]
+    fn multiply<D: Device>(d: D, sums: &mut Self::Sums, (a, b): (Shared<T>, Shared<T>), _: usize) {
+        let (team, down, across) = post(d);
+        let first = team * (NARROW_SLICE / 4) * row(NARROW);
+        let (a, b) = (a.skip(first + down), b.skip(first + across));
+        unroll::<16>(
+            #[inline(always)]
+            |k| {
+                let at = k as u32 * row(NARROW);
+                let (x, y) = (d.shared_load4(a, at), d.shared_load4(b, at));
+                unroll::<4>(
+                    #[inline(always)]
+                    |i| {
+                        unroll::<4>(
+                            #[inline(always)]
+                            |j| sums[i][j] = x[i].fused(y[j], sums[i][j]),
+                        );
+                    },
+                );
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn put<D: Device>(d: D, sums: &Self::Sums, tile: Shared<T>, _: usize) {
+        let (team, down, across) = post(d);
+        let at = (team * side(NARROW) + down) * row(NARROW) + across;
+        unroll::<4>(
+            #[inline(always)]
+            |i| d.shared_store4(tile, at + i as u32 * row(NARROW), sums[i]),
+        );
+    }
 }

@@ -1,10 +1,16 @@
 //! Matrices element by element, where rows have distances of their own: activations stand in rows of
 //! d̃ = d + 1 numbers whose last is the 1 of the bias.
 
-use super::elementwise::each;
-use crate::contract::{Combination, NeuronRows, Rows};
+use super::elementwise::{each, map};
+use crate::contract::{Combination, NeuronRows, Rows, Update};
 use crate::device::Device;
 use crate::word::{Scalar, Word, divide};
+
+/// Whether all elements stand one after the other.
+#[inline(always)]
+fn is_dense(rows: Rows) -> bool {
+    rows.y == rows.columns && rows.x == rows.columns
+}
 
 /// Calls `f` with row and column of each element of the block's chunk that belongs to the thread.
 #[inline(always)]
@@ -51,6 +57,21 @@ pub fn axpby_scaled<T: Scalar, D: Device>(
 
 #[inline(always)]
 fn combine<T: Scalar, D: Device>(d: D, y: D::Array<T>, x: D::Array<T>, s: Combination<T>) {
+    let Update { alpha, beta } = s.update;
+    if is_dense(s.rows) {
+        // Several elements are under way at once.
+        let load = |start, i| {
+            let former = if beta == T::ZERO { beta } else { d.load(d.advance(y, start), i) };
+            (d.load(d.advance(x, start), i), former)
+        };
+        return map(d, s.rows.count, load, |start, i, (x, former)| {
+            let mut result = alpha * x;
+            if beta != T::ZERO {
+                result += beta * former;
+            }
+            d.store(d.advance(y, start), i, result);
+        });
+    }
     each_element(d, s.rows, |row, column| {
         let y = at(d, y, s.rows.y, (row, column));
         let mut result = s.update.alpha * d.load(at(d, x, s.rows.x, (row, column)), 0);

@@ -23,3 +23,4 @@ pub mod step;
 pub mod tensor;
 pub mod tile;
 pub mod training;
+pub mod triangle;

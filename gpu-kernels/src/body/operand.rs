@@ -16,14 +16,20 @@ pub trait Operand<D: Device, T: Scalar>: Copy {
     const ALONG_INNER: bool;
     /// What a thread keeps for an outer index.
     type Lane: Copy;
+    /// What is read for an element. Arithmetic on it waits for the memory, so it is done apart.
+    type Raw: Copy;
+    /// What stands for an element outside the matrix.
+    const NOTHING: Self::Raw;
     /// The factor from an outer and an inner index on.
     fn start(self, d: D, outer: u32, inner: u32) -> Self;
     /// The same factor, `by` inner indices further on.
     fn step(self, d: D, by: u32) -> Self;
     /// What belongs to an outer index, counted from the start.
     fn lane(self, outer: u32) -> Self::Lane;
-    /// The element, both indices counted from the start.
-    fn value(self, d: D, lane: Self::Lane, inner: u32) -> T;
+    /// Reads what makes the element, both indices counted from the start.
+    fn fetch(self, d: D, lane: Self::Lane, inner: u32) -> Self::Raw;
+    /// The element; 0 of [`Operand::NOTHING`].
+    fn value(raw: Self::Raw) -> T;
 }
 
 /// A stored matrix whose element (outer, inner) stands at outer·stride + inner.
@@ -112,6 +118,8 @@ fn offset(a: u32, b: u32) -> u64 {
 impl<D: Device, T: Scalar> Operand<D, T> for Rows<D, T> {
     const ALONG_INNER: bool = true;
     type Lane = u32;
+    type Raw = T;
+    const NOTHING: T = T::ZERO;
     #[inline(always)]
     fn start(self, d: D, outer: u32, inner: u32) -> Self {
         let at = offset(outer, self.stride) + u64::from(inner);
@@ -126,14 +134,20 @@ impl<D: Device, T: Scalar> Operand<D, T> for Rows<D, T> {
         outer * self.stride
     }
     #[inline(always)]
-    fn value(self, d: D, lane: u32, inner: u32) -> T {
+    fn fetch(self, d: D, lane: u32, inner: u32) -> T {
         d.load(self.array, lane + inner)
+    }
+    #[inline(always)]
+    fn value(raw: T) -> T {
+        raw
     }
 }
 
 impl<D: Device, T: Scalar> Operand<D, T> for Columns<D, T> {
     const ALONG_INNER: bool = false;
     type Lane = u32;
+    type Raw = T;
+    const NOTHING: T = T::ZERO;
     #[inline(always)]
     fn start(self, d: D, outer: u32, inner: u32) -> Self {
         let at = offset(inner, self.stride) + u64::from(outer);
@@ -148,8 +162,12 @@ impl<D: Device, T: Scalar> Operand<D, T> for Columns<D, T> {
         outer
     }
     #[inline(always)]
-    fn value(self, d: D, lane: u32, inner: u32) -> T {
+    fn fetch(self, d: D, lane: u32, inner: u32) -> T {
         d.load(self.array, inner * self.stride + lane)
+    }
+    #[inline(always)]
+    fn value(raw: T) -> T {
+        raw
     }
 }
 
@@ -172,6 +190,8 @@ impl<D: Device, T: Scalar> Operand<D, T> for Pairs<D, T> {
     const ALONG_INNER: bool = false;
     /// a below 2¹⁶, b in the upper half: one register.
     type Lane = u32;
+    type Raw = (T, T);
+    const NOTHING: (T, T) = (T::ZERO, T::ZERO);
     #[inline(always)]
     fn start(self, d: D, outer: u32, inner: u32) -> Self {
         let x = d.advance(self.x, offset(inner, self.stride));
@@ -187,15 +207,21 @@ impl<D: Device, T: Scalar> Operand<D, T> for Pairs<D, T> {
         a | b << 16
     }
     #[inline(always)]
-    fn value(self, d: D, lane: u32, inner: u32) -> T {
+    fn fetch(self, d: D, lane: u32, inner: u32) -> (T, T) {
         let (row, lane) = (inner * self.stride, d.opaque(lane));
-        d.load(self.x, row + (lane & 0xffff)) * d.load(self.x, row + (lane >> 16))
+        (d.load(self.x, row + (lane & 0xffff)), d.load(self.x, row + (lane >> 16)))
+    }
+    #[inline(always)]
+    fn value((a, b): (T, T)) -> T {
+        a * b
     }
 }
 
 impl<D: Device, T: Scalar, O: Operand<D, T>> Operand<D, T> for Weighted<D, T, O> {
     const ALONG_INNER: bool = O::ALONG_INNER;
     type Lane = O::Lane;
+    type Raw = (T, O::Raw);
+    const NOTHING: (T, O::Raw) = (T::ZERO, O::NOTHING);
     #[inline(always)]
     fn start(self, d: D, outer: u32, inner: u32) -> Self {
         let weights = d.advance(self.weights, u64::from(inner));
@@ -211,7 +237,11 @@ impl<D: Device, T: Scalar, O: Operand<D, T>> Operand<D, T> for Weighted<D, T, O>
         self.operand.lane(outer)
     }
     #[inline(always)]
-    fn value(self, d: D, lane: O::Lane, inner: u32) -> T {
-        d.load(self.weights, inner) * self.operand.value(d, lane, inner)
+    fn fetch(self, d: D, lane: O::Lane, inner: u32) -> (T, O::Raw) {
+        (d.load(self.weights, inner), self.operand.fetch(d, lane, inner))
+    }
+    #[inline(always)]
+    fn value((weight, raw): (T, O::Raw)) -> T {
+        weight * O::value(raw)
     }
 }

@@ -38,6 +38,8 @@ impl<D: Device, T: Scalar> Operand<D, T> for Patches<D, T> {
     const ALONG_INNER: bool = false;
     /// The channel, and both taps (dilated) in the halves of a word.
     type Lane = (u32, u32);
+    type Raw = T;
+    const NOTHING: T = T::ZERO;
     #[inline(always)]
     fn start(self, _: D, outer: u32, inner: u32) -> Self {
         Self { outer: self.outer + outer, inner: self.inner + inner, ..self }
@@ -59,7 +61,7 @@ impl<D: Device, T: Scalar> Operand<D, T> for Patches<D, T> {
         (channel, y | x << 16)
     }
     #[inline(always)]
-    fn value(self, d: D, (channel, tap): (u32, u32), inner: u32) -> T {
+    fn fetch(self, d: D, (channel, tap): (u32, u32), inner: u32) -> T {
         if channel == BIAS {
             return T::ONE;
         }
@@ -79,5 +81,9 @@ impl<D: Device, T: Scalar> Operand<D, T> for Patches<D, T> {
         let pixels = height * width;
         let start = u64::from(image * channels + channel) * u64::from(pixels);
         d.load(d.advance(self.images, start), y * width + x)
+    }
+    #[inline(always)]
+    fn value(raw: T) -> T {
+        raw
     }
 }

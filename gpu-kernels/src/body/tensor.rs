@@ -1,35 +1,75 @@
-//! Tiles by tensor cores (compute capability 8.0): 128 × 128, sixteen warps of 32 × 32 each.
+//! Tiles by tensor cores (compute capability 8.0): 128 × 128, eight warps of 64 × 32 each.
 //!
-//! f32 values stand in shared memory; what a mode does to them happens between there and the
-//! product. Fragments are those of the PTX ISA for m16n8k8 and m16n8k16: with g = lane/4 and
+//! What a mode makes of an f32 stands in shared memory, so that it is made once. Fragments are those of the PTX ISA for m16n8k8 and m16n8k16: with g = lane/4 and
 //! t = lane mod 4, a lane has A at rows g, g + 8 and inner indices t, t + 4, B at the same inner indices
 //! of column g, and C at rows g, g + 8 and columns 2t, 2t + 1; pairs of bf16 take inner indices 2t, 2t + 1.
 
 use super::tile::{Engine, row};
 use crate::device::{Device, Shared};
-use crate::word::unroll;
+use crate::word::{Word, unroll};
 
-/// How f32 values become factors of a tensor core.
+/// How f32 values become factors of a tensor core. A slice's part of a fragment, all its inner indices, is
+/// multiplied in stages, each one instruction of a warp.
 pub trait Mode {
-    /// The inner indices of one product of fragments: 8 or 16.
-    const DEPTH: u32;
-    /// A fragment's element or pair of elements, in the form that [`Mode::multiply`] takes.
-    type Factor: Copy;
-    /// The factor from the values at an inner index and, for pairs, the next.
-    fn factor(first: f32, second: f32) -> Self::Factor;
-    /// C + A B.
+    /// What stands for a value in a slice.
+    type Cell: Word;
+    /// The distance between inner indices of a slice, with which the cells of a fragment are on different
+    /// banks.
+    const ROW: u32 = row(8);
+    /// The cell of a value.
+    fn cell(value: f32) -> Self::Cell;
+    /// 16 rows of A by the inner indices of a slice.
+    type Left: Copy;
+    /// The inner indices of a slice by 8 columns of B.
+    type Right: Copy;
+    /// Products of fragments that make up that of a slice.
+    const STAGES: usize;
+    /// Whether a tensor core sums a slice only, and f32 additions the slices. Tensor cores truncate their sums,
+    /// so a long sum by them drifts by up to 2⁻²³ of itself with every step.
+    const SUMS_A_SLICE: bool;
+    /// The part of A whose first row is row `outer` of the tile, plus the lane's.
+    fn left<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Left;
+    /// The part of B whose first column is column `outer` of the tile, plus the lane's.
+    fn right<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Right;
+    /// C + the products of a stage.
     fn multiply<D: Device>(
         d: D,
+        stage: usize,
         c: [f32; 4],
-        a: [Self::Factor; 4],
-        b: [Self::Factor; 2],
+        a: &Self::Left,
+        b: &Self::Right,
     ) -> [f32; 4];
 }
 
-/// The nearest tf32 number, ties away from 0, as the bits of an f32 whose last 13 are 0.
+/// The cell at inner index `k` of a slice.
+#[inline(always)]
+fn at<M: Mode, D: Device>(d: D, slice: Shared<M::Cell>, k: u32, outer: u32) -> M::Cell {
+    d.shared_load(slice, k * M::ROW + outer)
+}
+
+/// The four cells of a lane in 16 rows and 8 inner indices from k on.
+#[inline(always)]
+fn four<M: Mode, D: Device>(d: D, slice: Shared<M::Cell>, k: u32, outer: u32) -> [M::Cell; 4] {
+    let k = k + d.lane() % 4;
+    [
+        at::<M, D>(d, slice, k, outer),
+        at::<M, D>(d, slice, k, outer + 8),
+        at::<M, D>(d, slice, k + 4, outer),
+        at::<M, D>(d, slice, k + 4, outer + 8),
+    ]
+}
+
+/// The two cells of a lane in 8 inner indices from k on and 8 columns.
+#[inline(always)]
+fn two<M: Mode, D: Device>(d: D, slice: Shared<M::Cell>, k: u32, outer: u32) -> [M::Cell; 2] {
+    let k = k + d.lane() % 4;
+    [at::<M, D>(d, slice, k, outer), at::<M, D>(d, slice, k + 4, outer)]
+}
+
+/// The bits that a tensor core reads as the nearest tf32 number, ties away from 0: it ignores the last 13.
 #[inline(always)]
 fn round_to_tf32(x: f32) -> u32 {
-    x.to_bits().wrapping_add(0x1000) & !0x1fff
+    x.to_bits().wrapping_add(0x1000)
 }
 
 /// Factors rounded to tf32: 10 bits behind the point, relative error 2⁻¹¹.
@@ -37,39 +77,91 @@ fn round_to_tf32(x: f32) -> u32 {
 pub struct Tf32;
 
 impl Mode for Tf32 {
-    const DEPTH: u32 = 8;
-    type Factor = u32;
+    type Cell = u32;
+    type Left = [[u32; 4]; 2];
+    type Right = [[u32; 2]; 2];
+    const STAGES: usize = 2;
+    const SUMS_A_SLICE: bool = false;
     #[inline(always)]
-    fn factor(first: f32, _: f32) -> u32 {
-        round_to_tf32(first)
+    fn cell(value: f32) -> u32 {
+        round_to_tf32(value)
     }
     #[inline(always)]
-    fn multiply<D: Device>(d: D, c: [f32; 4], a: [u32; 4], b: [u32; 2]) -> [f32; 4] {
-        d.mma_tf32(c, a, b)
+    fn left<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Left {
+        [0, 8].map(
+            #[inline(always)]
+            |k| four::<Self, D>(d, slice, k, outer),
+        )
+    }
+    #[inline(always)]
+    fn right<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Right {
+        [0, 8].map(
+            #[inline(always)]
+            |k| two::<Self, D>(d, slice, k, outer),
+        )
+    }
+    #[inline(always)]
+    fn multiply<D: Device>(
+        d: D,
+        stage: usize,
+        c: [f32; 4],
+        a: &Self::Left,
+        b: &Self::Right,
+    ) -> [f32; 4] {
+        d.mma_tf32(c, a[stage], b[stage])
     }
 }
 
-/// Factors as sums of two tf32 numbers, x = high + low + O(2⁻²²x), and the three products that matter,
+/// Factors as sums of two tf32 numbers, x = high + low + O(2⁻²¹x), and the three products that matter,
 /// the small ones first: the accuracy of f32.
 #[derive(Clone, Copy, Debug)]
 pub struct Tf32x3;
 
 impl Mode for Tf32x3 {
-    const DEPTH: u32 = 8;
-    type Factor = (u32, u32);
+    /// The tf32 number next to x, and above it the rest, of which a tensor core takes as many bits. The
+    /// difference is exact; its sign is as often that of x as not, so what truncation takes from it does
+    /// not add up.
+    type Cell = u64;
+    const ROW: u32 = ROW_OF_PAIRS;
+    type Left = [[u64; 4]; 2];
+    type Right = [[u64; 2]; 2];
+    const STAGES: usize = 6;
+    const SUMS_A_SLICE: bool = true;
     #[inline(always)]
-    fn factor(first: f32, _: f32) -> (u32, u32) {
-        let high = round_to_tf32(first);
-        // The difference is exact.
-        (high, round_to_tf32(first - f32::from_bits(high)))
+    fn cell(value: f32) -> u64 {
+        let high = round_to_tf32(value) & !0x1fff;
+        u64::from_words([high, (value - f32::from_bits(high)).to_bits()])
     }
     #[inline(always)]
-    fn multiply<D: Device>(d: D, c: [f32; 4], a: [(u32, u32); 4], b: [(u32, u32); 2]) -> [f32; 4] {
-        let (a_high, a_low) = (a.map(|x| x.0), a.map(|x| x.1));
-        let (b_high, b_low) = (b.map(|x| x.0), b.map(|x| x.1));
-        let c = d.mma_tf32(c, a_low, b_high);
-        let c = d.mma_tf32(c, a_high, b_low);
-        d.mma_tf32(c, a_high, b_high)
+    fn left<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Left {
+        [0, 8].map(
+            #[inline(always)]
+            |k| four::<Self, D>(d, slice, k, outer),
+        )
+    }
+    #[inline(always)]
+    fn right<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Right {
+        [0, 8].map(
+            #[inline(always)]
+            |k| two::<Self, D>(d, slice, k, outer),
+        )
+    }
+    #[inline(always)]
+    fn multiply<D: Device>(
+        d: D,
+        stage: usize,
+        c: [f32; 4],
+        a: &Self::Left,
+        b: &Self::Right,
+    ) -> [f32; 4] {
+        let (a, b) = (a[stage % 2], b[stage % 2]);
+        let (a_high, a_low) = (a.map(|x| x.to_words()[0]), a.map(|x| x.to_words()[1]));
+        let (b_high, b_low) = (b.map(|x| x.to_words()[0]), b.map(|x| x.to_words()[1]));
+        match stage / 2 {
+            0 => d.mma_tf32(c, a_low, b_high),
+            1 => d.mma_tf32(c, a_high, b_low),
+            _ => d.mma_tf32(c, a_high, b_high),
+        }
     }
 }
 
@@ -77,58 +169,80 @@ impl Mode for Tf32x3 {
 #[derive(Clone, Copy, Debug)]
 pub struct Bf16;
 
-/// The nearest bf16 number, ties to even, as the upper half of the bits of an f32.
+/// The pair at inner indices k and k + 1.
 #[inline(always)]
-fn round_to_bf16(x: f32) -> u32 {
-    let bits = x.to_bits();
-    bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16
+fn pair<D: Device>(d: D, slice: Shared<f32>, k: u32, outer: u32) -> u32 {
+    let [first, second] = [0, 1].map(
+        #[inline(always)]
+        |i| at::<Bf16, D>(d, slice, k + i, outer),
+    );
+    d.pack_bf16(first, second)
 }
 
 impl Mode for Bf16 {
-    const DEPTH: u32 = 16;
-    type Factor = u32;
+    type Cell = f32;
+    type Left = [u32; 4];
+    type Right = [u32; 2];
+    const STAGES: usize = 1;
+    const SUMS_A_SLICE: bool = false;
     #[inline(always)]
-    fn factor(first: f32, second: f32) -> u32 {
-        round_to_bf16(first) | round_to_bf16(second) << 16
+    fn cell(value: f32) -> f32 {
+        value
     }
     #[inline(always)]
-    fn multiply<D: Device>(d: D, c: [f32; 4], a: [u32; 4], b: [u32; 2]) -> [f32; 4] {
-        d.mma_bf16(c, a, b)
+    fn left<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> [u32; 4] {
+        let k = d.lane() % 4 * 2;
+        [
+            pair(d, slice, k, outer),
+            pair(d, slice, k, outer + 8),
+            pair(d, slice, k + 8, outer),
+            pair(d, slice, k + 8, outer + 8),
+        ]
+    }
+    #[inline(always)]
+    fn right<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> [u32; 2] {
+        let k = d.lane() % 4 * 2;
+        [pair(d, slice, k, outer), pair(d, slice, k + 8, outer)]
+    }
+    #[inline(always)]
+    fn multiply<D: Device>(d: D, _: usize, c: [f32; 4], a: &[u32; 4], b: &[u32; 2]) -> [f32; 4] {
+        d.mma_bf16(c, *a, *b)
     }
 }
+
+/// The distance between inner indices of a slice of pairs of words: 8 bytes go by half a warp.
+pub const ROW_OF_PAIRS: u32 = 132;
 
 /// Tiles by tensor cores in a mode.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor<M>(core::marker::PhantomData<M>);
 
 /// Threads of a block.
-pub const THREADS: u32 = 512;
+pub const THREADS: u32 = 256;
 /// Fragments of C down and across a warp's part of the tile.
-const DOWN: usize = 2;
+const DOWN: usize = 4;
 const ACROSS: usize = 4;
+/// The most stages of a mode.
+const MOST_STAGES: usize = 6;
 
 /// The first row and column of the warp's part.
 #[inline(always)]
 fn corner<D: Device>(d: D) -> (u32, u32) {
-    (d.warp() / 4 * 32, d.warp() % 4 * 32)
-}
-
-/// The factor at inner index t or 2t of a piece that begins at row `k` of the slice.
-#[inline(always)]
-fn factor<M: Mode, D: Device>(d: D, slice: Shared<f32>, k: u32, outer: u32) -> M::Factor {
-    let t = d.lane() % 4;
-    if M::DEPTH == 16 {
-        let at = (k + 2 * t) * row(8) + outer;
-        M::factor(d.shared_load(slice, at), d.shared_load(slice, at + row(8)))
-    } else {
-        M::factor(d.shared_load(slice, (k + t) * row(8) + outer), 0.0)
-    }
+    (d.warp() / 4 * 64, d.warp() % 4 * 32)
 }
 
 impl<M: Mode> Engine<f32> for Tensor<M> {
     const R: usize = 8;
     const THREADS: u32 = THREADS;
+    const STEPS: usize = 1;
+    const ROW: u32 = M::ROW;
     type Sums = [[[f32; 4]; ACROSS]; DOWN];
+    type Cell = M::Cell;
+
+    #[inline(always)]
+    fn cell(value: f32) -> M::Cell {
+        M::cell(value)
+    }
 
     #[inline(always)]
     fn zero() -> Self::Sums {
@@ -139,33 +253,45 @@ impl<M: Mode> Engine<f32> for Tensor<M> {
     fn multiply<D: Device>(
         d: D,
         sums: &mut Self::Sums,
-        (a, b): (Shared<f32>, Shared<f32>),
-        quarter: usize,
+        (a, b): (Shared<M::Cell>, Shared<M::Cell>),
+        _: usize,
     ) {
+        const { assert!(M::STAGES <= MOST_STAGES) };
         let ((down, across), g) = (corner(d), d.lane() / 4);
-        // A quarter is a row of fragments, over all columns and half of the inner indices or over half
-        // of the columns and all inner indices.
-        let (i, part) = (quarter % DOWN, quarter / DOWN);
-        let deep = M::DEPTH == 16;
-        let k = if deep { 0 } else { part as u32 * 8 };
-        // Inner indices from the first to the second register of a fragment.
-        let step = M::DEPTH / 2;
-        let outer = down + i as u32 * 16 + g;
-        let x = [
-            factor::<M, D>(d, a, k, outer),
-            factor::<M, D>(d, a, k, outer + 8),
-            factor::<M, D>(d, a, k + step, outer),
-            factor::<M, D>(d, a, k + step, outer + 8),
-        ];
-        unroll::<ACROSS>(
+        let right = [0, 1, 2, 3].map(
             #[inline(always)]
-            |j| {
-                if deep && j / 2 != part {
+            |j| M::right(d, b, across + j * 8 + g),
+        );
+        unroll::<DOWN>(
+            #[inline(always)]
+            |i| {
+                let left = M::left(d, a, down + i as u32 * 16 + g);
+                let mut c = if M::SUMS_A_SLICE { [[0.0; 4]; ACROSS] } else { sums[i] };
+                // Stage by stage, so that no product waits for the one right before it.
+                unroll::<MOST_STAGES>(
+                    #[inline(always)]
+                    |stage| {
+                        if stage < M::STAGES {
+                            unroll::<ACROSS>(
+                                #[inline(always)]
+                                |j| c[j] = M::multiply(d, stage, c[j], &left, &right[j]),
+                            );
+                        }
+                    },
+                );
+                if !M::SUMS_A_SLICE {
+                    sums[i] = c;
                     return;
                 }
-                let outer = across + j as u32 * 8 + g;
-                let y = [factor::<M, D>(d, b, k, outer), factor::<M, D>(d, b, k + step, outer)];
-                sums[i][j] = M::multiply(d, sums[i][j], x, y);
+                unroll::<ACROSS>(
+                    #[inline(always)]
+                    |j| {
+                        unroll::<4>(
+                            #[inline(always)]
+                            |e| sums[i][j][e] += c[j][e],
+                        );
+                    },
+                );
             },
         );
     }

@@ -1,6 +1,6 @@
 //! A tile of a matrix product: `P = A Bᵀ` of two operands seen as (outer, inner).
 //!
-//! A block forms a square tile in registers, from slices of 16 inner indices that pass
+//! A block forms a square tile in registers, from slices of 16 or 64 inner indices that pass
 //! through shared memory: while one slice is multiplied, the next is on its way in registers. What
 //! multiplies is an [`Engine`]: fused multiply-adds ([`super::fma`]) or tensor cores
 //! ([`super::tensor`]). Afterwards shared memory carries the tile, 64 rows at a time, so that the
@@ -10,9 +10,9 @@ use super::epilogue::Epilogue;
 use super::operand::Operand;
 use crate::contract::Extent;
 use crate::device::{Device, Shared};
-use crate::word::{Scalar, unroll};
+use crate::word::{Scalar, Word, unroll};
 
-/// Inner indices of a slice.
+/// Inner indices of a slice, where an engine does not say otherwise.
 pub const SLICE: u32 = 16;
 /// Columns that keep the rows of a slice on different banks.
 const PAD: u32 = 8;
@@ -21,20 +21,33 @@ pub(super) const HALF: u32 = 64;
 
 /// What multiplies two slices.
 pub trait Engine<T: Scalar> {
-    /// A sixteenth of the side of a tile: 8 or 4.
+    /// A sixteenth of the side of a tile: 8, 4 or 2.
     const R: usize;
-    /// Threads of a block: 256 or 512.
+    /// Threads of a block.
     const THREADS: u32;
+    /// Inner indices of a slice.
+    const SLICE: u32 = SLICE;
+    /// Calls of [`Engine::multiply`] for a slice: 4, with a quarter of the next slices on its way at a
+    /// time, or 1, with all of them.
+    const STEPS: usize;
+    /// Tiles that the threads put into shared memory one behind the other, and whose sum is meant.
+    const COPIES: u32 = 1;
+    /// The distance between the inner indices of a slice.
+    const ROW: u32 = row(Self::R);
     /// What a thread has of the tile.
     type Sums: Copy;
+    /// What stands for an element in a slice.
+    type Cell: Word;
+    /// That of a value.
+    fn cell(value: T) -> Self::Cell;
     /// A tile of zeros.
     fn zero() -> Self::Sums;
-    /// Adds a quarter of the product of two slices. All threads call it with the same quarter.
+    /// Adds a step of the product of two slices. All threads call it with the same step.
     fn multiply<D: Device>(
         d: D,
         sums: &mut Self::Sums,
-        slices: (Shared<T>, Shared<T>),
-        quarter: usize,
+        slices: (Shared<Self::Cell>, Shared<Self::Cell>),
+        step: usize,
     );
     /// Writes what the thread has of rows 64·half to 64·half + 63 into a tile of shared memory.
     fn put<D: Device>(d: D, sums: &Self::Sums, tile: Shared<T>, half: usize);
@@ -45,14 +58,15 @@ pub const fn side(r: usize) -> u32 {
     16 * r as u32
 }
 
-/// The distance between rows of a slice or tile in shared memory.
-pub(super) const fn row(r: usize) -> u32 {
+/// The distance between rows of a tile in shared memory, and of a slice where an engine does not say
+/// otherwise.
+pub const fn row(r: usize) -> u32 {
     side(r) + PAD
 }
 
-/// Bytes of shared memory for values of `bytes` bytes: two buffers of two slices.
-pub const fn shared_bytes(r: usize, bytes: u32) -> u32 {
-    4 * SLICE * row(r) * bytes
+/// Bytes of shared memory: two buffers of two slices of `slice` rows of `row` cells of `bytes` bytes.
+pub const fn shared_bytes(slice: u32, row: u32, bytes: u32) -> u32 {
+    4 * slice * row * bytes
 }
 
 /// The part of the product that a block forms.
@@ -117,25 +131,19 @@ impl<L: Copy> Mover<L> {
     ) -> Self {
         let thread = d.thread();
         if O::ALONG_INNER {
-            let (first, inner) = (thread / SLICE, thread % SLICE);
-            return Self {
-                lane: operand.lane(0),
-                first,
-                inner,
-                count,
-                at: inner * row(G::R) + first,
-            };
+            let (first, inner) = (thread / G::SLICE, thread % G::SLICE);
+            return Self { lane: operand.lane(0), first, inner, count, at: inner * G::ROW + first };
         }
         let (outer, inner) = (thread % side(G::R), thread / side(G::R));
-        let at = inner * row(G::R) + outer;
+        let at = inner * G::ROW + outer;
         // An index outside the matrix is not used, but must not be computed from one either.
         let (lane, first) =
             if outer < count { (operand.lane(outer), inner) } else { (operand.lane(0), OUTSIDE) };
         Self { lane, first, inner, count, at }
     }
 
-    /// Reads a half of the thread's elements of the slice at the operand's start; 0 outside the
-    /// matrix.
+    /// Reads a half of the thread's elements of the slice at the operand's start; nothing outside
+    /// the matrix.
     #[inline(always)]
     fn fetch<D: Device, T: Scalar, O: Operand<D, T, Lane = L>, G: Engine<T>>(
         &self,
@@ -143,8 +151,8 @@ impl<L: Copy> Mover<L> {
         operand: O,
         left: u32,
         half: usize,
-    ) -> Half<T> {
-        let mut values = [T::ZERO; 4];
+    ) -> Half<O::Raw> {
+        let mut values = [O::NOTHING; 4];
         // Opaque, so that the addresses of all elements are not kept in registers through the loop.
         let moving = d.opaque(self.first);
         unroll::<4>(
@@ -155,14 +163,14 @@ impl<L: Copy> Mover<L> {
                     return;
                 }
                 if O::ALONG_INNER {
-                    let outer = moving + G::THREADS / SLICE * j;
+                    let outer = moving + G::THREADS / G::SLICE * j;
                     if outer < self.count && self.inner < left {
-                        values[i] = operand.value(d, operand.lane(outer), self.inner);
+                        values[i] = operand.fetch(d, operand.lane(outer), self.inner);
                     }
                 } else {
                     let inner = moving + G::THREADS / side(G::R) * j;
                     if inner < left {
-                        values[i] = operand.value(d, self.lane, inner);
+                        values[i] = operand.fetch(d, self.lane, inner);
                     }
                 }
             },
@@ -175,12 +183,12 @@ impl<L: Copy> Mover<L> {
     fn put<D: Device, T: Scalar, O: Operand<D, T, Lane = L>, G: Engine<T>>(
         &self,
         d: D,
-        slice: Shared<T>,
-        values: Half<T>,
+        slice: Shared<G::Cell>,
+        values: Half<O::Raw>,
         half: usize,
     ) {
         let apart =
-            if O::ALONG_INNER { G::THREADS / SLICE } else { G::THREADS / side(G::R) * row(G::R) };
+            if O::ALONG_INNER { G::THREADS / G::SLICE } else { G::THREADS / side(G::R) * G::ROW };
         unroll::<4>(
             #[inline(always)]
             |i| {
@@ -188,7 +196,7 @@ impl<L: Copy> Mover<L> {
                     d.shared_store(
                         slice,
                         self.at + apart * (half * each::<T, G>() / 2 + i) as u32,
-                        values[i],
+                        G::cell(O::value(values[i])),
                     );
                 }
             },
@@ -198,11 +206,11 @@ impl<L: Copy> Mover<L> {
 
 /// The elements of a slice that a thread moves: 8 or 4.
 const fn each<T: Scalar, G: Engine<T>>() -> usize {
-    (SLICE * side(G::R) / G::THREADS) as usize
+    (G::SLICE * side(G::R) / G::THREADS) as usize
 }
 
-/// Half of the values that a thread moves of a slice: the first of these.
-type Half<T> = [T; 4];
+/// What makes half of the values that a thread moves of a slice: the first of these.
+type Half<V> = [V; 4];
 
 /// Forms the tile at `place` of the product of `a` and `b` and hands it to the epilogue.
 #[inline(always)]
@@ -230,8 +238,8 @@ where
     G: Engine<T>,
 {
     let buffer = |parity: u32| {
-        let a = Shared::<T>::at(0).skip(parity * 2 * SLICE * row(G::R));
-        (a, a.skip(SLICE * row(G::R)))
+        let a = Shared::<G::Cell>::at(0).skip(parity * 2 * G::SLICE * G::ROW);
+        (a, a.skip(G::SLICE * G::ROW))
     };
     let (mut a, mut b) =
         (a.start(d, place.row, place.inner), b.start(d, place.column, place.inner));
@@ -253,40 +261,63 @@ where
     let mut parity = 0;
     loop {
         d.barrier();
-        let more = left > SLICE;
+        let more = left > G::SLICE;
         let (slices, (to_a, to_b)) = (buffer(parity), buffer(parity ^ 1));
         if more {
-            left -= SLICE;
-            (a, b) = (a.step(d, SLICE), b.step(d, SLICE));
+            left -= G::SLICE;
+            (a, b) = (a.step(d, G::SLICE), b.step(d, G::SLICE));
         }
-        // A quarter of the next slices is under way during each quarter of the products: all of
-        // them at once would take too many registers.
-        unroll::<2>(
-            #[inline(always)]
-            |half| {
-                let mut next = [T::ZERO; 4];
-                if more {
-                    next = move_a.fetch::<D, T, A, G>(d, a, left, half);
-                }
-                G::multiply(d, &mut sums, slices, half);
-                if more {
-                    move_a.put::<D, T, A, G>(d, to_a, next, half);
-                }
-            },
-        );
-        unroll::<2>(
-            #[inline(always)]
-            |half| {
-                let mut next = [T::ZERO; 4];
-                if more {
-                    next = move_b.fetch::<D, T, B, G>(d, b, left, half);
-                }
-                G::multiply(d, &mut sums, slices, 2 + half);
-                if more {
-                    move_b.put::<D, T, B, G>(d, to_b, next, half);
-                }
-            },
-        );
+        if G::STEPS == 1 {
+            let (mut next_a, mut next_b) = ([[A::NOTHING; 4]; 2], [[B::NOTHING; 4]; 2]);
+            if more {
+                unroll::<2>(
+                    #[inline(always)]
+                    |half| {
+                        next_a[half] = move_a.fetch::<D, T, A, G>(d, a, left, half);
+                        next_b[half] = move_b.fetch::<D, T, B, G>(d, b, left, half);
+                    },
+                );
+            }
+            G::multiply(d, &mut sums, slices, 0);
+            if more {
+                unroll::<2>(
+                    #[inline(always)]
+                    |half| {
+                        move_a.put::<D, T, A, G>(d, to_a, next_a[half], half);
+                        move_b.put::<D, T, B, G>(d, to_b, next_b[half], half);
+                    },
+                );
+            }
+        } else {
+            // A quarter of the next slices is under way during each quarter of the products: all of
+            // them at once would take too many registers.
+            unroll::<2>(
+                #[inline(always)]
+                |half| {
+                    let mut next = [A::NOTHING; 4];
+                    if more {
+                        next = move_a.fetch::<D, T, A, G>(d, a, left, half);
+                    }
+                    G::multiply(d, &mut sums, slices, half);
+                    if more {
+                        move_a.put::<D, T, A, G>(d, to_a, next, half);
+                    }
+                },
+            );
+            unroll::<2>(
+                #[inline(always)]
+                |half| {
+                    let mut next = [B::NOTHING; 4];
+                    if more {
+                        next = move_b.fetch::<D, T, B, G>(d, b, left, half);
+                    }
+                    G::multiply(d, &mut sums, slices, 2 + half);
+                    if more {
+                        move_b.put::<D, T, B, G>(d, to_b, next, half);
+                    }
+                },
+            );
+        }
         if !more {
             return sums;
         }
@@ -307,6 +338,7 @@ where
     let (rows, columns) = (extent.rows - place.row, extent.columns - place.column);
     let tile = Shared::<T>::at(0);
     let width = side(G::R);
+    let high = if width < HALF { width } else { HALF };
     unroll::<2>(
         #[inline(always)]
         |half| {
@@ -315,11 +347,22 @@ where
                 G::put(d, &sums, tile, half);
                 d.barrier();
                 let mut at = d.thread();
-                while at < HALF * width {
+                while at < high * width {
                     let (r, c) = (at / width, at % width);
                     let below = r + HALF * half as u32;
                     if below < rows && c < columns {
-                        e.store(d, below, c, d.shared_load(tile, r * row(G::R) + c));
+                        let at = r * row(G::R) + c;
+                        let mut value = d.shared_load(tile, at);
+                        unroll::<4>(
+                            #[inline(always)]
+                            |copy| {
+                                if copy > 0 && (copy as u32) < G::COPIES {
+                                    let tile = tile.skip(copy as u32 * high * row(G::R));
+                                    value += d.shared_load(tile, at);
+                                }
+                            },
+                        );
+                        e.store(d, below, c, value);
                     }
                     at += G::THREADS;
                 }

@@ -10,7 +10,7 @@ use relfisher_core::optim::{Adam, AdamStep, WeightDecay};
 use super::parameters::{
     AdamScalars, Backward, Batch, Classes, Combination, Divided, Extent, Join, Layer, Masked,
     NeuronRows, Neurons, Patched, Product, RightSides, Rows, Samples, Selection, SgdScalars,
-    Strides, Targets, Update, Window,
+    Strides, Targets, Triangles, Update, Window,
 };
 
 /// The most bytes of a parameter.
@@ -125,6 +125,7 @@ structures! {
     Adam<T> { beta1 beta2 epsilon weight_decay }
     Batch<T> { distance order row damping }
     RightSides { distance side element }
+    Triangles { order l w }
     Samples<T> { samples neurons damping }
     Classes<T> { samples classes scale }
     Targets<T> { samples outputs weight scale }

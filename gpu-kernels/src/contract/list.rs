@@ -1,7 +1,7 @@
 //! The list of entry points.
 
 use crate::body::{
-    cholesky, elementwise, fma, jacobi, reduce, sample, select, softmax, tensor, tile,
+    cholesky, elementwise, fma, jacobi, reduce, sample, select, softmax, tensor, tile, triangle,
 };
 
 /// A compiled file of kernels.
@@ -63,7 +63,7 @@ const fn elementwise(name: &'static str, flops: &'static str, values: &'static s
     Contract {
         name,
         since: Variant::Sm75,
-        threads: 256,
+        threads: elementwise::THREADS,
         resident: 4,
         shared_bytes: 0,
         grid: "[n/1024]",
@@ -78,7 +78,7 @@ const fn product(name: &'static str, flops: &'static str, values: &'static str) 
         since: Variant::Sm75,
         threads: fma::THREADS,
         resident: 2,
-        shared_bytes: tile::shared_bytes(8, 4),
+        shared_bytes: tile::shared_bytes(tile::SLICE, tile::row(8), 4),
         grid: "[columns/128], [rows/128], pieces",
         flops,
         values,
@@ -87,7 +87,7 @@ const fn product(name: &'static str, flops: &'static str, values: &'static str) 
 
 const fn product_f64(name: &'static str, flops: &'static str, values: &'static str) -> Contract {
     Contract {
-        shared_bytes: tile::shared_bytes(4, 8),
+        shared_bytes: tile::shared_bytes(tile::SLICE, tile::row(4), 8),
         grid: "[columns/64], [rows/64], pieces",
         ..product(name, flops, values)
     }
@@ -102,6 +102,21 @@ const fn alone(contract: Contract) -> Contract {
 /// A product by tensor cores.
 const fn tensor(contract: Contract) -> Contract {
     Contract { since: Variant::Sm80, threads: tensor::THREADS, resident: 1, ..contract }
+}
+
+/// The same with values in two parts.
+const fn parts(contract: Contract) -> Contract {
+    let shared_bytes = tile::shared_bytes(tile::SLICE, tensor::ROW_OF_PAIRS, 8);
+    Contract { shared_bytes, ..tensor(contract) }
+}
+
+/// A product in small tiles, for few of them.
+const fn narrow(contract: Contract) -> Contract {
+    Contract {
+        shared_bytes: tile::shared_bytes(fma::NARROW_SLICE, tile::row(fma::NARROW), 4),
+        grid: "[columns/32], [rows/32], pieces",
+        ..contract
+    }
 }
 
 /// A product of which the lower triangle is formed: with k tiles along a side, k(k + 1)/2 blocks.
@@ -149,6 +164,13 @@ const fn batch(
         flops: costs.0,
         values: costs.1,
     }
+}
+
+/// A kernel on the diagonal blocks of a triangle.
+const fn leaves(name: &'static str, bytes: u32) -> Contract {
+    let costs = ("n³/3 a diagonal block", "n² a diagonal block");
+    let shared_bytes = triangle::shared_bytes(bytes);
+    Contract { grid: "[n/64]", ..batch(name, triangle::THREADS, shared_bytes, costs) }
 }
 
 /// A kernel with a warp a row.
@@ -218,6 +240,13 @@ pub const CONTRACTS: &[Contract] = &[
     triangle(product("gram_f32", "nd(d + 1)", "nd + d²")),
     alone(triangle(product("patch_gram_f32", "nT d(d + 1)", "image + d²"))),
     alone(triangle(product("weighted_gram_f32", "nd(d + 1)", "nd + n + d²"))),
+    narrow(product("gemm_nn_narrow_f32", "2mnk", "mk + nk + mn")),
+    narrow(product("gemm_nt_narrow_f32", "2mnk", "mk + nk + mn")),
+    narrow(product("gemm_tn_narrow_f32", "2mnk", "mk + nk + mn")),
+    triangle(narrow(product("gram_narrow_f32", "nd(d + 1)", "nd + d²"))),
+    narrow(product("forward_narrow_f32", "2mnk + mn e(f)", "mk + nk + 2mn")),
+    narrow(product("backward_narrow_f32", "2mnk + mn e(f′)", "mk + nk + 2mn")),
+    narrow(product("masked_nn_narrow_f32", "2mnk + mn", "mk + nk + 2mn")),
     product_f64("gemm_nn_f64", "2mnk", "mk + nk + mn"),
     product_f64("gemm_nt_f64", "2mnk", "mk + nk + mn"),
     product_f64("gemm_tn_f64", "2mnk", "mk + nk + mn"),
@@ -230,12 +259,12 @@ pub const CONTRACTS: &[Contract] = &[
     triangle(product_f64("gram_f64", "nd(d + 1)", "nd + d²")),
     triangle(product_f64("patch_gram_f64", "nT d(d + 1)", "image + d²")),
     triangle(product_f64("weighted_gram_f64", "nd(d + 1)", "nd + n + d²")),
-    tensor(product("gemm_nn_tf32x3", "2mnk", "mk + nk + mn")),
-    tensor(product("gemm_nt_tf32x3", "2mnk", "mk + nk + mn")),
-    tensor(product("gemm_tn_tf32x3", "2mnk", "mk + nk + mn")),
-    tensor(product("packed_grams_tf32x3", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
-    tensor(triangle(product("patch_gram_tf32x3", "nT d(d + 1)", "image + d²"))),
-    tensor(triangle(product("gram_tf32x3", "nd(d + 1)", "nd + d²"))),
+    parts(product("gemm_nn_tf32x3", "2mnk", "mk + nk + mn")),
+    parts(product("gemm_nt_tf32x3", "2mnk", "mk + nk + mn")),
+    parts(product("gemm_tn_tf32x3", "2mnk", "mk + nk + mn")),
+    parts(product("packed_grams_tf32x3", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
+    parts(triangle(product("patch_gram_tf32x3", "nT d(d + 1)", "image + d²"))),
+    parts(triangle(product("gram_tf32x3", "nd(d + 1)", "nd + d²"))),
     tensor(product("gemm_nn_tf32", "2mnk", "mk + nk + mn")),
     tensor(product("gemm_nt_tf32", "2mnk", "mk + nk + mn")),
     tensor(product("gemm_tn_tf32", "2mnk", "mk + nk + mn")),
@@ -265,6 +294,8 @@ pub const CONTRACTS: &[Contract] = &[
         SOLVE,
     ),
     batch("sample_solve_f32", sample::THREADS, sample::shared_bytes(sample::MOST, 4), SAMPLE),
+    leaves("triangle_inverse_f32", 4),
+    leaves("triangle_inverse_f64", 8),
     batch("jacobi_small_f32", jacobi::THREADS, jacobi::small_bytes(jacobi::SMALL, 4), JACOBI),
     batch("jacobi_large_f32", jacobi::THREADS, jacobi::large_bytes(jacobi::LARGEST, 4), JACOBI),
     rows("softmax_f64", SOFTMAX),

@@ -12,7 +12,7 @@ pub use list::{BUDGETS, CONTRACTS, Contract, Variant};
 pub use parameters::{
     AdamScalars, Backward, Batch, Classes, Combination, Divided, Extent, Join, Layer, Masked,
     NeuronRows, Neurons, Patched, Product, RightSides, Rows, Samples, Selection, SgdScalars,
-    Strides, Targets, Update, Window,
+    Strides, Targets, Triangles, Update, Window,
 };
 #[cfg(not(target_arch = "nvptx64"))]
 pub use signature::signature;

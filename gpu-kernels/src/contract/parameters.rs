@@ -288,6 +288,18 @@ impl<T> Batch<T> {
     }
 }
 
+/// A triangle whose diagonal blocks are inverted.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Triangles {
+    /// The order of the triangle.
+    pub order: u32,
+    /// The distance between its rows.
+    pub l: u32,
+    /// The distance between rows of the result.
+    pub w: u32,
+}
+
 /// Where the right sides of a batch of systems stand: block (x, y) solves right side y of matrix x.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,8 @@
 
 use super::entries;
 #[cfg(any(target_arch = "nvptx64", feature = "emulator"))]
-use crate::body::{cholesky, damping, jacobi, loss, sample, select, softmax};
-use crate::contract::{Batch, Classes, RightSides, Samples, Selection, Targets};
+use crate::body::{cholesky, damping, jacobi, loss, sample, select, softmax, triangle};
+use crate::contract::{Batch, Classes, RightSides, Samples, Selection, Targets, Triangles};
 
 #[cfg(not(target_arch = "nvptx64"))]
 pub(super) const LISTS: &[&[super::Entry]] = &[SINGLE, DOUBLE];
@@ -13,7 +13,7 @@ macro_rules! batches {
     ($list:ident, $t:ident:
         $softmax:ident $metric:ident $root:ident $small:ident $large:ident $solve:ident
         $sample:ident $jacobi:ident $jacobi_large:ident $mse:ident $bce:ident $mean:ident
-        $add:ident $select:ident) => {
+        $add:ident $select:ident $triangle:ident) => {
         entries! { $list:
             $softmax(
                 write eta: $t, write delta: $t, write loss: $t, read logits: $t, read labels: u32;
@@ -44,6 +44,7 @@ macro_rules! batches {
             $add(write a: $t, read damping: $t; b: Batch<$t>) => damping::add_diagonal;
             $select(write index: u32, write value: $t, read x: $t; s: Selection)
                 => select::select;
+            $triangle(write w: $t, read l: $t; t: Triangles) => triangle::invert;
         }
     };
 }
@@ -51,9 +52,11 @@ batches! { SINGLE, f32:
     softmax_f32 softmax_metric_f32 softmax_root_f32 cholesky_small_f32 cholesky_large_f32
     cholesky_solve_f32 sample_solve_f32 jacobi_small_f32 jacobi_large_f32 mse_f32
     binary_cross_entropy_f32 mean_diagonal_f32 add_diagonal_f32 select_f32
+    triangle_inverse_f32
 }
 batches! { DOUBLE, f64:
     softmax_f64 softmax_metric_f64 softmax_root_f64 cholesky_small_f64 cholesky_large_f64
     cholesky_solve_f64 sample_solve_f64 jacobi_small_f64 jacobi_large_f64 mse_f64
     binary_cross_entropy_f64 mean_diagonal_f64 add_diagonal_f64 select_f64
+    triangle_inverse_f64
 }

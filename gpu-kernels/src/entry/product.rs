@@ -1,14 +1,18 @@
-//! Entry points of the matrix products: f32 in tiles of 128 × 128, f64 in tiles of 64 × 64.
+//! Entry points of the matrix products: f32 in tiles of 128 × 128 or, where these would be few, 32 × 32;
+//! f64 in tiles of 64 × 64.
 
 use super::entries;
 #[cfg(any(all(target_arch = "nvptx64", feature = "sm_80"), feature = "emulator"))]
 use crate::body::tensor::{Bf16, Tensor, Tf32, Tf32x3};
 #[cfg(any(target_arch = "nvptx64", feature = "emulator"))]
-use crate::body::{fma::Fma, product};
+use crate::body::{
+    fma::{Fma, Narrow},
+    product,
+};
 use crate::contract::{Backward, Divided, Layer, Masked, Patched, Product};
 
 #[cfg(not(target_arch = "nvptx64"))]
-pub(super) const LISTS: &[&[super::Entry]] = &[SINGLE, DOUBLE, TF32X3, TF32, BF16];
+pub(super) const LISTS: &[&[super::Entry]] = &[SINGLE, NARROW, DOUBLE, TF32X3, TF32, BF16];
 
 /// Stamps every product for a type and a tile.
 macro_rules! products {
@@ -48,6 +52,22 @@ products! { DOUBLE, f64, Fma<4>:
     gemm_nn_f64 gemm_nt_f64 gemm_tn_f64 gram_f64 weighted_gram_f64 packed_grams_f64
     forward_f64 backward_f64 masked_nn_f64 masked_nt_f64 divided_nn_f64
     patch_gram_f64
+}
+
+entries! { NARROW:
+    gemm_nn_narrow_f32(write c: f32, read a: f32, read b: f32; p: Product<f32>)
+        => product::nn::<_, _, Narrow>;
+    gemm_nt_narrow_f32(write c: f32, read a: f32, read b: f32; p: Product<f32>)
+        => product::nt::<_, _, Narrow>;
+    gemm_tn_narrow_f32(write c: f32, read a: f32, read b: f32; p: Product<f32>)
+        => product::tn::<_, _, Narrow>;
+    gram_narrow_f32(write c: f32, read x: f32; p: Product<f32>) => product::gram::<_, _, Narrow>;
+    forward_narrow_f32(write t: f32, write a: f32, read x: f32, read w: f32; layer: Layer<f32>)
+        => product::forward::<_, _, Narrow>;
+    backward_narrow_f32(write c: f32, read t: f32, read delta: f32, read w: f32; p: Backward<f32>)
+        => product::backward::<_, _, Narrow>;
+    masked_nn_narrow_f32(write c: f32, read h: f32, read a: f32, read b: f32; p: Masked<f32>)
+        => product::masked_nn::<_, _, Narrow>;
 }
 
 /// Stamps the products that tensor cores take in a mode. A GPU has them in the variant `sm_80`, the

@@ -2,13 +2,13 @@
 
 use relfisher_core::{MatMut, MatRef, factor};
 use relfisher_kernels::Scalar;
-use relfisher_kernels::body::{cholesky, jacobi};
-use relfisher_kernels::contract::{Batch, RightSides};
+use relfisher_kernels::body::{cholesky, jacobi, triangle};
+use relfisher_kernels::contract::{Batch, RightSides, Triangles};
 use relfisher_kernels::emulator::Buffer;
 
 use crate::compare::{assert_close, to_f64};
 use crate::random::Random;
-use crate::run::{contract, run_with};
+use crate::run::{contract, run, run_with};
 use crate::tolerance::{Oracle, tolerance};
 
 /// How the matrices of a batch are stored.
@@ -237,4 +237,49 @@ fn a_matrix_without_eigenvalues_is_flagged() {
     });
     assert_eq!(flags.to_vec(), [jacobi::SWEEPS, 0]);
     assert_eq!(values.to_vec()[3..], [1.0, 2.0, 3.0]);
+}
+
+/// L W against the identity, block by block, with gaps between rows and NaN wherever nothing is read.
+fn triangles<T: Scalar>(name: &str) {
+    for n in [1usize, 5, 64, 150] {
+        let (l_row, w_row) = (n + 2, n + 3);
+        let mut random = Random::new(n as u64);
+        let mut l = vec![T::NAN; n * l_row];
+        for i in 0..n {
+            let off: Vec<T> = random.uniforms(i, -0.3, 0.3);
+            l[i * l_row..i * l_row + i].copy_from_slice(&off);
+            l[i * l_row + i] = T::from_f64(1.0 + i as f64 / n as f64);
+        }
+        let input = Buffer::from_slice(&l);
+        let mut inverse = Buffer::<T>::unwritten(n * w_row);
+        let (to, from) = (inverse.output(), input.input());
+        let t = Triangles { order: n as u32, l: l_row as u32, w: w_row as u32 };
+        let blocks = (n as u32).div_ceil(triangle::ORDER);
+        run(name, [blocks, 1, 1], |d| triangle::invert(d, to, from, t));
+        let w = inverse.to_vec();
+        let side = triangle::ORDER as usize;
+        for first in (0..n).step_by(side) {
+            let block = first..n.min(first + side);
+            let mut product = Vec::new();
+            for (i, j) in block.clone().flat_map(|i| block.clone().map(move |j| (i, j))) {
+                let term = |k: usize| l[i * l_row + k].to_f64() * w[k * w_row + j].to_f64();
+                product.push(T::from_f64((first..=i).map(term).sum()));
+                assert!(j <= i || w[i * w_row + j] == T::ZERO, "{name} {n}: above the diagonal");
+            }
+            let order = block.len();
+            let want: Vec<f64> =
+                (0..order * order).map(|at| f64::from(at / order == at % order)).collect();
+            let what = format!("{name} {n}, block at {first}");
+            assert_close(&what, &product, &want, "cholesky_solve", Oracle::Dense, order);
+        }
+        // Nothing outside the blocks was written.
+        let outside = |at: usize| at % w_row >= n || (at / w_row) / side != (at % w_row) / side;
+        assert!((0..w.len()).filter(|at| outside(*at)).all(|at| w[at].to_f64().is_nan()), "{name}");
+    }
+}
+
+#[test]
+fn inverses_of_the_diagonal_blocks_of_a_triangle() {
+    triangles::<f32>("triangle_inverse_f32");
+    triangles::<f64>("triangle_inverse_f64");
 }

@@ -2,7 +2,9 @@
 
 use relfisher_core::metric::neuron::Activation;
 use relfisher_kernels::Scalar;
-use relfisher_kernels::body::{fma::Fma, product};
+use relfisher_kernels::body::fma::{Fma, Narrow};
+use relfisher_kernels::body::product;
+use relfisher_kernels::body::tile::Engine;
 use relfisher_kernels::contract::{
     Backward, Divided, Extent, Layer, Masked, Neurons, Product, Strides, Update,
 };
@@ -21,7 +23,7 @@ fn naive_gram(x: &[f64], w: impl Fn(usize) -> f64, n: usize, d: usize) -> Vec<f6
     (0..d * d).map(|at| sum(at / d, at % d)).collect()
 }
 
-fn grams<T: Scalar, const R: usize>(plain: &str, weighted: &str) {
+fn grams<T: Scalar, G: Engine<T>>(plain: &str, weighted: Option<&str>) {
     for (n, d) in [(1, 1), (7, 33), (50, 129), (33, 260)] {
         let mut random = Random::new((n * d) as u64);
         let x: Vec<T> = random.normals(n * d);
@@ -34,7 +36,7 @@ fn grams<T: Scalar, const R: usize>(plain: &str, weighted: &str) {
             }
         }
         let (input, weights) = (Buffer::from_slice(&x), Buffer::from_slice(&w));
-        let tiles = (d as u32).div_ceil(16 * R as u32);
+        let tiles = (d as u32).div_ceil(16 * G::R as u32);
         let grid = [tiles * (tiles + 1) / 2, 1, 1];
         let average =
             Update { alpha: T::from_f64((1.0 - KEEP) / n as f64), beta: T::from_f64(KEEP) };
@@ -44,7 +46,7 @@ fn grams<T: Scalar, const R: usize>(plain: &str, weighted: &str) {
                 strides: Strides { a: d as u32, b: d as u32, c: d as u32 },
                 update,
             };
-            for name in [plain, weighted] {
+            for name in [Some(plain), weighted].into_iter().flatten() {
                 let mut c = if update.beta == T::ZERO {
                     Buffer::unwritten(d * d)
                 } else {
@@ -53,9 +55,9 @@ fn grams<T: Scalar, const R: usize>(plain: &str, weighted: &str) {
                 let (to, from, with) = (c.output(), input.input(), weights.input());
                 run(name, grid, |dev| {
                     if name == plain {
-                        product::gram::<T, _, Fma<R>>(dev, to, from, p);
+                        product::gram::<T, _, G>(dev, to, from, p);
                     } else {
-                        product::weighted_gram::<T, _, Fma<R>>(dev, to, from, with, p);
+                        product::weighted_gram::<T, _, G>(dev, to, from, with, p);
                     }
                 });
                 let weight = |s: usize| if name == plain { 1.0 } else { w[s].to_f64() };
@@ -74,11 +76,12 @@ fn grams<T: Scalar, const R: usize>(plain: &str, weighted: &str) {
 
 #[test]
 fn gram_matrices_and_moving_averages_of_factors() {
-    grams::<f32, 8>("gram_f32", "weighted_gram_f32");
-    grams::<f64, 4>("gram_f64", "weighted_gram_f64");
+    grams::<f32, Fma<8>>("gram_f32", Some("weighted_gram_f32"));
+    grams::<f32, Narrow>("gram_narrow_f32", None);
+    grams::<f64, Fma<4>>("gram_f64", Some("weighted_gram_f64"));
 }
 
-fn packed<T: Scalar, const R: usize>(name: &str) {
+fn packed<T: Scalar, G: Engine<T>>(name: &str) {
     for (n, m, d) in [(1, 1, 1), (19, 5, 17), (50, 131, 12), (40, 3, 40)] {
         let mut random = Random::new((n * m + d) as u64);
         let x: Vec<T> = random.augmented(n, d - 1);
@@ -91,10 +94,10 @@ fn packed<T: Scalar, const R: usize>(name: &str) {
             strides: Strides { a: m as u32, b: d as u32, c: pairs as u32 },
             update: Update { alpha: T::ONE / T::from_usize(n), beta: T::ZERO },
         };
-        let side = 16 * R as u32;
+        let side = 16 * G::R as u32;
         let grid = [(pairs as u32).div_ceil(side), (m as u32).div_ceil(side), 1];
         let (to, with, from) = (out.output(), weights.input(), input.input());
-        run(name, grid, |dev| product::packed_grams::<T, _, Fma<R>>(dev, to, with, from, p));
+        run(name, grid, |dev| product::packed_grams::<T, _, G>(dev, to, with, from, p));
         let wide = to_f64(&x);
         let mut want = Vec::new();
         for i in 0..m {
@@ -110,8 +113,8 @@ fn packed<T: Scalar, const R: usize>(name: &str) {
 
 #[test]
 fn all_metrics_of_a_layer_packed() {
-    packed::<f32, 8>("packed_grams_f32");
-    packed::<f64, 4>("packed_grams_f64");
+    packed::<f32, Fma<8>>("packed_grams_f32");
+    packed::<f64, Fma<4>>("packed_grams_f64");
 }
 
 fn multiply(a: &[f64], b: &[f64], [m, n, k]: [usize; 3], transposed: bool) -> Vec<f64> {
@@ -120,7 +123,7 @@ fn multiply(a: &[f64], b: &[f64], [m, n, k]: [usize; 3], transposed: bool) -> Ve
     (0..m * n).map(|at| sum(at / n, at % n)).collect()
 }
 
-fn layers<T: Scalar, const R: usize>(name: &str) {
+fn layers<T: Scalar, G: Engine<T>>(name: &str) {
     let (n, m, d) = (37, 141, 21);
     let mut random = Random::new(21);
     let (x, w): (Vec<T>, Vec<T>) = (random.normals(n * d), random.normals(m * (d + 1)));
@@ -130,7 +133,7 @@ fn layers<T: Scalar, const R: usize>(name: &str) {
         strides: Strides { a: d as u32, b: d as u32 + 1, c: m as u32 },
         update: Update { alpha: T::ONE, beta: T::ZERO },
     };
-    let side = 16 * R as u32;
+    let side = 16 * G::R as u32;
     let grid = [(m as u32).div_ceil(side), (n as u32).div_ceil(side), 1];
     for leak in [0.0, 0.5] {
         let (mut t, mut a) = (Buffer::<T>::unwritten(n * m), Buffer::<T>::unwritten(n * m));
@@ -138,7 +141,7 @@ fn layers<T: Scalar, const R: usize>(name: &str) {
         let neurons = Neurons::activated(activation, (n * m) as u64);
         let layer = Layer { product, neurons, activated: m as u32 };
         let (to, to_a, from, with) = (t.output(), a.output(), input.input(), weights.input());
-        run(name, grid, |dev| product::forward::<T, _, Fma<R>>(dev, to, to_a, from, with, layer));
+        run(name, grid, |dev| product::forward::<T, _, G>(dev, to, to_a, from, with, layer));
         let augmented: Vec<f64> =
             to_f64(&x).chunks(d).flat_map(|row| row.iter().copied().chain([1.0])).collect();
         let want = multiply(&augmented, &to_f64(&w), [n, m, d + 1], true);
@@ -150,11 +153,12 @@ fn layers<T: Scalar, const R: usize>(name: &str) {
 
 #[test]
 fn a_layer_forward_with_bias_and_activation() {
-    layers::<f32, 8>("forward_f32");
-    layers::<f64, 4>("forward_f64");
+    layers::<f32, Fma<8>>("forward_f32");
+    layers::<f32, Narrow>("forward_narrow_f32");
+    layers::<f64, Fma<4>>("forward_f64");
 }
 
-fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
+fn masks<T: Scalar, G: Engine<T>>(nn: &str, nt: Option<&str>) {
     let (m, n, k, repeat) = (60, 145, 23, 4);
     let mut random = Random::new(31);
     let (a, b): (Vec<T>, Vec<T>) = (random.normals(m * k), random.normals(n * k));
@@ -163,7 +167,9 @@ fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
     let h: Vec<T> = random.normals(m * h_row);
     let (left, right) = (Buffer::from_slice(&a), Buffer::from_slice(&b));
     let mask = Buffer::from_slice(&h);
-    for (name, transposed, repeat) in [(nn, false, repeat), (nt, true, 1)] {
+    let forms = [(Some(nn), false, repeat), (nt, true, 1)];
+    for (name, transposed, repeat) in forms {
+        let Some(name) = name else { continue };
         let product = Product {
             extent: Extent::whole(m as u32, n as u32, k as u32),
             strides: Strides {
@@ -177,12 +183,12 @@ fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
         let mut c = Buffer::<T>::unwritten(m * n);
         let (to, by) = (c.output(), mask.input());
         let (from, with) = (left.input(), right.input());
-        let side = 16 * R as u32;
+        let side = 16 * G::R as u32;
         run(name, [(n as u32).div_ceil(side), (m as u32).div_ceil(side), 1], |dev| {
             if transposed {
-                product::masked_nt::<T, _, Fma<R>>(dev, to, by, from, with, masked);
+                product::masked_nt::<T, _, G>(dev, to, by, from, with, masked);
             } else {
-                product::masked_nn::<T, _, Fma<R>>(dev, to, by, from, with, masked);
+                product::masked_nn::<T, _, G>(dev, to, by, from, with, masked);
             }
         });
         let products = multiply(&to_f64(&a), &to_f64(&b), [m, n, k], transposed);
@@ -194,12 +200,13 @@ fn masks<T: Scalar, const R: usize>(nn: &str, nt: &str) {
 
 #[test]
 fn products_masked_element_by_element() {
-    masks::<f32, 8>("masked_nn_f32", "masked_nt_f32");
-    masks::<f64, 4>("masked_nn_f64", "masked_nt_f64");
+    masks::<f32, Fma<8>>("masked_nn_f32", Some("masked_nt_f32"));
+    masks::<f32, Narrow>("masked_nn_narrow_f32", None);
+    masks::<f64, Fma<4>>("masked_nn_f64", Some("masked_nt_f64"));
 }
 
 /// δ' = (δW) ∘ f′(T) with W̃ of stride d + 1, T of stride d + 1 and δ and δ' of strides of their own.
-fn backwards<T: Scalar, const R: usize>(name: &str) {
+fn backwards<T: Scalar, G: Engine<T>>(name: &str) {
     let (n, d, m, from_row, to_row) = (37, 141, 21, 23, 144);
     let mut random = Random::new(23);
     let (delta, w): (Vec<T>, Vec<T>) = (random.normals(n * from_row), random.normals(m * (d + 1)));
@@ -211,7 +218,7 @@ fn backwards<T: Scalar, const R: usize>(name: &str) {
         strides: Strides { a: from_row as u32, b: d as u32 + 1, c: to_row as u32 },
         update: Update { alpha: T::ONE, beta: T::ZERO },
     };
-    let side = 16 * R as u32;
+    let side = 16 * G::R as u32;
     let grid = [(d as u32).div_ceil(side), (n as u32).div_ceil(side), 1];
     let activations = [
         (Activation::Tanh, Activation::Tanh),
@@ -223,7 +230,7 @@ fn backwards<T: Scalar, const R: usize>(name: &str) {
         let backward = Backward { product, neurons, t: d as u32 + 1 };
         let (to, at, from, with) = (c.output(), before.input(), from.input(), with.input());
         run(name, grid, |dev| {
-            product::backward::<T, _, Fma<R>>(dev, to, at, from, with, backward);
+            product::backward::<T, _, G>(dev, to, at, from, with, backward);
         });
         let (delta, w, c) = (to_f64(&delta), to_f64(&w), c.to_vec());
         let mut want = Vec::new();
@@ -240,11 +247,12 @@ fn backwards<T: Scalar, const R: usize>(name: &str) {
 
 #[test]
 fn a_layer_backward_through_the_slopes_before_it() {
-    backwards::<f32, 8>("backward_f32");
-    backwards::<f64, 4>("backward_f64");
+    backwards::<f32, Fma<8>>("backward_f32");
+    backwards::<f32, Narrow>("backward_narrow_f32");
+    backwards::<f64, Fma<4>>("backward_f64");
 }
 
-fn divisions<T: Scalar, const R: usize>(name: &str) {
+fn divisions<T: Scalar, G: Engine<T>>(name: &str) {
     let (m, n, k) = (30, 70, 70);
     let mut random = Random::new(41);
     let (a, b): (Vec<T>, Vec<T>) = (random.normals(m * k), random.normals(n * k));
@@ -260,9 +268,9 @@ fn divisions<T: Scalar, const R: usize>(name: &str) {
     let mut c = Buffer::<T>::unwritten(m * n);
     let (to, by) = (c.output(), eigenvalues.input());
     let (from, with) = (left.input(), right.input());
-    let side = 16 * R as u32;
+    let side = 16 * G::R as u32;
     run(name, [(n as u32).div_ceil(side), (m as u32).div_ceil(side), 1], |dev| {
-        product::divided_nn::<T, _, Fma<R>>(dev, to, by, from, with, divided);
+        product::divided_nn::<T, _, G>(dev, to, by, from, with, divided);
     });
     let products = multiply(&to_f64(&a), &to_f64(&b), [m, n, k], false);
     let scale = |i: usize| values[i / n].to_f64() * values[m + i % n].to_f64() + 0.5;
@@ -272,6 +280,6 @@ fn divisions<T: Scalar, const R: usize>(name: &str) {
 
 #[test]
 fn products_divided_in_an_eigenbasis() {
-    divisions::<f32, 8>("divided_nn_f32");
-    divisions::<f64, 4>("divided_nn_f64");
+    divisions::<f32, Fma<8>>("divided_nn_f32");
+    divisions::<f64, Fma<4>>("divided_nn_f64");
 }

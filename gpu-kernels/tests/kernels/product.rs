@@ -1,7 +1,9 @@
 //! Products of tiles against naive sums in f64, at shapes that fill no tile.
 
 use relfisher_kernels::Scalar;
-use relfisher_kernels::body::{fma::Fma, product, reduce};
+use relfisher_kernels::body::fma::{Fma, Narrow};
+use relfisher_kernels::body::tile::Engine;
+use relfisher_kernels::body::{product, reduce};
 use relfisher_kernels::contract::{Extent, Join, Product, Strides, Update};
 use relfisher_kernels::emulator::{Buffer, Thread, View};
 
@@ -38,20 +40,20 @@ fn naive(form: Form, a: &[f64], b: &[f64], [m, n, k]: [usize; 3]) -> Vec<f64> {
 
 type Body<'m, T> = (View<'m, T>, View<'m, T>, View<'m, T>);
 
-fn call<'m, T: Scalar, const R: usize>(
+fn call<'m, T: Scalar, G: Engine<T>>(
     d: Thread<'m, '_>,
     form: Form,
     (c, a, b): Body<'m, T>,
     p: Product<T>,
 ) {
     match form {
-        Form::Nn => product::nn::<T, _, Fma<R>>(d, c, a, b, p),
-        Form::Nt => product::nt::<T, _, Fma<R>>(d, c, a, b, p),
-        Form::Tn => product::tn::<T, _, Fma<R>>(d, c, a, b, p),
+        Form::Nn => product::nn::<T, _, G>(d, c, a, b, p),
+        Form::Nt => product::nt::<T, _, G>(d, c, a, b, p),
+        Form::Tn => product::tn::<T, _, G>(d, c, a, b, p),
     }
 }
 
-fn gemm<T: Scalar, const R: usize>(name: &str, form: Form) {
+fn gemm<T: Scalar, G: Engine<T>>(name: &str, form: Form) {
     for [m, n, k] in SHAPES {
         let mut random = Random::new(u64::from(m * n + k));
         let shape = [m, n, k].map(|x| x as usize);
@@ -65,7 +67,7 @@ fn gemm<T: Scalar, const R: usize>(name: &str, form: Form) {
             Form::Nt => Strides { a: k, b: k, c: n },
             Form::Tn => Strides { a: m, b: n, c: n },
         };
-        let side = 16 * R as u32;
+        let side = 16 * G::R as u32;
         let grid = [n.div_ceil(side), m.div_ceil(side), 1];
         for beta in [0.0, -0.5] {
             let mut c = if beta == 0.0 {
@@ -76,7 +78,7 @@ fn gemm<T: Scalar, const R: usize>(name: &str, form: Form) {
             let update = Update { alpha: T::TWO, beta: T::from_f64(beta) };
             let views = (c.output(), left.input(), right.input());
             let p = Product { extent: Extent::whole(m, n, k), strides, update };
-            run(name, grid, |d| call::<T, R>(d, form, views, p));
+            run(name, grid, |d| call::<T, G>(d, form, views, p));
             let want: Vec<f64> = product
                 .iter()
                 .zip(&before)
@@ -90,12 +92,15 @@ fn gemm<T: Scalar, const R: usize>(name: &str, form: Form) {
 
 #[test]
 fn products_in_three_forms() {
-    gemm::<f32, 8>("gemm_nn_f32", Form::Nn);
-    gemm::<f32, 8>("gemm_nt_f32", Form::Nt);
-    gemm::<f32, 8>("gemm_tn_f32", Form::Tn);
-    gemm::<f64, 4>("gemm_nn_f64", Form::Nn);
-    gemm::<f64, 4>("gemm_nt_f64", Form::Nt);
-    gemm::<f64, 4>("gemm_tn_f64", Form::Tn);
+    gemm::<f32, Fma<8>>("gemm_nn_f32", Form::Nn);
+    gemm::<f32, Fma<8>>("gemm_nt_f32", Form::Nt);
+    gemm::<f32, Fma<8>>("gemm_tn_f32", Form::Tn);
+    gemm::<f32, Narrow>("gemm_nn_narrow_f32", Form::Nn);
+    gemm::<f32, Narrow>("gemm_nt_narrow_f32", Form::Nt);
+    gemm::<f32, Narrow>("gemm_tn_narrow_f32", Form::Tn);
+    gemm::<f64, Fma<4>>("gemm_nn_f64", Form::Nn);
+    gemm::<f64, Fma<4>>("gemm_nt_f64", Form::Nt);
+    gemm::<f64, Fma<4>>("gemm_tn_f64", Form::Tn);
 }
 
 #[test]
@@ -112,7 +117,7 @@ fn a_product_in_pieces_is_joined() {
     let strides = Strides { a: m, b: n, c: n };
     let update = Update { alpha: 1.0, beta: 0.0 };
     run("gemm_tn_f32", [1, 1, pieces], |d| {
-        call::<f32, 8>(d, Form::Tn, views, Product { extent, strides, update });
+        call::<f32, Fma<8>>(d, Form::Tn, views, Product { extent, strides, update });
     });
     let mut c = Buffer::<f32>::unwritten((m * n) as usize);
     let (to, from) = (c.output(), parts.input());

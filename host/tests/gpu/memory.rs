@@ -11,6 +11,7 @@ use crate::random::Random;
 
 pub(crate) const CASES: &[Case] = &[
     ("copies_both_ways", copies),
+    ("work_sees_the_uploads_before_it", uploads),
     ("freed_memory_is_given_out_again", pool),
     ("the_pool_keeps_no_more_than_its_bound", bound),
     ("pinned_uploads", pinned),
@@ -39,6 +40,25 @@ fn copies(lab: &Lab) {
     let mut part = [0.0; 5];
     a.view().slice(7..12).download(&mut part).expect("a copy");
     assert_eq!(part, values[7..12]);
+}
+
+/// Sources that change, or go, right after an upload; results that are read right after the work.
+fn uploads(lab: &Lab) {
+    let len = if lab.large { 1_000_003 } else { 5_000 };
+    for round in 0..10 {
+        let mut source: Vec<f32> = Random::new(round).normals(len);
+        let kept = source.clone();
+        let from = upload(&lab.gpu, &source);
+        source.fill(f32::NAN);
+        let mut to = upload(&lab.gpu, &source);
+        drop(source);
+        lab.gpu.axpby(to.view_mut(), (0.0, 1.0), from.view()).expect("axpby");
+        let found = to.to_vec().expect("a copy");
+        let wrong = (0..len).filter(|i| found[*i].to_bits() != kept[*i].to_bits());
+        let wrong: Vec<usize> = wrong.collect();
+        let (first, last) = (wrong.first(), wrong.last());
+        assert!(wrong.is_empty(), "{} wrong values, from {first:?} to {last:?}", wrong.len());
+    }
 }
 
 fn pool(lab: &Lab) {

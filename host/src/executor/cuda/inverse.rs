@@ -6,7 +6,7 @@
 //! | result | how | FLOPs | launches |
 //! | --- | --- | --- | --- |
 //! | L, A = LLᵀ | panels from left to right: `P = A − L_left L_leftᵀ`, its top is `L_jj L_jjᵀ`, the rest `P L_jj⁻ᵀ` | ⅓n³ | about 9 a leaf |
-//! | W = L⁻¹ | two halves in turn: `W₂₁ = −W₂₂(L₂₁W₁₁)` | ⅔n³ | about 8 a leaf |
+//! | W = L⁻¹ | two halves in turn: `W₂₁ = −W₂₂(L₂₁W₁₁)` | ⅔n³ | about 3 a leaf |
 //! | A⁻¹ = WᵀW | strips of rows of W, which are zero from their last row's diagonal on | (s + 1)(2s + 1)/6s² n³, s ≤ 8 | s |
 //!
 //! An inverse costs 1.4 n³ FLOPs from n = 2048 on, up to 2 n³ below, where one strip is left.
@@ -21,61 +21,24 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use relfisher_core::Error as CoreError;
-use relfisher_kernels::body::cholesky;
-use relfisher_kernels::contract::RightSides;
+use relfisher_kernels::body::{cholesky, triangle};
+use relfisher_kernels::contract::Triangles;
 
 use super::factor::Squares;
 use super::memory::Buffer;
-use super::product::{narrow, shape};
+use super::product::{names, narrow, plain, shape};
 use super::{Error, Gpu, Matrix, MatrixMut, Side, ViewMut};
 use crate::Scalar;
 
 /// The order of the diagonal blocks that one block of threads factors in shared memory.
 const LEAF: usize = cholesky::SMALL as usize;
+const _: () = assert!(cholesky::SMALL == triangle::ORDER);
 /// Columns that are reduced at once by all columns left of them: two tiles of f32, so that no tile
 /// is half empty, and few enough that a product is mostly this one.
 const WIDE: usize = 4 * LEAF;
 /// The most strips of WᵀW, and the fewest rows of one: each passes over the result once more.
 const STRIPS: usize = 8;
 const LEAST_STRIP: usize = 256;
-
-/// Inverses of triangles of one order w ≤ [`LEAF`].
-///
-/// The solver applies (L'L'ᵀ)⁻¹. With L' = [L 0; −I I] and the right sides [I; 0] its forward
-/// substitution leaves L⁻¹ in the lower half, and the backward one does not touch that: the accuracy of
-/// a substitution, where a product with (LLᵀ)⁻¹ would square the condition number.
-struct Leaf<T> {
-    order: usize,
-    triangle: Buffer<T>,
-    sides: Buffer<T>,
-}
-
-impl<T: Scalar> Leaf<T> {
-    fn new(gpu: &Arc<Gpu>, w: usize) -> Result<Self, Error> {
-        let n = 2 * w;
-        let mut triangle = Buffer::zeros(gpu, n * n)?;
-        let mut sides = Buffer::new(gpu, n * w)?;
-        gpu.identity(MatrixMut::new(sides.view_mut(), n, w)?)?;
-        let mut whole = MatrixMut::new(triangle.view_mut(), n, n)?;
-        gpu.identity(whole.again().block(w..n, w..n)?)?;
-        let one = Matrix::new(sides.view(), w, w)?;
-        gpu.combine(whole.block(w..n, 0..w)?, (T::ZERO, -T::ONE), one)?;
-        Ok(Self { order: w, triangle, sides })
-    }
-
-    /// L⁻¹, both triangles, until the next call.
-    fn invert(&mut self, gpu: &Gpu, l: Matrix<'_, T>) -> Result<Matrix<'_, T>, Error> {
-        let (w, n) = (self.order, 2 * self.order);
-        let corner = MatrixMut::new(self.triangle.view_mut(), n, n)?.block(0..w, 0..w)?;
-        gpu.combine(corner, (T::ZERO, T::ONE), l)?;
-        gpu.identity(MatrixMut::new(self.sides.view_mut(), n, w)?)?;
-        // A right side is a column.
-        let columns = RightSides { distance: 0, side: 1, element: narrow(w) };
-        let (sides, triangle) = (self.sides.view_mut(), self.triangle.view());
-        gpu.cholesky_solve(sides, (columns, w), triangle, Squares::one(n))?;
-        Ok(Matrix::new(self.sides.view().slice(w * w..n * w), w, w)?)
-    }
-}
 
 /// The pieces of `range`, of `length` each but for the last.
 fn pieces(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> {
@@ -188,7 +151,7 @@ impl Gpu {
         shape("flag of a factorisation", 1, flag.len())?;
         flag.again().clear()?;
         let mut last = Buffer::<u32>::new(self, 1)?;
-        let mut leaf = Leaf::new(self, LEAF.min(n))?;
+        let mut leaf = Buffer::new(self, LEAF * LEAF)?;
         let mut wides = Buffer::new(self, n * WIDE.min(n))?;
         let mut panels = Buffer::new(self, n * LEAF.min(n))?;
         for wide in pieces(0..n, WIDE) {
@@ -212,7 +175,8 @@ impl Gpu {
                 if at.end < n {
                     let below = panel.read().slice(w * w..(n - start) * w);
                     let below = (Matrix::new(below, n - at.end, w)?, Side::Stored);
-                    let inverse = (leaf.invert(self, top)?, Side::Transposed);
+                    self.invert_leaves(MatrixMut::new(leaf.view_mut(), w, w)?, top)?;
+                    let inverse = (Matrix::new(leaf.view(), w, w)?, Side::Transposed);
                     self.gemm(l.again().block(at.end..n, at)?, once, below, inverse)?;
                 }
             }
@@ -238,19 +202,25 @@ impl Gpu {
         self.gemm(to, (T::ONE, -T::ONE), below, beside)
     }
 
+    /// The inverses of the diagonal blocks of order [`LEAF`] of L in the place of these blocks; nothing
+    /// else of W is written.
+    fn invert_leaves<T: Scalar>(&self, w: MatrixMut<'_, T>, l: Matrix<'_, T>) -> Result<(), Error> {
+        let n = order(&l)?;
+        shape("inverses of diagonal blocks", n, order(&w.read())?)?;
+        let triangles =
+            Triangles { order: narrow(n), l: narrow(l.stride()), w: narrow(w.stride()) };
+        let launch = self.kernel(plain::<T>(names!("triangle_inverse")))?;
+        let launch = launch.write(&w.values).read(l.values).value(&triangles);
+        // SAFETY: both are square of that order, W is written by nobody else.
+        unsafe { launch.over([narrow(n.div_ceil(LEAF)), 1, 1]) }
+    }
+
     /// L⁻¹ with zeros above its diagonal.
     fn triangle_inverse<T: Scalar>(self: &Arc<Self>, l: Matrix<'_, T>) -> Result<Buffer<T>, Error> {
         let n = order(&l)?;
         let mut inverse = Buffer::zeros(self, n * n)?;
         let mut w = MatrixMut::new(inverse.view_mut(), n, n)?;
-        let mut leaf = Leaf::new(self, LEAF.min(n))?;
-        for at in pieces(0..n, LEAF) {
-            if at.len() != leaf.order {
-                leaf = Leaf::new(self, at.len())?;
-            }
-            let result = leaf.invert(self, l.block(at.clone(), at.clone())?)?;
-            self.combine(w.again().block(at.clone(), at)?, (T::ZERO, T::ONE), result)?;
-        }
+        self.invert_leaves(w.again(), l)?;
         // Two ranges side by side have at most (n/2)² pairs.
         let mut scratch = [Buffer::new(self, n * n / 4)?, Buffer::new(self, n * n / 4)?];
         self.join_inverses(w, l, 0..n, &mut scratch)?;

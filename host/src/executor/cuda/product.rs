@@ -75,11 +75,31 @@ fn tile<T: Scalar>() -> usize {
     if size_of::<T>() == 4 { 128 } else { 64 }
 }
 
+/// A kernel, and the side of its tiles.
+type Choice = (&'static str, usize);
+
+/// The side of the small tiles of f32.
+const NARROW: usize = 32;
+
+/// The kernel with small tiles for an m×n result of f32 whose large tiles would be fewer than `fill`.
+fn or_narrow<T: Scalar>(
+    (m, n): (usize, usize),
+    large: &'static str,
+    narrow: &'static str,
+    fill: usize,
+) -> Choice {
+    let side = tile::<T>();
+    let few = m.div_ceil(side).saturating_mul(n.div_ceil(side)) < fill;
+    if size_of::<T>() == 4 && few { (narrow, NARROW) } else { (large, side) }
+}
+
 /// Blocks that fill a large device: products with fewer tiles are cut along their inner range. A
 /// constant, so that the order of a sum depends on its shape only.
 const FILL: usize = 128;
 /// The fewest inner indices of a piece.
 const SHORTEST: usize = 256;
+/// Fewer large tiles than this are not worth their tensor cores.
+const FEW: usize = 16;
 
 pub(super) fn narrow(n: usize) -> u32 {
     // Matrices were checked to be narrower; a wrong number would only be refused by the driver.
@@ -138,10 +158,10 @@ impl Gpu {
         shape("gemm: rows of b", k, inner)?;
         shape("gemm: rows of c", m, c.rows())?;
         shape("gemm: columns of c", n, c.cols())?;
-        let names = match (a_side, b_side) {
-            (Side::Stored, Side::Stored) => modes!("gemm_nn"),
-            (Side::Stored, Side::Transposed) => modes!("gemm_nt"),
-            (Side::Transposed, Side::Stored) => modes!("gemm_tn"),
+        let (names, small) = match (a_side, b_side) {
+            (Side::Stored, Side::Stored) => (modes!("gemm_nn"), "gemm_nn_narrow_f32"),
+            (Side::Stored, Side::Transposed) => (modes!("gemm_nt"), "gemm_nt_narrow_f32"),
+            (Side::Transposed, Side::Stored) => (modes!("gemm_tn"), "gemm_tn_narrow_f32"),
             (Side::Transposed, Side::Transposed) => {
                 return Err(CoreError::Layout { what: "gemm: both factors transposed" }.into());
             }
@@ -152,10 +172,10 @@ impl Gpu {
             );
         }
         let p = product([m, n, k], [a.stride(), b.stride(), c.stride()], alpha, beta);
-        let tiles = (m.div_ceil(tile::<T>()), n.div_ceil(tile::<T>()));
-        let blocks = [narrow(tiles.1), narrow(tiles.0)];
+        let (name, side) = or_narrow::<T>((m, n), self.mode::<T>(names), small, FEW);
+        let blocks = [narrow(n.div_ceil(side)), narrow(m.div_ceil(side))];
         let arrays = [a.values, b.values];
-        self.in_pieces(self.mode::<T>(names), c, p, &arrays, blocks)
+        self.in_pieces(name, c, p, &arrays, blocks)
     }
 
     /// `C ← α XᵀX + β C`, both triangles; with weights, `α Xᵀ diag(w) X + β C`. The lower triangle is
@@ -177,14 +197,20 @@ impl Gpu {
             return Err(CoreError::Shape { what: "gram: rows of x", expected: 1, found: 0 }.into());
         }
         let p = product([d, d, n], [x.stride(), x.stride(), c.stride()], alpha, beta);
-        let tiles = d.div_ceil(tile::<T>());
-        let blocks = [narrow(tiles * (tiles + 1) / 2), 1];
+        let triangle = |side: usize| {
+            let tiles = d.div_ceil(side);
+            [narrow(tiles * (tiles + 1) / 2), 1]
+        };
         match weights {
-            None => self.in_pieces(self.mode::<T>(modes!("gram")), c, p, &[x.values], blocks),
+            None => {
+                let large = self.mode::<T>(modes!("gram"));
+                let (name, side) = or_narrow::<T>((d, d), large, "gram_narrow_f32", FEW);
+                self.in_pieces(name, c, p, &[x.values], triangle(side))
+            }
             Some(w) => {
                 shape("gram: weights", n, w.len())?;
                 let name = plain::<T>(names!("weighted_gram"));
-                self.in_pieces(name, c, p, &[x.values, w], blocks)
+                self.in_pieces(name, c, p, &[x.values, w], triangle(tile::<T>()))
             }
         }
     }
@@ -242,7 +268,7 @@ impl Gpu {
         if pieces < 2 || c.stride() != c.cols() {
             return launch(&c.values, p, 1);
         }
-        let piece = inner.div_ceil(pieces).next_multiple_of(16);
+        let piece = inner.div_ceil(pieces).next_multiple_of(64);
         let pieces = inner.div_ceil(piece);
         let count = c.rows() * c.cols();
         let mut parts = Buffer::<T>::new(self, count * pieces)?;
@@ -289,10 +315,12 @@ impl Gpu {
         let p = product([n, m, d], [x.stride(), w.stride(), t.stride()], T::ONE, T::ZERO);
         let neurons = Neurons::activated(f, 0);
         let layer = Layer { product: p, neurons, activated: narrow(a.stride()) };
-        let launch = self.kernel(plain::<T>(names!("forward")))?;
-        let launch = launch.write(&t.values).write(&a.values).read(x.values).read(w.values);
+        let large = plain::<T>(names!("forward"));
+        let (name, side) = or_narrow::<T>((n, m), large, "forward_narrow_f32", FILL);
+        let launch = self.kernel(name)?.write(&t.values).write(&a.values);
+        let launch = launch.read(x.values).read(w.values);
         // SAFETY: shapes were checked, the results are written by nobody else.
-        unsafe { launch.value(&layer).over(grid::<T>(n, m)) }
+        unsafe { launch.value(&layer).over(grid(side, n, m)) }
     }
 
     /// A layer backwards: `Δ′ ← (Δ W) ∘ f′(T)` with Δ n×m, W̃ = [W | b] m × (d + 1), and the pre-activations T
@@ -317,10 +345,12 @@ impl Gpu {
         let p = product([n, d, m], [delta.stride(), w.stride(), c.stride()], T::ONE, T::ZERO);
         let neurons = Neurons::activated(f, 0);
         let scalars = Backward { product: p, neurons, t: narrow(t.stride()) };
-        let launch = self.kernel(plain::<T>(names!("backward")))?.write(&c.values).read(t.values);
+        let large = plain::<T>(names!("backward"));
+        let (name, side) = or_narrow::<T>((n, d), large, "backward_narrow_f32", FILL);
+        let launch = self.kernel(name)?.write(&c.values).read(t.values);
         let launch = launch.read(delta.values).read(w.values).value(&scalars);
         // SAFETY: shapes were checked, the result is written by nobody else.
-        unsafe { launch.over(grid::<T>(n, d)) }
+        unsafe { launch.over(grid(side, n, d)) }
     }
 
     /// `C ← α (A op(B)) ∘ H + β C`, each row of H for `repeat` rows of C. Shapes: A m×k, op(B) k×n, C m×n, H
@@ -349,10 +379,15 @@ impl Gpu {
         let p = product([m, n, k], [a.stride(), b.stride(), c.stride()], alpha, beta);
         let (h_stride, repeat) = (narrow(h.stride()), narrow(repeat));
         let scalars = Masked { product: p, h: h_stride, repeat };
-        let launch = self.kernel(plain::<T>(name))?.write(&c.values).read(h.values);
+        let large = (plain::<T>(name), tile::<T>());
+        let (name, side) = match b_side {
+            Side::Stored => or_narrow::<T>((m, n), large.0, "masked_nn_narrow_f32", FILL),
+            Side::Transposed => large,
+        };
+        let launch = self.kernel(name)?.write(&c.values).read(h.values);
         let launch = launch.read(a.values).read(b.values).value(&scalars);
         // SAFETY: shapes were checked, C is written by nobody else.
-        unsafe { launch.over(grid::<T>(m, n)) }
+        unsafe { launch.over(grid(side, m, n)) }
     }
 
     /// `C ← (A B) ⊘ (g aᵀ + λ)`: the middle of a product with (G ⊗ A + λI)⁻¹ in eigenbases. Shapes: A m×k,
@@ -376,11 +411,11 @@ impl Gpu {
         let launch = self.kernel(plain::<T>(names!("divided_nn")))?.write(&c.values).read(values);
         let launch = launch.read(a.values).read(b.values);
         // SAFETY: shapes were checked, C is written by nobody else.
-        unsafe { launch.value(&Divided { product: p, damping }).over(grid::<T>(m, n)) }
+        unsafe { launch.value(&Divided { product: p, damping }).over(grid(tile::<T>(), m, n)) }
     }
 }
 
 /// The tiles of an m×n result.
-fn grid<T: Scalar>(m: usize, n: usize) -> [u32; 3] {
-    [narrow(n.div_ceil(tile::<T>())), narrow(m.div_ceil(tile::<T>())), 1]
+fn grid(side: usize, m: usize, n: usize) -> [u32; 3] {
+    [narrow(n.div_ceil(side)), narrow(m.div_ceil(side)), 1]
 }
