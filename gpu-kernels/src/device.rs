@@ -130,6 +130,14 @@ pub trait Device: Copy {
     fn opaque(self, value: u32) -> u32 {
         value
     }
+    /// The same value like [`Device::opaque`]: arithmetic with it stays where it is written, and does not
+    /// move up to the load, where it would wait.
+    #[inline(always)]
+    fn hold<T: Word>(self, value: T) -> T {
+        let [low, high] = value.to_words();
+        let high = if T::WORDS == 2 { self.opaque(high) } else { 0 };
+        T::from_words([self.opaque(low), high])
+    }
     /// The thread in its warp.
     #[inline(always)]
     fn lane(self) -> u32 {

@@ -68,8 +68,8 @@ fn nu_of<T: Scalar, D: Device>(
     count: u64,
     response: Response<T>,
 ) {
-    each(d, count, |start, i| {
-        let x = d.load(d.advance(t, start), i);
+    let load = |start, i| d.load(d.advance(t, start), i);
+    map(d, count, load, |start, i, x| {
         d.store(d.advance(nu, start), i, response.nu(x));
     });
 }

@@ -21,12 +21,6 @@ impl<T: Scalar, const R: usize> Engine<T> for Fma<R> {
     const THREADS: u32 = THREADS;
     const STEPS: usize = 4;
     type Sums = [[T; R]; R];
-    type Cell = T;
-
-    #[inline(always)]
-    fn cell(value: T) -> T {
-        value
-    }
 
     #[inline(always)]
     fn zero() -> Self::Sums {
@@ -129,12 +123,6 @@ impl<T: Scalar> Engine<T> for Narrow {
     const STEPS: usize = 1;
     const COPIES: u32 = THREADS / TEAM;
     type Sums = [[T; 4]; 4];
-    type Cell = T;
-
-    #[inline(always)]
-    fn cell(value: T) -> T {
-        value
-    }
 
     #[inline(always)]
     fn zero() -> Self::Sums {

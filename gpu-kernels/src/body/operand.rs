@@ -28,8 +28,8 @@ pub trait Operand<D: Device, T: Scalar>: Copy {
     fn lane(self, outer: u32) -> Self::Lane;
     /// Reads what makes the element, both indices counted from the start.
     fn fetch(self, d: D, lane: Self::Lane, inner: u32) -> Self::Raw;
-    /// The element; 0 of [`Operand::NOTHING`].
-    fn value(raw: Self::Raw) -> T;
+    /// The element; 0 of [`Operand::NOTHING`]. Made where it is asked for, not where it was read.
+    fn value(d: D, raw: Self::Raw) -> T;
 }
 
 /// A stored matrix whose element (outer, inner) stands at outer·stride + inner.
@@ -138,7 +138,7 @@ impl<D: Device, T: Scalar> Operand<D, T> for Rows<D, T> {
         d.load(self.array, lane + inner)
     }
     #[inline(always)]
-    fn value(raw: T) -> T {
+    fn value(_: D, raw: T) -> T {
         raw
     }
 }
@@ -166,7 +166,7 @@ impl<D: Device, T: Scalar> Operand<D, T> for Columns<D, T> {
         d.load(self.array, inner * self.stride + lane)
     }
     #[inline(always)]
-    fn value(raw: T) -> T {
+    fn value(_: D, raw: T) -> T {
         raw
     }
 }
@@ -212,8 +212,8 @@ impl<D: Device, T: Scalar> Operand<D, T> for Pairs<D, T> {
         (d.load(self.x, row + (lane & 0xffff)), d.load(self.x, row + (lane >> 16)))
     }
     #[inline(always)]
-    fn value((a, b): (T, T)) -> T {
-        a * b
+    fn value(d: D, (a, b): (T, T)) -> T {
+        d.hold(a) * d.hold(b)
     }
 }
 
@@ -241,7 +241,7 @@ impl<D: Device, T: Scalar, O: Operand<D, T>> Operand<D, T> for Weighted<D, T, O>
         (d.load(self.weights, inner), self.operand.fetch(d, lane, inner))
     }
     #[inline(always)]
-    fn value((weight, raw): (T, O::Raw)) -> T {
-        weight * O::value(raw)
+    fn value(d: D, (weight, raw): (T, O::Raw)) -> T {
+        d.hold(weight) * O::value(d, raw)
     }
 }

@@ -83,7 +83,7 @@ impl<D: Device, T: Scalar> Operand<D, T> for Patches<D, T> {
         d.load(d.advance(self.images, start), y * width + x)
     }
     #[inline(always)]
-    fn value(raw: T) -> T {
+    fn value(_: D, raw: T) -> T {
         raw
     }
 }

@@ -1,23 +1,17 @@
 //! Tiles by tensor cores (compute capability 8.0): 128 × 128, eight warps of 64 × 32 each.
 //!
-//! What a mode makes of an f32 stands in shared memory, so that it is made once. Fragments are those of the PTX ISA for m16n8k8 and m16n8k16: with g = lane/4 and
+//! f32 values stand in shared memory; what a mode does to them happens between there and the product:
+//! twice as many bytes of parts made beforehand cost more than making them here. Fragments are those of the PTX ISA for m16n8k8 and m16n8k16: with g = lane/4 and
 //! t = lane mod 4, a lane has A at rows g, g + 8 and inner indices t, t + 4, B at the same inner indices
 //! of column g, and C at rows g, g + 8 and columns 2t, 2t + 1; pairs of bf16 take inner indices 2t, 2t + 1.
 
 use super::tile::{Engine, row};
 use crate::device::{Device, Shared};
-use crate::word::{Word, unroll};
+use crate::word::unroll;
 
 /// How f32 values become factors of a tensor core. A slice's part of a fragment, all its inner indices, is
 /// multiplied in stages, each one instruction of a warp.
 pub trait Mode {
-    /// What stands for a value in a slice.
-    type Cell: Word;
-    /// The distance between inner indices of a slice, with which the cells of a fragment are on different
-    /// banks.
-    const ROW: u32 = row(8);
-    /// The cell of a value.
-    fn cell(value: f32) -> Self::Cell;
     /// 16 rows of A by the inner indices of a slice.
     type Left: Copy;
     /// The inner indices of a slice by 8 columns of B.
@@ -28,9 +22,9 @@ pub trait Mode {
     /// so a long sum by them drifts by up to 2⁻²³ of itself with every step.
     const SUMS_A_SLICE: bool;
     /// The part of A whose first row is row `outer` of the tile, plus the lane's.
-    fn left<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Left;
+    fn left<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> Self::Left;
     /// The part of B whose first column is column `outer` of the tile, plus the lane's.
-    fn right<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Right;
+    fn right<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> Self::Right;
     /// C + the products of a stage.
     fn multiply<D: Device>(
         d: D,
@@ -41,29 +35,29 @@ pub trait Mode {
     ) -> [f32; 4];
 }
 
-/// The cell at inner index `k` of a slice.
+/// The value at inner index `k` of a slice.
 #[inline(always)]
-fn at<M: Mode, D: Device>(d: D, slice: Shared<M::Cell>, k: u32, outer: u32) -> M::Cell {
-    d.shared_load(slice, k * M::ROW + outer)
+fn value<D: Device>(d: D, slice: Shared<f32>, k: u32, outer: u32) -> f32 {
+    d.shared_load(slice, k * row(8) + outer)
 }
 
-/// The four cells of a lane in 16 rows and 8 inner indices from k on.
+/// The four values of a lane in 16 rows and 8 inner indices from k on.
 #[inline(always)]
-fn four<M: Mode, D: Device>(d: D, slice: Shared<M::Cell>, k: u32, outer: u32) -> [M::Cell; 4] {
+fn four<D: Device>(d: D, slice: Shared<f32>, k: u32, outer: u32) -> [f32; 4] {
     let k = k + d.lane() % 4;
     [
-        at::<M, D>(d, slice, k, outer),
-        at::<M, D>(d, slice, k, outer + 8),
-        at::<M, D>(d, slice, k + 4, outer),
-        at::<M, D>(d, slice, k + 4, outer + 8),
+        value(d, slice, k, outer),
+        value(d, slice, k, outer + 8),
+        value(d, slice, k + 4, outer),
+        value(d, slice, k + 4, outer + 8),
     ]
 }
 
-/// The two cells of a lane in 8 inner indices from k on and 8 columns.
+/// The two values of a lane in 8 inner indices from k on and 8 columns.
 #[inline(always)]
-fn two<M: Mode, D: Device>(d: D, slice: Shared<M::Cell>, k: u32, outer: u32) -> [M::Cell; 2] {
+fn two<D: Device>(d: D, slice: Shared<f32>, k: u32, outer: u32) -> [f32; 2] {
     let k = k + d.lane() % 4;
-    [at::<M, D>(d, slice, k, outer), at::<M, D>(d, slice, k + 4, outer)]
+    [value(d, slice, k, outer), value(d, slice, k + 4, outer)]
 }
 
 /// The bits that a tensor core reads as the nearest tf32 number, ties away from 0: it ignores the last 13.
@@ -77,27 +71,22 @@ fn round_to_tf32(x: f32) -> u32 {
 pub struct Tf32;
 
 impl Mode for Tf32 {
-    type Cell = u32;
     type Left = [[u32; 4]; 2];
     type Right = [[u32; 2]; 2];
     const STAGES: usize = 2;
     const SUMS_A_SLICE: bool = false;
     #[inline(always)]
-    fn cell(value: f32) -> u32 {
-        round_to_tf32(value)
-    }
-    #[inline(always)]
-    fn left<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Left {
+    fn left<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> Self::Left {
         [0, 8].map(
             #[inline(always)]
-            |k| four::<Self, D>(d, slice, k, outer),
+            |k| four(d, slice, k, outer).map(round_to_tf32),
         )
     }
     #[inline(always)]
-    fn right<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Right {
+    fn right<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> Self::Right {
         [0, 8].map(
             #[inline(always)]
-            |k| two::<Self, D>(d, slice, k, outer),
+            |k| two(d, slice, k, outer).map(round_to_tf32),
         )
     }
     #[inline(always)]
@@ -117,33 +106,31 @@ impl Mode for Tf32 {
 #[derive(Clone, Copy, Debug)]
 pub struct Tf32x3;
 
+/// The tf32 number next to x, and the rest, of which a tensor core takes as many bits. The difference is
+/// exact; its sign is as often that of x as not, so what truncation takes from it does not add up.
+#[inline(always)]
+fn split(x: f32) -> (u32, u32) {
+    let high = round_to_tf32(x) & !0x1fff;
+    (high, (x - f32::from_bits(high)).to_bits())
+}
+
 impl Mode for Tf32x3 {
-    /// The tf32 number next to x, and above it the rest, of which a tensor core takes as many bits. The
-    /// difference is exact; its sign is as often that of x as not, so what truncation takes from it does
-    /// not add up.
-    type Cell = u64;
-    const ROW: u32 = ROW_OF_PAIRS;
-    type Left = [[u64; 4]; 2];
-    type Right = [[u64; 2]; 2];
+    type Left = [[(u32, u32); 4]; 2];
+    type Right = [[(u32, u32); 2]; 2];
     const STAGES: usize = 6;
     const SUMS_A_SLICE: bool = true;
     #[inline(always)]
-    fn cell(value: f32) -> u64 {
-        let high = round_to_tf32(value) & !0x1fff;
-        u64::from_words([high, (value - f32::from_bits(high)).to_bits()])
-    }
-    #[inline(always)]
-    fn left<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Left {
+    fn left<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> Self::Left {
         [0, 8].map(
             #[inline(always)]
-            |k| four::<Self, D>(d, slice, k, outer),
+            |k| four(d, slice, k, outer).map(split),
         )
     }
     #[inline(always)]
-    fn right<D: Device>(d: D, slice: Shared<Self::Cell>, outer: u32) -> Self::Right {
+    fn right<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> Self::Right {
         [0, 8].map(
             #[inline(always)]
-            |k| two::<Self, D>(d, slice, k, outer),
+            |k| two(d, slice, k, outer).map(split),
         )
     }
     #[inline(always)]
@@ -155,8 +142,8 @@ impl Mode for Tf32x3 {
         b: &Self::Right,
     ) -> [f32; 4] {
         let (a, b) = (a[stage % 2], b[stage % 2]);
-        let (a_high, a_low) = (a.map(|x| x.to_words()[0]), a.map(|x| x.to_words()[1]));
-        let (b_high, b_low) = (b.map(|x| x.to_words()[0]), b.map(|x| x.to_words()[1]));
+        let (a_high, a_low) = (a.map(|x| x.0), a.map(|x| x.1));
+        let (b_high, b_low) = (b.map(|x| x.0), b.map(|x| x.1));
         match stage / 2 {
             0 => d.mma_tf32(c, a_low, b_high),
             1 => d.mma_tf32(c, a_high, b_low),
@@ -172,23 +159,14 @@ pub struct Bf16;
 /// The pair at inner indices k and k + 1.
 #[inline(always)]
 fn pair<D: Device>(d: D, slice: Shared<f32>, k: u32, outer: u32) -> u32 {
-    let [first, second] = [0, 1].map(
-        #[inline(always)]
-        |i| at::<Bf16, D>(d, slice, k + i, outer),
-    );
-    d.pack_bf16(first, second)
+    d.pack_bf16(value(d, slice, k, outer), value(d, slice, k + 1, outer))
 }
 
 impl Mode for Bf16 {
-    type Cell = f32;
     type Left = [u32; 4];
     type Right = [u32; 2];
     const STAGES: usize = 1;
     const SUMS_A_SLICE: bool = false;
-    #[inline(always)]
-    fn cell(value: f32) -> f32 {
-        value
-    }
     #[inline(always)]
     fn left<D: Device>(d: D, slice: Shared<f32>, outer: u32) -> [u32; 4] {
         let k = d.lane() % 4 * 2;
@@ -209,9 +187,6 @@ impl Mode for Bf16 {
         d.mma_bf16(c, *a, *b)
     }
 }
-
-/// The distance between inner indices of a slice of pairs of words: 8 bytes go by half a warp.
-pub const ROW_OF_PAIRS: u32 = 132;
 
 /// Tiles by tensor cores in a mode.
 #[derive(Clone, Copy, Debug)]
@@ -235,14 +210,7 @@ impl<M: Mode> Engine<f32> for Tensor<M> {
     const R: usize = 8;
     const THREADS: u32 = THREADS;
     const STEPS: usize = 1;
-    const ROW: u32 = M::ROW;
     type Sums = [[[f32; 4]; ACROSS]; DOWN];
-    type Cell = M::Cell;
-
-    #[inline(always)]
-    fn cell(value: f32) -> M::Cell {
-        M::cell(value)
-    }
 
     #[inline(always)]
     fn zero() -> Self::Sums {
@@ -253,7 +221,7 @@ impl<M: Mode> Engine<f32> for Tensor<M> {
     fn multiply<D: Device>(
         d: D,
         sums: &mut Self::Sums,
-        (a, b): (Shared<M::Cell>, Shared<M::Cell>),
+        (a, b): (Shared<f32>, Shared<f32>),
         _: usize,
     ) {
         const { assert!(M::STAGES <= MOST_STAGES) };

@@ -10,7 +10,7 @@ use super::epilogue::Epilogue;
 use super::operand::Operand;
 use crate::contract::Extent;
 use crate::device::{Device, Shared};
-use crate::word::{Scalar, Word, unroll};
+use crate::word::{Scalar, unroll};
 
 /// Inner indices of a slice, where an engine does not say otherwise.
 pub const SLICE: u32 = 16;
@@ -32,21 +32,15 @@ pub trait Engine<T: Scalar> {
     const STEPS: usize;
     /// Tiles that the threads put into shared memory one behind the other, and whose sum is meant.
     const COPIES: u32 = 1;
-    /// The distance between the inner indices of a slice.
-    const ROW: u32 = row(Self::R);
     /// What a thread has of the tile.
     type Sums: Copy;
-    /// What stands for an element in a slice.
-    type Cell: Word;
-    /// That of a value.
-    fn cell(value: T) -> Self::Cell;
     /// A tile of zeros.
     fn zero() -> Self::Sums;
     /// Adds a step of the product of two slices. All threads call it with the same step.
     fn multiply<D: Device>(
         d: D,
         sums: &mut Self::Sums,
-        slices: (Shared<Self::Cell>, Shared<Self::Cell>),
+        slices: (Shared<T>, Shared<T>),
         step: usize,
     );
     /// Writes what the thread has of rows 64·half to 64·half + 63 into a tile of shared memory.
@@ -58,8 +52,7 @@ pub const fn side(r: usize) -> u32 {
     16 * r as u32
 }
 
-/// The distance between rows of a tile in shared memory, and of a slice where an engine does not say
-/// otherwise.
+/// The distance between rows of a slice or tile in shared memory.
 pub const fn row(r: usize) -> u32 {
     side(r) + PAD
 }
@@ -132,10 +125,16 @@ impl<L: Copy> Mover<L> {
         let thread = d.thread();
         if O::ALONG_INNER {
             let (first, inner) = (thread / G::SLICE, thread % G::SLICE);
-            return Self { lane: operand.lane(0), first, inner, count, at: inner * G::ROW + first };
+            return Self {
+                lane: operand.lane(0),
+                first,
+                inner,
+                count,
+                at: inner * row(G::R) + first,
+            };
         }
         let (outer, inner) = (thread % side(G::R), thread / side(G::R));
-        let at = inner * G::ROW + outer;
+        let at = inner * row(G::R) + outer;
         // An index outside the matrix is not used, but must not be computed from one either.
         let (lane, first) =
             if outer < count { (operand.lane(outer), inner) } else { (operand.lane(0), OUTSIDE) };
@@ -183,12 +182,15 @@ impl<L: Copy> Mover<L> {
     fn put<D: Device, T: Scalar, O: Operand<D, T, Lane = L>, G: Engine<T>>(
         &self,
         d: D,
-        slice: Shared<G::Cell>,
+        slice: Shared<T>,
         values: Half<O::Raw>,
         half: usize,
     ) {
-        let apart =
-            if O::ALONG_INNER { G::THREADS / G::SLICE } else { G::THREADS / side(G::R) * G::ROW };
+        let apart = if O::ALONG_INNER {
+            G::THREADS / G::SLICE
+        } else {
+            G::THREADS / side(G::R) * row(G::R)
+        };
         unroll::<4>(
             #[inline(always)]
             |i| {
@@ -196,7 +198,7 @@ impl<L: Copy> Mover<L> {
                     d.shared_store(
                         slice,
                         self.at + apart * (half * each::<T, G>() / 2 + i) as u32,
-                        G::cell(O::value(values[i])),
+                        O::value(d, values[i]),
                     );
                 }
             },
@@ -238,8 +240,8 @@ where
     G: Engine<T>,
 {
     let buffer = |parity: u32| {
-        let a = Shared::<G::Cell>::at(0).skip(parity * 2 * G::SLICE * G::ROW);
-        (a, a.skip(G::SLICE * G::ROW))
+        let a = Shared::<T>::at(0).skip(parity * 2 * G::SLICE * row(G::R));
+        (a, a.skip(G::SLICE * row(G::R)))
     };
     let (mut a, mut b) =
         (a.start(d, place.row, place.inner), b.start(d, place.column, place.inner));

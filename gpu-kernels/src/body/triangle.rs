@@ -6,8 +6,8 @@ use crate::word::Scalar;
 
 /// The order of a diagonal block.
 pub const ORDER: u32 = 64;
-/// Threads of a block: four for each column.
-pub const THREADS: u32 = 4 * ORDER;
+/// Threads of a block: sixteen for each column.
+pub const THREADS: u32 = 16 * ORDER;
 /// The distance between rows in shared memory: neighbouring rows and columns are on different banks.
 const ROW: u32 = ORDER + 1;
 

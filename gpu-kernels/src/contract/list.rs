@@ -104,12 +104,6 @@ const fn tensor(contract: Contract) -> Contract {
     Contract { since: Variant::Sm80, threads: tensor::THREADS, resident: 1, ..contract }
 }
 
-/// The same with values in two parts.
-const fn parts(contract: Contract) -> Contract {
-    let shared_bytes = tile::shared_bytes(tile::SLICE, tensor::ROW_OF_PAIRS, 8);
-    Contract { shared_bytes, ..tensor(contract) }
-}
-
 /// A product in small tiles, for few of them.
 const fn narrow(contract: Contract) -> Contract {
     Contract {
@@ -170,7 +164,8 @@ const fn batch(
 const fn leaves(name: &'static str, bytes: u32) -> Contract {
     let costs = ("n³/3 a diagonal block", "n² a diagonal block");
     let shared_bytes = triangle::shared_bytes(bytes);
-    Contract { grid: "[n/64]", ..batch(name, triangle::THREADS, shared_bytes, costs) }
+    let contract = batch(name, triangle::THREADS, shared_bytes, costs);
+    Contract { grid: "[n/64]", ..alone(contract) }
 }
 
 /// A kernel with a warp a row.
@@ -259,12 +254,12 @@ pub const CONTRACTS: &[Contract] = &[
     triangle(product_f64("gram_f64", "nd(d + 1)", "nd + d²")),
     triangle(product_f64("patch_gram_f64", "nT d(d + 1)", "image + d²")),
     triangle(product_f64("weighted_gram_f64", "nd(d + 1)", "nd + n + d²")),
-    parts(product("gemm_nn_tf32x3", "2mnk", "mk + nk + mn")),
-    parts(product("gemm_nt_tf32x3", "2mnk", "mk + nk + mn")),
-    parts(product("gemm_tn_tf32x3", "2mnk", "mk + nk + mn")),
-    parts(product("packed_grams_tf32x3", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
-    parts(triangle(product("patch_gram_tf32x3", "nT d(d + 1)", "image + d²"))),
-    parts(triangle(product("gram_tf32x3", "nd(d + 1)", "nd + d²"))),
+    tensor(product("gemm_nn_tf32x3", "2mnk", "mk + nk + mn")),
+    tensor(product("gemm_nt_tf32x3", "2mnk", "mk + nk + mn")),
+    tensor(product("gemm_tn_tf32x3", "2mnk", "mk + nk + mn")),
+    tensor(product("packed_grams_tf32x3", "mn d(d + 1)", "nm + nd + m d(d + 1)/2")),
+    tensor(triangle(product("patch_gram_tf32x3", "nT d(d + 1)", "image + d²"))),
+    tensor(triangle(product("gram_tf32x3", "nd(d + 1)", "nd + d²"))),
     tensor(product("gemm_nn_tf32", "2mnk", "mk + nk + mn")),
     tensor(product("gemm_nt_tf32", "2mnk", "mk + nk + mn")),
     tensor(product("gemm_tn_tf32", "2mnk", "mk + nk + mn")),
