@@ -20,6 +20,31 @@ pub(crate) fn transpose(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     (0..columns * rows).map(|k| a[(k % rows) * columns + k / rows]).collect()
 }
 
+/// aᵀb.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// a bᵀ, as a vector.
+pub(crate) fn outer(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().flat_map(|a| b.iter().map(move |b| a * b)).collect()
+}
+
+/// I, n×n.
+pub(crate) fn identity(n: usize) -> Vec<f64> {
+    damped(&vec![0.0; n * n], n, 1.0)
+}
+
+/// The trace of an n×n matrix.
+pub(crate) fn trace(a: &[f64], n: usize) -> f64 {
+    a.iter().step_by(n + 1).sum()
+}
+
+/// Some rows and columns of an n×n matrix.
+pub(crate) fn part(a: &[f64], n: usize, (rows, columns): (&[usize], &[usize])) -> Vec<f64> {
+    rows.iter().flat_map(|i| columns.iter().map(move |j| a[i * n + j])).collect()
+}
+
 /// G ⊗ A: element (i·d + j, k·d + l) is G_ik A_jl. Shapes: g m×m, a d×d.
 pub(crate) fn kronecker(g: &[f64], a: &[f64], m: usize, d: usize) -> Vec<f64> {
     let p = m * d;
@@ -64,7 +89,7 @@ pub(crate) fn solve(a: &[f64], b: &[f64], n: usize) -> (Vec<f64>, f64) {
 /// Eigenvalues, ascending, and eigenvectors in the columns of a symmetric n×n matrix: cyclic Jacobi
 /// rotations (Rutishauser 1966) until nothing is left beside the diagonal.
 pub(crate) fn eigen(a: &[f64], n: usize) -> (Vec<f64>, Vec<f64>) {
-    let (mut a, mut q) = (a.to_vec(), damped(&vec![0.0; n * n], n, 1.0));
+    let (mut a, mut q) = (a.to_vec(), identity(n));
     // Quadratic convergence: some ten sweeps are enough for any matrix of this size.
     for _ in 0..40 {
         for p in 0..n {

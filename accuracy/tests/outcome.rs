@@ -38,7 +38,11 @@ fn every_row_of_the_ladder_matters() {
     let answer = compare(&ladder, &ladder.expected, Dtype::F64, &all);
     assert_eq!(table(answer).failures().len(), 0);
     let names: Vec<String> = rows(&ladder).map(str::to_owned).collect();
-    assert_eq!(names.len(), 8 + 8 + 1 + 8 + 2 + 2 + 1 + 2 + 2 + 7 + 6, "{names:?}");
+    assert_eq!(
+        names.len(),
+        8 + 8 + 1 + 8 + 2 + 2 + 1 + 2 + 2 + 8 + 6 + 11 + 16 + 5 + 3 + 3 + 6,
+        "{names:?}"
+    );
     for name in names {
         let failing = |change: &dyn Fn(&mut relfisher_accuracy::tensors::Tensor)| {
             let mut out = ladder.expected.clone();

@@ -3,7 +3,7 @@
 use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
-use crate::{Options, bench_gate, cuda_drivers, golden_job, gpu_bundle, msrv, no_panic};
+use crate::{Options, bench_gate, cuda_drivers, examples, golden_job, gpu_bundle, msrv, no_panic};
 
 /// One check.
 pub(crate) struct Job {
@@ -65,6 +65,11 @@ pub(crate) const JOBS: &[Job] = &[
         name: "golden",
         purpose: "the program's curvature against the golden cases (--dir)",
         run: |options| Ok(golden_job::check(options)?),
+    },
+    Job {
+        name: "examples",
+        purpose: "every example ends within a minute and leaves a picture",
+        run: |_| Ok(examples::check()?),
     },
     Job {
         name: "bench-smoke",

@@ -6,6 +6,7 @@
 
 mod bench_gate;
 mod cuda_drivers;
+mod examples;
 mod golden_job;
 mod gpu_bundle;
 mod jobs;

@@ -12,7 +12,7 @@ mod uses;
 
 use std::path::Path;
 
-use relfisher::plot::{AxisScale, LineAxis, LinePlot, Series, lines};
+use relfisher::plot::{LineAxis, LinePlot, Scale, Series, lines};
 use relfisher::{Error, random};
 use relfisher_core::optim::DeterminantalAverage;
 use relfisher_core::{MatMut, MatRef, blas, factor};
@@ -115,8 +115,8 @@ fn main() -> Result<(), Error> {
     let plot = LinePlot {
         title: "Newton steps averaged over workers",
         subtitle: "relative error of the step; logistic regression on digits, three trials",
-        x: LineAxis { label: "workers", scale: AxisScale::Logarithmic, range: None },
-        y: LineAxis { label: "relative error", scale: AxisScale::Logarithmic, range: None },
+        x: LineAxis { label: "workers", scale: Scale::Logarithmic, range: None },
+        y: LineAxis { label: "relative error", scale: Scale::Logarithmic, range: None },
         series: &series,
     };
     for file in lines(&plot, dir, "error")? {

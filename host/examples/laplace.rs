@@ -17,7 +17,7 @@ use relfisher::curvature::{Memory, Problem};
 use relfisher::executor::Cpu;
 use relfisher::laplace::{Posterior, Structure, evidence};
 use relfisher::network::Targets;
-use relfisher::plot::{AxisScale, LineAxis, LinePlot, Series, lines};
+use relfisher::plot::{LineAxis, LinePlot, Scale, Series, lines};
 
 fn main() -> Result<(), Error> {
     let split = uses::digits()?;
@@ -84,12 +84,12 @@ fn main() -> Result<(), Error> {
         subtitle: "1,000 digits of 7×7, 610 parameters; dots mark the best prior precision",
         x: LineAxis {
             label: "prior precision",
-            scale: AxisScale::Logarithmic,
+            scale: Scale::Logarithmic,
             range: Some((1e-3, 10.0)),
         },
         y: LineAxis {
             label: "log-marginal likelihood",
-            scale: AxisScale::Linear,
+            scale: Scale::Linear,
             range: Some((best - 1500.0, best + 300.0)),
         },
         series: &series,

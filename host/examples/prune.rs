@@ -15,7 +15,7 @@ use relfisher::Error;
 use relfisher::curvature::{Memory, Problem};
 use relfisher::executor::Cpu;
 use relfisher::network::{Parameters, Tape, Targets};
-use relfisher::plot::{AxisScale, LineAxis, LinePlot, Series, lines};
+use relfisher::plot::{LineAxis, LinePlot, Scale, Series, lines};
 use relfisher::prune::{Mask, Method, Options, Scope, prune};
 
 const SPARSITIES: [f64; 8] = [0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98];
@@ -73,8 +73,8 @@ fn main() -> Result<(), Error> {
     let plot = LinePlot {
         title: "Pruning a network for digits",
         subtitle: "without training again; curvature measured again at every dot",
-        x: LineAxis { label: "share of weights removed", scale: AxisScale::Linear, range: None },
-        y: LineAxis { label: "test accuracy", scale: AxisScale::Linear, range: Some((0.0, 1.0)) },
+        x: LineAxis { label: "share of weights removed", scale: Scale::Linear, range: None },
+        y: LineAxis { label: "test accuracy", scale: Scale::Linear, range: Some((0.0, 1.0)) },
         series: &series,
     };
     for file in lines(&plot, dir, "prune")? {

@@ -18,7 +18,7 @@ use relfisher::network::{Mode, Network, Parameters, Tape, Targets};
 use relfisher::optimizer::{
     Batch, GgnRecycledConfig, GgnSampleConfig, OptimizerConfig, Preconditioner,
 };
-use relfisher::plot::{AxisScale, LineAxis, LinePlot, Series, lines};
+use relfisher::plot::{LineAxis, LinePlot, Scale, Series, lines};
 use relfisher::{Error, random};
 
 const BATCH: usize = 50;
@@ -150,8 +150,8 @@ fn main() -> Result<(), Error> {
     let plot = LinePlot {
         title: "Learning with a recycled subspace",
         subtitle: "digits of 14×14, batches of 50; so many eigenpairs, measured every so many updates",
-        x: LineAxis { label: "updates", scale: AxisScale::Linear, range: None },
-        y: LineAxis { label: "train loss", scale: AxisScale::Linear, range: Some((0.1, 0.8)) },
+        x: LineAxis { label: "updates", scale: Scale::Linear, range: None },
+        y: LineAxis { label: "train loss", scale: Scale::Linear, range: Some((0.1, 0.8)) },
         series: &series,
     };
     for file in lines(&plot, dir, "loss")? {

@@ -146,6 +146,7 @@ fn no_samples_are_refused_and_gradients_of_zeros_are_empty_rows() {
     for metric in ["arithmetic", "geometric", "harmonic", "power:-0.5"] {
         let output = embed(&digits, metric);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stdout(&output).contains("every gradient is zero"), "{}", stdout(&output));
         let bytes = fs::read(&out).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(integers(&file, "indptr"), [0; 6]);

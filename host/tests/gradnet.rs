@@ -19,6 +19,10 @@ fn a_quick_run_leaves_table_record_and_picture() {
     let record = fs::read_to_string(out.join("gradnet.json")).unwrap();
     let record: serde_json::Value = serde_json::from_str(&record).unwrap();
     assert_eq!(record["train_samples"], 400);
+    assert_eq!(
+        (&record["settings"]["target"], &record["settings"]["epochs"]),
+        (&"uniform".into(), &3.into())
+    );
     let networks = record["networks"].as_array().unwrap();
     assert_eq!(networks.len(), 2);
     for network in networks {
@@ -44,6 +48,31 @@ fn a_quick_run_leaves_table_record_and_picture() {
 }
 
 #[test]
+fn each_class_is_a_target_too() {
+    let dir = folder("gradnet-targets");
+    let run = |target: &str| -> serde_json::Value {
+        let out = dir.join(target);
+        let small = ["--train-samples", "60", "--test-samples", "20", "--networks", "mlp"];
+        let few = ["--steps", "2", "--fractions", "0.01", "--target", target];
+        let last = ["--quiet", "--out", out.to_str().unwrap()];
+        let output = relfisher(&[&["gradnet"][..], &small, &few, &last].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let text = fs::read_to_string(out.join("gradnet.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(record["settings"]["target"], target);
+        record["networks"][0].clone()
+    };
+    let entries = |network: &serde_json::Value| {
+        network["stopped"][0]["fractions"][0]["entries"].as_f64().unwrap()
+    };
+    let (alike, each, label) = (run("uniform"), run("class"), run("label"));
+    assert_eq!((&alike["gradients"], &each["gradients"]), (&1.into(), &10.into()));
+    // Every gradient keeps a hundredth of its entries, and has at least so many.
+    assert_eq!(entries(&each), 10.0 * entries(&alike));
+    assert_eq!(entries(&label), entries(&alike));
+}
+
+#[test]
 fn bad_requests_are_refused() {
     let dir = folder("gradnet-bad");
     let out = dir.join("run");
@@ -57,6 +86,7 @@ fn bad_requests_are_refused() {
         (&["--rate", "0"], &["--rate"]),
         (&["--metric", "median"], &["--metric", "median", "geometric"]),
         (&["--networks", "rbm"], &["rbm"]),
+        (&["--target", "truth"], &["--target", "truth", "uniform"]),
         (&["--epochs", "0"], &["--epochs"]),
         (&["--data", "/nowhere"], &["/nowhere", "no such folder"]),
         (&["--memory", "0"], &["--memory"]),

@@ -383,6 +383,27 @@ fn a_metric_embeds_samples_that_it_was_not_fitted_on() {
     assert_close("extreme", &extreme.values, &[0.6, 0.8, -1.0], "embedding", Sibling, 1);
 }
 
+/// The gradients of a sample side by side.
+#[test]
+fn rows_are_joined_side_by_side() {
+    let rows = SparseRows {
+        starts: vec![0, 2, 2, 3, 5],
+        indices: vec![0, 3, 1, 2, 3],
+        values: vec![1.0, 2.0, 3.0, 4.0, 5.0],
+    };
+    let mut joined = rows.clone();
+    joined.join(2, 4).unwrap();
+    assert_eq!((&joined.starts[..], &joined.values), (&[0, 2, 5][..], &rows.values));
+    assert_eq!(joined.indices, [0, 3, 1, 6, 7]);
+    let mut alone = rows.clone();
+    alone.join(1, 4).unwrap();
+    assert_eq!(alone, rows);
+    for (columns, parameters) in [(0, 4), (3, 4), (2, 1 << 31)] {
+        let error = rows.clone().join(columns, parameters).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+    }
+}
+
 /// Powers far from 0 and next to it are what they should be; one that leaves the range of numbers, and
 /// a mean that vanishes, say so.
 #[test]
@@ -419,7 +440,7 @@ fn metrics_beyond_the_range_of_numbers_are_refused() {
     for (power, fraction) in [(1e-4, 0.05), (1e308, 1.0), (-1e308, 1.0)] {
         let error = run(power, fraction, 0.0).unwrap_err();
         assert_eq!(error.exit_code(), 1, "{error}");
-        assert!(error.to_string().contains("use a power nearer to 0"), "{error}");
+        assert!(error.to_string().contains("power of moderate size"), "{error}");
     }
     assert!(run(1e-4, 0.05, 1e-3).is_ok(), "a damping helps where the mean vanishes");
 }

@@ -1,8 +1,10 @@
 //! Kronecker products as dense matrices, and factorisations by plain loops.
 
 use super::input;
-use super::inputs::{DAMPING, INPUTS, OUTPUTS};
-use crate::dense::{cholesky, damped, eigen, function, kronecker, product, solve, sum};
+use super::inputs::{DAMPING, INPUTS, OUTPUTS, POWER};
+use crate::dense::{
+    cholesky, damped, eigen, function, identity, kronecker, product, solve, sum, trace,
+};
 use crate::tensors::Tensors;
 
 pub(super) fn expect(inputs: &Tensors, expected: &mut Tensors) {
@@ -24,13 +26,14 @@ fn kronecker_products(inputs: &Tensors, expected: &mut Tensors) {
     let (step, log_determinant) = solve(&exact, v, p);
     put("solve_exact", step);
     put("inverse_root", product(&function(&exact, p, |s| 1.0 / s.sqrt()), v, p, 1));
+    put("fractional_power", product(&function(&exact, p, |s| s.powf(-POWER)), v, p, 1));
     let split = |on_g: f64, on_a: f64| {
         let both = kronecker(&damped(g, m, on_g), &damped(a, d, on_a), m, d);
         solve(&both, v, p).0
     };
     put("solve_factored", split(DAMPING, DAMPING));
     // π = √((tr A/dim A)/(tr G/dim G)); √λ/π on G, π√λ on A.
-    let mean = |x: &[f64], n: usize| x.iter().step_by(n + 1).sum::<f64>() / n as f64;
+    let mean = |x: &[f64], n: usize| trace(x, n) / n as f64;
     let pi = (mean(a, d) / mean(g, m)).sqrt();
     put("solve_pi", split(DAMPING.sqrt() / pi, pi * DAMPING.sqrt()));
     put("sum_solve", solve(&sum(&full, &kronecker(h, b, m, d)), v, p).0);
@@ -50,6 +53,6 @@ fn factorisations(inputs: &Tensors, expected: &mut Tensors) {
     put("cholesky", &[n, n], cholesky(s, n));
     let above = damped(s, n, DAMPING);
     put("solve", &[n, r.len() / n.max(1)], solve(&above, r, n).0);
-    put("inverse", &[n, n], solve(&above, &damped(&vec![0.0; n * n], n, 1.0), n).0);
+    put("inverse", &[n, n], solve(&above, &identity(n), n).0);
     put("inverse_fourth_root", &[n, n], function(&above, n, |s| s.powf(-0.25)));
 }

@@ -12,6 +12,17 @@ pub const INPUTS: usize = 5;
 /// λ of every damped solve.
 pub const DAMPING: f64 = 0.125;
 
+/// p of the fractional power.
+pub const POWER: f64 = 0.25;
+/// q, the share of the entries that a sparse gradient keeps.
+pub const FRACTION: f64 = 0.375;
+/// k, the dimension of the subspaces and the rank of the matrix of low rank.
+pub const RANK: usize = 2;
+/// The deviation to which the points of a spectral density are widened.
+pub const DEVIATION: f64 = 0.5;
+/// The weights that pruning removes, as places in vec(W̃).
+pub const REMOVED: [usize; 6] = [1, 4, 8, 9, 13, 17];
+
 /// The order of S.
 const ORDER: usize = 8;
 
@@ -81,12 +92,18 @@ pub(super) fn tensors() -> Tensors {
     all.insert("in.r", &[ORDER, 3], random.fine(ORDER * 3));
     all.insert("in.q_g", &[m, m], reflection(m, |_| 1.0));
     all.insert("in.q_a", &[d, d], reflection(d, |i| if i == 1 { 0.0 } else { 1.0 }));
+    all.insert("in.q_b", &[d, d], reflection(d, |i| if i == 3 { 0.0 } else { 1.0 }));
+    // Their mean is not zero: gradients with a signal.
+    let drift = random.coarse(n * m).into_iter().map(|x| 0.5 + 0.5 * x);
+    all.insert("in.drift", &[n, m], drift.collect());
+    all.insert("in.grid", &[9], (0..9).map(|k| f64::from(k) * 1.25 - 1.0).collect());
     all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dense::identity;
 
     #[test]
     fn inputs_are_exact_in_single_precision() {
@@ -98,9 +115,9 @@ mod tests {
             let fine = ["in.delta", "in.v", "in.r"].contains(&name.as_str());
             assert_eq!(coarse, !fine, "{name}: 15 bits at most, so that products of two are exact");
         }
-        for (name, n) in [("in.q_g", OUTPUTS), ("in.q_a", INPUTS)] {
+        for (name, n) in [("in.q_g", OUTPUTS), ("in.q_a", INPUTS), ("in.q_b", INPUTS)] {
             let q = &tensors().0[name].data;
-            assert_eq!(product(q, &transpose(q, n, n), n, n), damped(&vec![0.0; n * n], n, 1.0));
+            assert_eq!(product(q, &transpose(q, n, n), n, n), identity(n));
         }
     }
 }

@@ -3,12 +3,12 @@
 use super::input;
 use super::inputs::{DAMPING, INPUTS, OUTPUTS, SAMPLES};
 use super::neuron::NEURONS;
-use crate::dense::{damped, product, solve, transpose};
+use crate::dense::{damped, dot, outer, product, solve, transpose};
 use crate::double_double::Double;
 use crate::tensors::Tensors;
 
 /// The mean over the samples of Σ_y p(y) s sᵀ; `outcomes(x̃)` gives p and the score s.
-fn fisher<'a>(
+pub(super) fn fisher<'a>(
     samples: impl Iterator<Item = &'a [f64]>,
     outcomes: impl Fn(&[f64]) -> Vec<(f64, Vec<f64>)>,
 ) -> Vec<f64> {
@@ -23,15 +23,6 @@ fn fisher<'a>(
         }
     }
     sum
-}
-
-/// a bᵀ, as a vector.
-fn outer(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().flat_map(|a| b.iter().map(move |b| a * b)).collect()
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// softmax(u), in some 100 bits before it is rounded.
@@ -53,6 +44,17 @@ fn classes(logits: &[f64]) -> Vec<(f64, Vec<f64>)> {
 /// W̃x̃.
 fn linear(w: &[f64], x: &[f64]) -> Vec<f64> {
     w.chunks_exact(x.len()).map(|w| dot(w, x)).collect()
+}
+
+/// The one outcome of a sample that is its own score.
+pub(super) fn alone(row: &[f64]) -> Vec<(f64, Vec<f64>)> {
+    vec![(1.0, row.to_vec())]
+}
+
+/// vec(δx̃ᵀ) of each sample, `delta` (n × m) being an input.
+pub(super) fn gradients(inputs: &Tensors, delta: &str) -> Vec<Vec<f64>> {
+    let rows = input(inputs, delta).chunks_exact(OUTPUTS);
+    rows.zip(input(inputs, "in.x").chunks_exact(INPUTS)).map(|(d, x)| outer(d, x)).collect()
 }
 
 pub(super) fn expect(inputs: &Tensors, expected: &mut Tensors) {
@@ -117,14 +119,9 @@ fn metrics(inputs: &Tensors, expected: &mut Tensors) {
 fn curvature(inputs: &Tensors, expected: &mut Tensors) {
     let (m, d) = (OUTPUTS, INPUTS);
     let (x, delta) = (input(inputs, "in.x"), input(inputs, "in.delta"));
-    let alone = |row: &[f64]| vec![(1.0, row.to_vec())];
     expected.insert("kfac.A", &[d, d], fisher(x.chunks_exact(d), alone));
     expected.insert("kfac.G", &[m, m], fisher(delta.chunks_exact(m), alone));
-    let gradients: Vec<f64> = x
-        .chunks_exact(d)
-        .zip(delta.chunks_exact(m))
-        .flat_map(|(x, delta)| outer(delta, x))
-        .collect();
+    let gradients: Vec<f64> = gradients(inputs, "in.delta").concat();
     expected.insert("ef_block", &[m * d, m * d], fisher(gradients.chunks_exact(m * d), alone));
     let (q_g, q_a) = (input(inputs, "in.q_g"), input(inputs, "in.q_a"));
     let squares = gradients.chunks_exact(m * d).fold(vec![0.0; m * d], |sum, gradient| {

@@ -58,6 +58,26 @@ const TABLE: &[Entry] = &[
     ),
     epsilons(&["factor.cholesky"], 16.0, "sums of eight products, divided by pivots"),
     epsilons(&["factor.eigenvalues", "factor.eigenvectors"], 64.0, "residual of order n·ε, n = 8"),
+    ulp(&["sparse.selection"], 0.5, "products that are exact, chosen: nothing is rounded"),
+    epsilons(&["sparse"], 16.0, "logarithms, exponentials and sums of nine squares"),
+    epsilons(
+        &["stats.quadrature", "stats.density"],
+        64.0,
+        "eight steps of Lanczos; nodes that move by ε‖S‖ beside a deviation of ½",
+    ),
+    epsilons(
+        &["stats"],
+        16.0,
+        "sums of products; signal and variance are differences of some of them",
+    ),
+    epsilons(
+        &["laplace", "low_rank"],
+        64.0,
+        "eigenvalues of both factors, times the condition number of their damped product",
+    ),
+    epsilons(&["step"], 64.0, "a condition number below 20; the sum over 512 workers"),
+    epsilons(&["prune.obd"], 16.0, "three products"),
+    epsilons(&["prune"], 64.0, "inverses of damped factors; a residual of at most 32 ε"),
     epsilons(&["factor"], 256.0, "residual of order n·ε times a condition number of 20"),
 ];
 

@@ -1,6 +1,6 @@
 //! The rows of the ladder about Kronecker products and factorisations.
 
-use relfisher_accuracy::ladder::DAMPING;
+use relfisher_accuracy::ladder::{DAMPING, POWER};
 use relfisher_core::factor::{
     InverseRoot, NewtonSchulz, eigh_workspace_len, newton_schulz, newton_schulz_workspace_len,
     spd_inverse_workspace_len,
@@ -51,8 +51,13 @@ impl<T: Scalar> Climb<'_, T> {
     /// What the eigenbases of both factors give.
     fn kronecker_eigen(&mut self, g: &[T], a: &[T], v: &[T]) -> Result<(), Error> {
         let (_, m, d) = SHAPE;
-        let rows = ["kron.solve_exact", "kron.inverse_root", "kron.log_determinant"];
-        if !rows.iter().any(|row| self.wants(row)) {
+        let powers = [
+            ("kron.solve_exact", T::ONE),
+            ("kron.inverse_root", T::HALF),
+            ("kron.fractional_power", T::from_f64(POWER)),
+        ];
+        let rows = powers.map(|(row, _)| row);
+        if !(self.wants_any(&rows) || self.wants("kron.log_determinant")) {
             return Ok(());
         }
         let (mut g, mut a) = (g.to_vec(), a.to_vec());
@@ -62,7 +67,7 @@ impl<T: Scalar> Climb<'_, T> {
         let right = (MatMut::new(&mut a, d, d)?, &mut s_a[..]);
         let eigen = KronEigen::factor(self.executor, left, right, &mut work)?;
         let mut work = vec![T::NAN; kron::kron_eigen_apply_workspace_len(m, d)];
-        for (row, power) in [("kron.solve_exact", T::ONE), ("kron.inverse_root", T::HALF)] {
+        for (row, power) in powers {
             let mut v = v.to_vec();
             let view = MatMut::new(&mut v, m, d)?;
             eigen.power(self.executor, view, power, T::from_f64(DAMPING), &mut work)?;

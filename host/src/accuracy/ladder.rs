@@ -26,6 +26,11 @@ pub fn ladder_answer<T: Scalar>(
     climb.curvature()?;
     climb.kronecker_products()?;
     climb.factorisations()?;
+    climb.sparse_gradients()?;
+    climb.statistics()?;
+    climb.posteriors()?;
+    climb.steps()?;
+    climb.pruning()?;
     Ok(tensors(&climb.out))
 }
 
@@ -50,6 +55,29 @@ impl<T: Scalar> Climb<'_, T> {
     pub(super) fn input(&self, name: &str) -> Result<Vec<T>, Error> {
         let missing = || Error::input("", name, "is no input of the ladder", "use another name");
         Ok(elements(&self.inputs.get(name).ok_or_else(missing)?.data))
+    }
+
+    /// vec(δx̃ᵀ) of each sample (n × m·d̃), `delta` being an input.
+    pub(super) fn gradients(&self, delta: &str) -> Result<Vec<T>, Error> {
+        let (_, m, d) = SHAPE;
+        let (delta, x) = (self.input(delta)?, self.input("in.x")?);
+        let rows = delta.chunks_exact(m).zip(x.chunks_exact(d));
+        let outer = |(delta, x): (&[T], &[T])| -> Vec<T> {
+            delta.iter().flat_map(|d| x.iter().map(|x| *d * *x)).collect()
+        };
+        Ok(rows.flat_map(outer).collect())
+    }
+
+    /// Sets a row of one number.
+    pub(super) fn put_number(&mut self, row: &str, value: T) {
+        if self.wants(row) {
+            self.put(row, &[1], vec![value]);
+        }
+    }
+
+    /// Whether one of these rows is asked for.
+    pub(super) fn wants_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.wants(name))
     }
 
     /// Sets a row.

@@ -27,6 +27,10 @@ mod algebra;
 mod golden;
 mod ladder;
 mod metric;
+mod posterior;
+mod prune;
+mod sparse;
+mod statistics;
 
 use relfisher_accuracy::baseline::Scope;
 use relfisher_accuracy::golden::{Files, compare_rows, request_rows};

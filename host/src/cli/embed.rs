@@ -186,6 +186,9 @@ fn summary<T: Scalar>(
         human(square as u64),
         human(bound),
     );
+    if rows.values.is_empty() {
+        text.push_str("every gradient is zero: all rows are empty, and a kernel is zero\n");
+    }
     if let Some(joint) = &embedding.joint {
         let (entries, bytes) = (joint.values.len(), human(joint.bytes()));
         let share = 100.0 * entries as f64 / (count as f64).powi(2);

@@ -17,12 +17,12 @@ use crate::dataset::{Dataset, Split};
 use crate::error::Error;
 use crate::executor::{Choice, Engine};
 use crate::format::check_writable_folder;
-use crate::gradnet::{self, Settings, Stage, Subject};
+use crate::gradnet::{self, Against, Settings, Stage, Subject};
 
 /// Classify digits by the sparse gradients of networks that were stopped early: the experiment of S0.
 ///
 /// Trains 784-80-80-80-10 and a small convolutional network for a few steps, embeds every sample by
-/// its gradient against the uniform target (no label), and fits a linear classifier and a small network
+/// its gradient against a target that needs no label, and fits a linear classifier and a small network
 /// to the embeddings of the training samples. Writes gradnet.json, gradnet.csv and a picture (SVG and
 /// PNG) and prints the accuracies before and after.
 #[derive(Debug, Args)]
@@ -36,6 +36,9 @@ pub(super) struct GradnetArgs {
     /// After how many steps of training (mini-batches of 50) the networks are stopped.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "16,64,256,1024")]
     steps: Vec<usize>,
+    /// What the losses are taken against.
+    #[arg(long, value_name = "WHICH", default_value = "uniform")]
+    target: Target,
     /// The shares of each layer's parameters that a sample keeps.
     #[arg(
         long,
@@ -51,7 +54,7 @@ pub(super) struct GradnetArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     damping: f64,
     /// Passes of the classifiers over the embeddings.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = super::number::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = super::number::at_least_one)]
     epochs: usize,
     /// The first learning rate of the linear classifiers, which falls to 0; that of the small network
     /// is an eighth of it.
@@ -94,6 +97,16 @@ enum Network {
     Cnn,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// All classes alike.
+    Uniform,
+    /// Each class in turn: a row of C gradients side by side, C times the memory.
+    Class,
+    /// The labels of the training samples, and all classes alike for test samples.
+    Label,
+}
+
 pub(super) fn run(args: &GradnetArgs) -> Result<ExitCode, Error> {
     match args.dtype {
         Dtype::F32 => measure::<f32>(args),
@@ -119,6 +132,11 @@ fn settings(args: &GradnetArgs) -> Result<Settings, Error> {
     let settings = Settings {
         networks,
         stops,
+        against: match args.target {
+            Target::Uniform => Against::Uniform,
+            Target::Class => Against::EachClass,
+            Target::Label => Against::Label,
+        },
         fractions,
         mean: mean(&args.metric)?,
         damping: args.damping,
@@ -175,10 +193,11 @@ fn measure<T: Scalar>(args: &GradnetArgs) -> Result<ExitCode, Error> {
     let files = record.write(&args.out)?;
     if !args.quiet {
         let mut text = format!(
-            "{}: {} training and {} test samples, seed {}, {} ({} threads), {:.1} s\n\n{}\n",
+            "{}: {} training and {} test samples, target {}, seed {}, {} ({} threads), {:.1} s\n\n{}\n",
             record.data,
             record.train_samples,
             record.test_samples,
+            record.settings.target,
             args.seed,
             record.machine.cpu,
             record.machine.threads,

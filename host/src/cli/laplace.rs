@@ -17,7 +17,7 @@ use crate::curvature::{Memory, Problem};
 use crate::error::Error;
 use crate::format::{TensorFile, check_writable_folder, write_bytes};
 use crate::laplace::{EvidenceCurve, Posterior, Prediction, Quality, Structure, evidence};
-use crate::plot::{AxisScale, LineAxis, LinePlot, Series, lines};
+use crate::plot::{LineAxis, LinePlot, Scale, Series, lines};
 use crate::random;
 
 /// The Laplace approximation of the posterior of a network's parameters: log-marginal likelihood over
@@ -289,10 +289,10 @@ fn draw(outcomes: &[Outcome], dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let plot = LinePlot {
         title: "Log-marginal likelihood by the Laplace approximation",
         subtitle: "a dot marks the best prior precision of each structure",
-        x: LineAxis { label: "prior precision", scale: AxisScale::Logarithmic, range: None },
+        x: LineAxis { label: "prior precision", scale: Scale::Logarithmic, range: None },
         y: LineAxis {
             label: "log-marginal likelihood",
-            scale: AxisScale::Linear,
+            scale: Scale::Linear,
             range: Some((bottom - 2.0 * span, top + 0.3 * span)),
         },
         series: &series,

@@ -15,7 +15,7 @@ use crate::curvature::Problem;
 use crate::error::Error;
 use crate::format::{check_writable_folder, save_parameters, write_bytes};
 use crate::network::Parameters;
-use crate::plot::{AxisScale, LineAxis, LinePlot, Series, lines};
+use crate::plot::{LineAxis, LinePlot, Scale, Series, lines};
 use crate::prune::{Mask, Method, Options, Scope, prune};
 
 /// Remove weights of a trained network, without training again, and see what is left of it: by
@@ -333,11 +333,11 @@ fn draw(points: &[Point], dir: &Path) -> Result<Vec<PathBuf>, Error> {
         (false, true) => "test loss",
         (false, false) => "train loss",
     };
-    let scale = if has_classes { AxisScale::Linear } else { AxisScale::Logarithmic };
+    let scale = if has_classes { Scale::Linear } else { Scale::Logarithmic };
     let plot = LinePlot {
         title: "Pruning by magnitude and by curvature",
         subtitle: "without training again",
-        x: LineAxis { label: "share of weights removed", scale: AxisScale::Linear, range: None },
+        x: LineAxis { label: "share of weights removed", scale: Scale::Linear, range: None },
         y: LineAxis { label, scale, range: has_classes.then_some((0.0, 1.0)) },
         series: &series,
     };

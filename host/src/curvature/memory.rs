@@ -43,7 +43,7 @@ impl Memory {
             "",
             place,
             format_args!(
-                "needs {needed} bytes ({}), but {} are free",
+                "needs {needed} bytes ({}), but the limit is {}",
                 human(needed),
                 human(self.limit)
             ),

@@ -1,10 +1,10 @@
 //! The gradient of every sample, cut to its largest entries as soon as a layer of it is there.
 
-use relfisher_core::sparse::{kept_count, select_largest};
+use relfisher_core::sparse::select_largest;
 use relfisher_core::{Error as CoreError, MatMut};
 
 use super::needs::{batches, widest};
-use super::{Request, SparseRows, Target, refused_fraction};
+use super::{Request, SparseRows, Target, kept_places};
 use crate::Scalar;
 use crate::curvature::{Columns, Problem, Site, human, parameter_rows};
 use crate::error::Error;
@@ -123,7 +123,7 @@ impl<T: Scalar> Batch<T> {
         let rows = size * columns;
         let mut layers = Vec::new();
         for block in network.blocks() {
-            let places = kept_count(fraction, block.len()).map_err(refused_fraction)?;
+            let places = kept_places(fraction, block.len())?;
             layers.push(Layer {
                 offset: block.offset as u32,
                 places,

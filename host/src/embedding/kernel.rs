@@ -22,7 +22,7 @@ pub(super) fn tile_bytes(rows: usize, bytes: usize) -> usize {
 
 /// `K[s, t] = ψ_sᵀ ψ_t` = u_sᵀ(G + λI)⁻¹u_t, rows × rows: symmetric and positive semi-definite. The
 /// embeddings are unpacked a tile of parameters at a time, for the products of dense matrices.
-pub(super) fn kernel<T: Scalar>(
+pub(crate) fn kernel<T: Scalar>(
     executor: &dyn Executor<T>,
     rows: &SparseRows<T>,
     parameters: usize,

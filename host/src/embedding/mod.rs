@@ -14,9 +14,10 @@ mod needs;
 
 pub use file::save;
 pub use joint::joint_metric;
+pub(crate) use kernel::kernel;
 pub use needs::{Needs, needs};
 
-use relfisher_core::sparse::{MeanState, QuasiMean, normalise, root_metric};
+use relfisher_core::sparse::{MeanState, QuasiMean, kept_count, normalise, root_metric};
 
 use crate::curvature::{Memory, Problem};
 use crate::error::{Context, Error};
@@ -131,6 +132,32 @@ impl<T> SparseRows<T> {
 }
 
 impl<T: Scalar> SparseRows<T> {
+    /// Joins every `columns` consecutive rows into one, side by side: entry j of the k-th of them becomes
+    /// entry k·`parameters` + j. So the C gradients of [`Target::EachClass`] are one row of a sample.
+    ///
+    /// # Errors
+    /// A number of rows that `columns` does not divide; more entries than indices can count.
+    pub fn join(&mut self, columns: usize, parameters: usize) -> Result<(), Error> {
+        let refuse = |problem: &str| {
+            let what = format_args!("{} rows, {columns} joined", self.rows());
+            let remedy = "join as many as each sample has, of a smaller network";
+            Err(Error::input("", what, problem, remedy))
+        };
+        if columns == 0 || !self.rows().is_multiple_of(columns) {
+            return refuse("leave a row over");
+        }
+        if u32::try_from(columns.saturating_mul(parameters)).is_err() {
+            return refuse("have more than 2³² entries");
+        }
+        for row in 0..self.rows() {
+            let offset = (row % columns * parameters) as u32;
+            let range = self.starts[row]..self.starts[row + 1];
+            self.indices[range].iter_mut().for_each(|index| *index += offset);
+        }
+        self.starts = self.starts.iter().copied().step_by(columns).collect();
+        Ok(())
+    }
+
     /// Drops the entries whose index is not wanted, in place.
     pub fn retain(&mut self, wanted: impl Fn(u32) -> bool) {
         let (mut to, mut begin) = (0, 0);
@@ -178,8 +205,11 @@ pub struct Embedding<T> {
     pub joint: Option<SparseRows<T>>,
 }
 
-fn refused_fraction(e: CoreError) -> Error {
-    Error::input("--fraction", "", e, "use 0.15, say")
+/// The entries that a layer of `len` parameters keeps at most.
+fn kept_places(fraction: f64, len: usize) -> Result<usize, Error> {
+    let refused =
+        |_| Error::input("--fraction", fraction, "is not above 0 and at most 1", "use 0.15, say");
+    kept_count(fraction, len).map_err(refused)
 }
 
 /// The embeddings of every sample; [`Problem::watch`] hears of the samples done so far.
@@ -208,7 +238,7 @@ pub fn embed<T: Scalar>(
     let kernel = match request.kernel {
         true => {
             let parameters = problem.network.parameter_count();
-            Some(kernel::kernel(problem.executor, &rows, parameters)?)
+            Some(kernel(problem.executor, &rows, parameters)?)
         }
         false => None,
     };
@@ -267,7 +297,7 @@ pub fn normalise_rows<T: Scalar>(
             CoreError::NonFinite { .. } => Error::divergence_with(
                 format_args!("row {i}"),
                 "the metric of an entry that it keeps is zero or beyond the range of numbers",
-                "use a power nearer to 0, a damping, or --dtype f64",
+                "use a power of moderate size such as power:0.5, a damping, or --dtype f64",
             ),
             e => Error::core(format_args!("row {i}"), e),
         })?;

@@ -1,8 +1,6 @@
 //! What a request needs of the memory, before it is begun.
 
-use relfisher_core::sparse::kept_count;
-
-use super::{Request, joint, kernel, refused_fraction};
+use super::{Request, joint, kept_places, kernel};
 use crate::Scalar;
 use crate::curvature::Problem;
 use crate::error::Error;
@@ -87,7 +85,7 @@ fn of_samples<T: Scalar>(
     let rows = (samples as u64).saturating_mul(columns as u64);
     let mut kept = 0_u64;
     for block in network.blocks() {
-        kept += kept_count(request.fraction, block.len()).map_err(refused_fraction)? as u64;
+        kept += kept_places(request.fraction, block.len())? as u64;
     }
     let bytes = size_of::<T>() as u64;
     let mut needs = Needs {

@@ -16,7 +16,7 @@ use crate::dataset::{Dataset, Split};
 use crate::embedding::{Request, SparseRows, Target, fit_metric, gradients, normalise_rows};
 use crate::error::Error;
 use crate::executor::Executor;
-use crate::network::{Network, Parameters};
+use crate::network::{Network, Parameters, Targets};
 use crate::train::Machine;
 
 /// Rows of a mini-batch of the classifiers.
@@ -29,6 +29,29 @@ const NETWORK_RATE: f64 = 0.125;
 /// Passes of a classifier over rows of few entries (pixels, hidden layers), for one over embeddings.
 const CHEAP_PASSES: usize = 4;
 
+/// What the losses of the samples are taken against. Labels of test samples reach nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Against {
+    /// All classes alike.
+    #[default]
+    Uniform,
+    /// Each class in turn: a sample has its C gradients side by side.
+    EachClass,
+    /// Its label, where the sample has one: a training sample. A test sample has all classes alike.
+    Label,
+}
+
+impl Against {
+    /// Its name on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Against::Uniform => "uniform",
+            Against::EachClass => "class",
+            Against::Label => "label",
+        }
+    }
+}
+
 /// What the experiment depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -36,6 +59,8 @@ pub struct Settings {
     pub networks: Vec<Subject>,
     /// After how many steps of training they are stopped, ascending.
     pub stops: Vec<usize>,
+    /// The targets of the gradients.
+    pub against: Against,
     /// The shares of each layer's parameters that a sample keeps, ascending, each in (0, 1].
     pub fractions: Vec<f64>,
     /// The metric.
@@ -154,6 +179,7 @@ pub fn run<T: Scalar>(
         networks.push(NetworkRecord {
             name: subject.name(),
             parameters: network.parameter_count(),
+            gradients: run.columns(),
             stopped: stopped?,
         });
     }
@@ -221,7 +247,6 @@ impl<T: Scalar> Subjected<'_, T> {
             network: self.network,
             parameters,
             features: set.features(),
-            // No label reaches an embedding.
             targets: None,
             labels: None,
             chunk: 512,
@@ -256,26 +281,45 @@ impl<T: Scalar> Subjected<'_, T> {
         })
     }
 
-    /// The sparse gradients of both sets, against the uniform target.
+    /// The gradients of a sample, side by side.
+    fn columns(&self) -> usize {
+        match self.settings.against {
+            Against::EachClass => self.network.outputs(),
+            Against::Uniform | Against::Label => 1,
+        }
+    }
+
+    /// The sparse gradients of both sets, a row for each sample.
     fn gradients(&self, parameters: &Parameters<T>, fraction: f64) -> Result<Pair<T>, Error> {
-        let request = |limit: u64| Request {
-            target: Target::Uniform,
-            fraction,
-            mean: self.settings.mean,
-            damping: 0.0,
-            kernel: false,
-            joint: false,
-            memory: Memory { limit },
+        let of = |set: &Dataset<T>, target: Target<'_, T>, limit: u64| {
+            let request = Request {
+                target,
+                fraction,
+                mean: self.settings.mean,
+                damping: 0.0,
+                kernel: false,
+                joint: false,
+                memory: Memory { limit },
+            };
+            let mut rows = gradients(&self.problem(parameters, set), &request)?;
+            rows.join(self.columns(), self.network.parameter_count())?;
+            Ok::<_, Error>(rows)
+        };
+        let (train, test) = (&self.data.train, &self.data.test);
+        let [known, unknown] = match self.settings.against {
+            Against::Uniform => [Target::Uniform; 2],
+            Against::EachClass => [Target::EachClass; 2],
+            Against::Label => [Target::Given(Targets::Classes(train.labels())), Target::Uniform],
         };
         let limit = self.settings.memory.limit;
-        let train = gradients(&self.problem(parameters, &self.data.train), &request(limit))?;
+        let train = of(train, known, limit)?;
         let rest = limit.saturating_sub(train.bytes());
-        let test = gradients(&self.problem(parameters, &self.data.test), &request(rest))?;
-        Ok([train, test])
+        Ok([train, of(test, unknown, rest)?])
     }
 
     fn fraction(&self, parameters: &Parameters<T>, q: f64) -> Result<FractionRecord, Error> {
-        let (count, settings) = (self.network.parameter_count(), self.settings);
+        let settings = self.settings;
+        let count = self.columns() * self.network.parameter_count();
         forget_peak();
         let begin = Instant::now();
         let rows = self.gradients(parameters, q)?;

@@ -42,6 +42,8 @@ pub struct GradnetRecord {
 pub struct SettingsRecord {
     /// `f32` or `f64`.
     pub dtype: &'static str,
+    /// `uniform`, `class` or `label`.
+    pub target: &'static str,
     /// The exponent of the mean: 1 arithmetic, 0 geometric, −1 harmonic.
     pub power: f64,
     /// λ as a share of the mean of the metric over its support.
@@ -62,6 +64,7 @@ impl SettingsRecord {
     pub(super) fn new<T: Scalar>(settings: &Settings, (hidden, batch): (usize, usize)) -> Self {
         Self {
             dtype: T::NAME,
+            target: settings.against.name(),
             power: QuasiMean::exponent(settings.mean),
             damping: settings.damping,
             epochs: settings.epochs,
@@ -80,6 +83,8 @@ pub struct NetworkRecord {
     pub name: &'static str,
     /// Its parameters.
     pub parameters: usize,
+    /// The gradients of a sample, side by side in its row.
+    pub gradients: usize,
     /// The moments, in order.
     pub stopped: Vec<StoppedRecord>,
 }
@@ -104,7 +109,7 @@ pub struct StoppedRecord {
 /// Embeddings at one fraction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FractionRecord {
-    /// The share of each layer's parameters that a sample keeps at most.
+    /// The share of each layer's parameters that a gradient keeps at most.
     pub fraction: f64,
     /// The entries that a training sample keeps, on average.
     pub entries: f64,
@@ -203,7 +208,7 @@ impl GradnetRecord {
                 },
                 network.parameters
             ),
-            dense_bytes: samples * network.parameters as f64 * 4.0,
+            dense_bytes: samples * (network.parameters * network.gradients) as f64 * 4.0,
             curves: network.stopped.iter().map(curve).collect(),
         };
         self.networks.iter().map(of).collect()

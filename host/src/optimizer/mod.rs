@@ -53,6 +53,7 @@ pub use first_order::{Adam, Sgd};
 pub use hessian_free::HessianFree;
 pub use kfac::Kfac;
 pub use mixed::Mixed;
+pub(crate) use preconditioned::quadratic_length;
 pub use preconditioned::{Descent, Preconditioned};
 pub use preconditioner::{Batch, Preconditioner};
 pub use rngd::Rngd;

@@ -9,6 +9,7 @@ use plotters::element::{DashedPathElement, PathElement, Polygon};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::axes::{Chart, Scale, draw_chart};
 use super::figure::{self, Draw, Figure, GRID, TEXT};
 use super::style::{CurveStyle, FONT, Marker, style_of};
 use crate::error::Error;
@@ -42,6 +43,12 @@ impl Axis {
             Axis::Epoch => "curves-epoch",
             Axis::Updates => "curves-updates",
             Axis::Seconds => "curves-seconds",
+        }
+    }
+    fn scale(self) -> Scale {
+        match self {
+            Axis::Epoch | Axis::Updates => Scale::Linear,
+            Axis::Seconds => Scale::Logarithmic,
         }
     }
     fn of(self, e: &EpochRecord) -> f64 {
@@ -79,9 +86,11 @@ impl Quantity {
             Quantity::TestSquaredError => e.test_squared_error.unwrap_or(f64::NAN),
         }
     }
-    /// Whether its axis is logarithmic.
-    fn is_logarithmic(self) -> bool {
-        self == Quantity::TrainLoss
+    fn scale(self) -> Scale {
+        match self {
+            Quantity::TrainLoss => Scale::Logarithmic,
+            _ => Scale::Linear,
+        }
     }
 }
 
@@ -152,7 +161,6 @@ impl Curves<'_> {
             (Quantity::TestSquaredError, _) => "Test squared error",
         };
         let limits = Limits { x: self.x_range(), y: self.y_range(quantity) };
-        let (x, y) = (limits.x.0..limits.x.1, limits.y.0..limits.y.1);
         let mut builder = ChartBuilder::on(area);
         builder
             .margin(12)
@@ -161,20 +169,8 @@ impl Curves<'_> {
             .y_label_area_size(76)
             .caption(title, (FONT, 23).into_font().color(&TEXT));
         let panel = Panel { figure: self, quantity, batch_norm, limits };
-        match (self.axis, quantity.is_logarithmic()) {
-            (Axis::Epoch | Axis::Updates, true) => {
-                panel.draw(&mut builder.build_cartesian_2d(x, y.log_scale())?)
-            }
-            (Axis::Epoch | Axis::Updates, false) => {
-                panel.draw(&mut builder.build_cartesian_2d(x, y)?)
-            }
-            (Axis::Seconds, true) => {
-                panel.draw(&mut builder.build_cartesian_2d(x.log_scale(), y.log_scale())?)
-            }
-            (Axis::Seconds, false) => {
-                panel.draw(&mut builder.build_cartesian_2d(x.log_scale(), y)?)
-            }
-        }
+        let axes = ((limits.x, self.axis.scale()), (limits.y, quantity.scale()));
+        draw_chart(&mut builder, axes, &panel)
     }
 
     fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Draw<DB> {
@@ -271,10 +267,10 @@ struct Panel<'a> {
     limits: Limits,
 }
 
-impl Panel<'_> {
-    fn draw<DB, X, Y>(&self, chart: &mut ChartContext<'_, DB, Cartesian2d<X, Y>>) -> Draw<DB>
+impl Chart for Panel<'_> {
+    fn draw<'a, DB, X, Y>(&self, chart: &mut ChartContext<'a, DB, Cartesian2d<X, Y>>) -> Draw<DB>
     where
-        DB: DrawingBackend,
+        DB: DrawingBackend + 'a,
         X: Ranged<ValueType = f64> + ValueFormatter<f64>,
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
@@ -312,7 +308,9 @@ impl Panel<'_> {
         }
         Ok(())
     }
+}
 
+impl Panel<'_> {
     fn curve<DB, X, Y>(
         &self,
         chart: &mut ChartContext<'_, DB, Cartesian2d<X, Y>>,
@@ -325,7 +323,7 @@ impl Panel<'_> {
     {
         let style = style_of(&run.optimizer);
         let ((left, _), (lo, hi)) = (self.limits.x, self.limits.y);
-        let log = self.quantity.is_logarithmic();
+        let log = self.quantity.scale() == Scale::Logarithmic;
         let points: Vec<(f64, f64)> = run
             .epochs
             .iter()

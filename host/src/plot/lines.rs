@@ -8,6 +8,7 @@ use plotters::element::{DashedPathElement, PathElement};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::axes::{Chart, Scale, draw_chart, short, visible};
 use super::figure::{self, Draw, Figure, GRID, TEXT};
 use super::style::FONT;
 use crate::error::Error;
@@ -28,22 +29,13 @@ const STROKES: [(RGBColor, (u32, u32)); 7] = [
     (RGBColor(0, 0, 0), (3, 6)),
 ];
 
-/// How an axis counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AxisScale {
-    /// In equal steps.
-    Linear,
-    /// In equal factors; points that are not positive are left out.
-    Logarithmic,
-}
-
 /// An axis.
 #[derive(Clone, Copy, Debug)]
 pub struct LineAxis<'a> {
     /// What it shows.
     pub label: &'a str,
     /// How it counts.
-    pub scale: AxisScale,
+    pub scale: Scale,
     /// The smallest and the largest value to show; `None`: those of the points, with a margin.
     pub range: Option<(f64, f64)>,
 }
@@ -93,24 +85,10 @@ impl Figure for LinePlot<'_> {
         let (header, rest) = root.split_vertically(HEADER);
         let (body, legend) = rest.split_vertically(HEIGHT as i32 - HEADER - LEGEND);
         figure::heading(&header, WIDTH, (self.title, self.subtitle))?;
-        let ((left, right), (low, high)) = (self.range(true), self.range(false));
         let mut builder = ChartBuilder::on(&body);
         builder.margin(6).margin_right(32).x_label_area_size(52).y_label_area_size(104);
-        let (x, y) = (left..right, low..high);
-        match (self.x.scale, self.y.scale) {
-            (AxisScale::Linear, AxisScale::Linear) => {
-                self.chart(&mut builder.build_cartesian_2d(x, y)?)?;
-            }
-            (AxisScale::Logarithmic, AxisScale::Linear) => {
-                self.chart(&mut builder.build_cartesian_2d(x.log_scale(), y)?)?;
-            }
-            (AxisScale::Linear, AxisScale::Logarithmic) => {
-                self.chart(&mut builder.build_cartesian_2d(x, y.log_scale())?)?;
-            }
-            (AxisScale::Logarithmic, AxisScale::Logarithmic) => {
-                self.chart(&mut builder.build_cartesian_2d(x.log_scale(), y.log_scale())?)?;
-            }
-        }
+        let axes = ((self.range(true), self.x.scale), (self.range(false), self.y.scale));
+        draw_chart(&mut builder, axes, self)?;
         self.legend(&legend)
     }
 }
@@ -118,37 +96,40 @@ impl Figure for LinePlot<'_> {
 impl LinePlot<'_> {
     /// The points that the axes can show.
     fn visible(&self, points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
-        let fits = |scale: AxisScale| {
-            move |v: f64| v.is_finite() && (scale == AxisScale::Linear || v > 0.0)
-        };
-        let (x, y) = (fits(self.x.scale), fits(self.y.scale));
-        points.iter().copied().filter(move |p| x(p.0) && y(p.1))
+        let scales = (self.x.scale, self.y.scale);
+        points.iter().copied().filter(move |p| visible(*p, scales))
     }
 
     fn range(&self, horizontal: bool) -> (f64, f64) {
-        let axis = if horizontal { self.x } else { self.y };
-        if let Some(range) = axis.range {
-            return range;
-        }
+        let (axis, pad) = if horizontal { (self.x, 0.0) } else { (self.y, 0.05) };
         let all = self.series.iter().flat_map(|series| self.visible(&series.points));
         let values = all.map(|p| if horizontal { p.0 } else { p.1 });
-        let (low, high) =
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        if axis.scale == AxisScale::Logarithmic {
-            let margin = if horizontal { 1.0 } else { (high / low).powf(0.05).max(1.02) };
-            return if low < high {
-                (low / margin, high * margin)
-            } else {
-                (low / 2.0, high * 2.0)
-            };
-        }
-        let margin = if horizontal { 0.0 } else { 0.05 * (high - low) };
-        if low < high { (low - margin, high + margin) } else { (low - 1.0, high + 1.0) }
+        axis.range.unwrap_or_else(|| axis.scale.range(values, pad))
     }
 
-    fn chart<DB, X, Y>(&self, chart: &mut ChartContext<'_, DB, Cartesian2d<X, Y>>) -> Draw<DB>
+    fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Draw<DB> {
+        let (y, cell) = (LEGEND / 2 - 4, WIDTH as i32 / self.series.len().max(1) as i32);
+        let strokes = STROKES.into_iter().cycle();
+        for (i, (series, (color, dash))) in self.series.iter().zip(strokes).enumerate() {
+            let width = 62 + 9 * series.label.len() as i32;
+            let x = cell * i as i32 + (cell - width).max(0) / 2;
+            let (line, stroke) = ([(x, y), (x + 50, y)], color.stroke_width(2));
+            if dash.1 == 0 {
+                area.draw(&PathElement::new(line.to_vec(), stroke))?;
+            } else {
+                area.draw(&DashedPathElement::new(line, dash.0, dash.1, stroke))?;
+            }
+            let font = (FONT, 18).into_font().color(&TEXT).pos(Pos::new(HPos::Left, VPos::Center));
+            area.draw(&Text::new(series.label.clone(), (x + 60, y), font))?;
+        }
+        Ok(())
+    }
+}
+
+impl Chart for LinePlot<'_> {
+    fn draw<'a, DB, X, Y>(&self, chart: &mut ChartContext<'a, DB, Cartesian2d<X, Y>>) -> Draw<DB>
     where
-        DB: DrawingBackend,
+        DB: DrawingBackend + 'a,
         X: Ranged<ValueType = f64> + ValueFormatter<f64>,
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
@@ -184,31 +165,4 @@ impl LinePlot<'_> {
         }
         Ok(())
     }
-
-    fn legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Draw<DB> {
-        let (y, cell) = (LEGEND / 2 - 4, WIDTH as i32 / self.series.len().max(1) as i32);
-        let strokes = STROKES.into_iter().cycle();
-        for (i, (series, (color, dash))) in self.series.iter().zip(strokes).enumerate() {
-            let width = 62 + 9 * series.label.len() as i32;
-            let x = cell * i as i32 + (cell - width).max(0) / 2;
-            let (line, stroke) = ([(x, y), (x + 50, y)], color.stroke_width(2));
-            if dash.1 == 0 {
-                area.draw(&PathElement::new(line.to_vec(), stroke))?;
-            } else {
-                area.draw(&DashedPathElement::new(line, dash.0, dash.1, stroke))?;
-            }
-            let font = (FONT, 18).into_font().color(&TEXT).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw(&Text::new(series.label.clone(), (x + 60, y), font))?;
-        }
-        Ok(())
-    }
-}
-
-/// A number without needless digits.
-fn short(v: f64) -> String {
-    if v != 0.0 && (v.abs() < 1e-3 || v.abs() >= 1e5) {
-        return format!("{v:.0e}");
-    }
-    let text = format!("{v:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_string()
 }

@@ -8,6 +8,7 @@ use plotters::element::PathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::axes::{Chart, Scale, draw_chart, short, visible};
 use super::figure::{self, Draw, Figure, GRID, TEXT};
 use super::style::FONT;
 use crate::diagnostics::{StepRecord, smooth_noise_scales};
@@ -28,15 +29,6 @@ static COLORS: [RGBColor; 8] = [
     RGBColor(90, 90, 90),
     RGBColor(0, 0, 0),
 ];
-
-/// How an axis counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// In equal steps.
-    Linear,
-    /// In equal factors; points that are not positive are left out.
-    Logarithmic,
-}
 
 /// A line of a panel.
 #[derive(Clone, Debug, PartialEq)]
@@ -192,46 +184,38 @@ impl Panels {
     fn panel<DB: DrawingBackend>(&self, panel: &Panel, area: &DrawingArea<DB, Shift>) -> Draw<DB> {
         let all = || panel.lines.iter().flat_map(|line| &line.points);
         let shown = |p: &&(f64, f64)| visible(**p, (self.x_scale, panel.scale));
-        let (left, right) = range(all().filter(shown).map(|p| p.0), self.x_scale, 0.0);
-        let (low, high) = range(all().filter(shown).map(|p| p.1), panel.scale, 0.05);
+        let x = self.x_scale.range(all().filter(shown).map(|p| p.0), 0.0);
+        let y = panel.scale.range(all().filter(shown).map(|p| p.1), 0.05);
         let mut builder = ChartBuilder::on(area);
         builder.margin(10).margin_right(24).x_label_area_size(46).y_label_area_size(78);
         if !panel.title.is_empty() {
             builder.caption(&panel.title, (FONT, 21).into_font().color(&TEXT));
         }
-        let (x, y) = (left..right, low..high);
-        match (self.x_scale, panel.scale) {
-            (Scale::Linear, Scale::Linear) => {
-                self.lines(panel, &mut builder.build_cartesian_2d(x, y)?)
-            }
-            (Scale::Linear, Scale::Logarithmic) => {
-                self.lines(panel, &mut builder.build_cartesian_2d(x, y.log_scale())?)
-            }
-            (Scale::Logarithmic, Scale::Linear) => {
-                self.lines(panel, &mut builder.build_cartesian_2d(x.log_scale(), y)?)
-            }
-            (Scale::Logarithmic, Scale::Logarithmic) => {
-                self.lines(panel, &mut builder.build_cartesian_2d(x.log_scale(), y.log_scale())?)
-            }
-        }
+        let axes = ((x, self.x_scale), (y, panel.scale));
+        draw_chart(&mut builder, axes, &Lines { all: self, panel })
     }
+}
 
-    fn lines<'a, DB, X, Y>(
-        &self,
-        panel: &Panel,
-        chart: &mut ChartContext<'a, DB, Cartesian2d<X, Y>>,
-    ) -> Draw<DB>
+/// The lines of one panel.
+struct Lines<'a> {
+    all: &'a Panels,
+    panel: &'a Panel,
+}
+
+impl Chart for Lines<'_> {
+    fn draw<'a, DB, X, Y>(&self, chart: &mut ChartContext<'a, DB, Cartesian2d<X, Y>>) -> Draw<DB>
     where
         DB: DrawingBackend + 'a,
         X: Ranged<ValueType = f64> + ValueFormatter<f64>,
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
+        let panel = self.panel;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
             .bold_line_style(GRID)
             .axis_style(TEXT)
-            .x_desc(self.x)
+            .x_desc(self.all.x)
             .x_labels(9)
             .y_labels(8)
             .x_label_formatter(&|v| short(*v))
@@ -240,7 +224,7 @@ impl Panels {
             .axis_desc_style((FONT, 18).into_font().color(&TEXT))
             .draw()?;
         for (line, color) in panel.lines.iter().zip(COLORS.iter().cycle()) {
-            let scales = (self.x_scale, panel.scale);
+            let scales = (self.all.x_scale, panel.scale);
             let stroke = color.stroke_width(if line.points.len() > MANY { 1 } else { 2 });
             for piece in line.points.split(|p| !visible(*p, scales)) {
                 chart.draw_series([PathElement::new(piece.to_vec(), stroke)])?;
@@ -267,57 +251,5 @@ impl Panels {
                 .draw()?;
         }
         Ok(())
-    }
-}
-
-/// Whether a point has a place on the axes.
-fn visible(p: (f64, f64), (x, y): (Scale, Scale)) -> bool {
-    let fits = |v: f64, scale: Scale| v.is_finite() && (scale == Scale::Linear || v > 0.0);
-    fits(p.0, x) && fits(p.1, y)
-}
-
-/// The range of an axis, with a share `pad` of it on both sides.
-fn range(values: impl Iterator<Item = f64>, scale: Scale, pad: f64) -> (f64, f64) {
-    let (lo, hi) =
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
-    match scale {
-        _ if lo > hi => (1.0, 10.0),
-        Scale::Logarithmic if lo == hi => (lo / 2.0, hi * 2.0),
-        Scale::Logarithmic => {
-            let factor = (hi / lo).powf(pad);
-            (lo / factor, hi * factor)
-        }
-        Scale::Linear if lo == hi => (lo - 0.5, hi + 0.5),
-        Scale::Linear => (lo - pad * (hi - lo), hi + pad * (hi - lo)),
-    }
-}
-
-/// A number without needless digits.
-fn short(v: f64) -> String {
-    if v.abs() < 1e-12 {
-        return "0".to_owned();
-    }
-    if v.abs() < 1e-3 || v.abs() >= 1e5 {
-        return format!("{v:.0e}");
-    }
-    let text = format!("{v:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn points_without_a_place_are_left_out() {
-        let log = (Scale::Linear, Scale::Logarithmic);
-        assert!(visible((0.0, 1.0), log) && !visible((0.0, 0.0), log));
-        assert!(!visible((0.0, f64::NAN), (Scale::Linear, Scale::Linear)));
-        assert_eq!(range([].into_iter(), Scale::Linear, 0.1), (1.0, 10.0));
-        assert_eq!(range([2.0, 4.0].into_iter(), Scale::Linear, 0.5), (1.0, 5.0));
-        assert_eq!(
-            (short(0.25), short(1e6), short(0.0)),
-            ("0.25".into(), "1e6".into(), "0".into())
-        );
     }
 }

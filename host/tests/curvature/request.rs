@@ -115,7 +115,7 @@ fn memory_is_asked_for_first() {
         ("ggn_block_trace_fro", "kfac_type2"),
         ("rfim", "kfac_type2"),
     ] {
-        let parts = [quantity, "of layer wide", "bytes", "are free", instead];
+        let parts = [quantity, "of layer wide", "bytes", "the limit is", instead];
         lab.refuses(&["--quantity", quantity, "--memory", "2"], &parts);
         // Nothing before it is computed either.
         lab.refuses(&["--quantity", &format!("ggn_diag,{quantity}"), "--memory", "2"], &parts);
