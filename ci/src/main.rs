@@ -5,7 +5,9 @@
 //! that says pass or the reason of the failure.
 
 mod bench_gate;
+mod capi;
 mod cuda_drivers;
+mod embedded;
 mod golden_job;
 mod gpu_bundle;
 mod jobs;
@@ -41,7 +43,8 @@ struct Options {
     /// For `golden` and `accuracy`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
-    /// For `accuracy` and `instructions`: writes the baseline anew (never within `all`).
+    /// For `accuracy`, `instructions` and `capi` (its header): writes the committed file anew (never
+    /// within `all`).
     #[arg(long)]
     update: bool,
     /// For `instructions`: only shows that a kernel that was made slow fails the gate.

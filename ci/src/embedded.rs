@@ -1,0 +1,171 @@
+//! The C library where there is no operating system: a microcontroller, a web page, a GPU.
+//!
+//! The same tour (core/capi/examples/tour.c, core/capi/wasm/tour.mjs) runs natively, on an emulated
+//! Cortex-M4 and as a wasm module in Node, and must print the same bits.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use relfisher_ci::repository::{command, output, root, run};
+use relfisher_ci::{Outcome, debian};
+
+use crate::capi::{self, MANIFEST, WARNINGS};
+
+/// The board, the compiler for it, and an interpreter of wasm.
+const PACKAGES: [&str; 2] = ["qemu-system-arm", "gcc-arm-none-eabi"];
+/// Cortex-M4 with single-precision floating-point unit.
+const ARM: &str = "thumbv7em-none-eabihf";
+const WASM: &str = "wasm32-unknown-unknown";
+const PTX: &str = "nvptx64-nvidia-cuda";
+
+/// Builds the library for every target and compares the tours.
+pub(crate) fn check() -> Outcome {
+    debian::install()?;
+    debian::install_packages(&PACKAGES)?;
+    if output(command("node", &["--version"])).is_err() {
+        debian::install_packages(&["nodejs"])?;
+    }
+    let native = native()?;
+    same("wasm in Node", &native, &wasm()?)?;
+    same("Cortex-M4 under qemu", &native, &microcontroller()?)?;
+    gpu()
+}
+
+/// The two texts are equal, line by line.
+fn same(where_: &str, native: &str, other: &str) -> Outcome {
+    let lines = native.lines().count();
+    if native == other && lines > 0 {
+        println!("{where_}: {lines} lines, the same bits as native");
+        return Ok(());
+    }
+    let differing: Vec<String> = native
+        .lines()
+        .zip(other.lines())
+        .filter(|(a, b)| a != b)
+        .map(|(a, b)| format!("  native {a}\n  there  {b}"))
+        .collect();
+    let (count, there) = (differing.len(), other.lines().count());
+    Err(format!(
+        "{where_}: {count} of {lines} lines differ, {there} came:\n{}",
+        differing.join("\n")
+    ))
+}
+
+fn folder() -> String {
+    capi::target().display().to_string()
+}
+
+fn native() -> Result<String, String> {
+    run(capi::cargo(&["build", "--release"]))?;
+    let program = format!("{}/tour", folder());
+    let archive = format!("{}/release/librelfisher.a", folder());
+    let sources = ["core/capi/examples/tour.c", "core/capi/examples/tour_native.c", &archive];
+    let flags = ["-std=c99", "-O2", "-Icore/capi/include", "-o", &program];
+    run(command("gcc", &[WARNINGS.as_slice(), &flags, &sources].concat()))?;
+    output(command(&program, &[]))
+}
+
+/// `cargo rustc` with the compiler that has the library sources.
+fn build(target: &str, arguments: &[&str], flags: &[&str]) -> Outcome {
+    let fixed = ["rustc", "--manifest-path", MANIFEST, "-Zbuild-std=core", "--target", target];
+    let mut build =
+        command(debian::CARGO, &[fixed.as_slice(), arguments, &["--"], flags].concat());
+    debian::unlock(&mut build, &capi::target());
+    run(build)
+}
+
+/// The linker that rustup ships: it knows every target.
+fn linker() -> Result<String, String> {
+    let sysroot = output(command("rustc", &["--print", "sysroot"]))?;
+    let host = output(command("rustc", &["--print", "host-tuple"]))?;
+    let path = Path::new(sysroot.trim()).join("lib/rustlib").join(host.trim()).join("bin/rust-lld");
+    if path.exists() {
+        Ok(path.display().to_string())
+    } else {
+        Err(format!("{} is missing: linking wasm needs the tool chain of rustup", path.display()))
+    }
+}
+
+fn wasm() -> Result<String, String> {
+    let linker = format!("-Clinker={}", linker()?);
+    let flags = [linker.as_str(), "-Clinker-flavor=wasm-lld", "-Clink-arg=--export=__heap_base"];
+    build(WASM, &["--profile", "small", "--crate-type", "cdylib"], &flags)?;
+    let module = format!("{}/{WASM}/small/relfisher.wasm", folder());
+    println!("relfisher.wasm: {} bytes", size(&module)?);
+    output(command("node", &["core/capi/wasm/tour.mjs", &module]))
+}
+
+fn size(path: &str) -> Result<u64, String> {
+    fs::metadata(path).map(|m| m.len()).map_err(|e| format!("{path}: {e}"))
+}
+
+fn microcontroller() -> Result<String, String> {
+    build(ARM, &["--profile", "small", "--crate-type", "staticlib"], &[])?;
+    let program = format!("{}/tour.elf", folder());
+    let archive = format!("{}/{ARM}/small/librelfisher.a", folder());
+    let machine = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"];
+    let flags = ["-std=c99", "-Os", "-ffreestanding", "-ffunction-sections", "-Icore/capi/include"];
+    let sources = [
+        "-Icore/capi/examples",
+        "core/capi/examples/tour.c",
+        "core/capi/bare-metal/cortex_m4.c",
+    ];
+    let link = [
+        "-nostdlib",
+        "-Tcore/capi/bare-metal/mps2_an386.ld",
+        "-Wl,--gc-sections",
+        &archive,
+        "-lgcc",
+        "-o",
+        &program,
+    ];
+    let all = [WARNINGS.as_slice(), &machine, &flags, &sources, &link].concat();
+    run(command("arm-none-eabi-gcc", &all))?;
+    run(command("arm-none-eabi-size", &[&program]))?;
+    let board = ["60", "qemu-system-arm", "-machine", "mps2-an386", "-display", "none"];
+    let quiet = ["-monitor", "none", "-serial", "none", "-no-reboot"];
+    let semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel", &program];
+    let mut emulator: Command = command("timeout", &[board.as_slice(), &quiet, &semihosting].concat());
+    emulator.stdin(std::process::Stdio::null());
+    // Semihosting writes to the standard error of the emulator.
+    let result = emulator.output().map_err(|e| format!("qemu-system-arm: {e}"))?;
+    let text = String::from_utf8_lossy(&[result.stdout, result.stderr].concat()).into_owned();
+    if result.status.success() {
+        Ok(text)
+    } else {
+        Err(format!("qemu-system-arm ended with {}:\n{text}", result.status))
+    }
+}
+
+/// PTX with every function of the header as a device function.
+fn gpu() -> Outcome {
+    let linker = ["-Clinker=/bin/true", "--emit=asm", "-Ctarget-cpu=sm_75"];
+    build(PTX, &["--release", "--crate-type", "cdylib"], &linker)?;
+    let header = root().join("core/capi/include/relfisher.h");
+    let header = fs::read_to_string(&header).map_err(|e| format!("{}: {e}", header.display()))?;
+    let deps = capi::target().join(PTX).join("release/deps");
+    let mut assembly = String::new();
+    for entry in fs::read_dir(&deps).map_err(|e| format!("{}: {e}", deps.display()))? {
+        let path = entry.map_err(|e| format!("{}: {e}", deps.display()))?.path();
+        if path.extension().is_some_and(|e| e == "s") {
+            assembly += &fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+    }
+    let declared = |line: &str| {
+        let (before, _) = line.split_once('(')?;
+        let name = before.rsplit([' ', '*']).next()?;
+        (name.starts_with("rf_") && !line.trim_start().starts_with("//")).then(|| name.to_owned())
+    };
+    let functions: Vec<String> = header.lines().filter_map(declared).collect();
+    let missing: Vec<&str> = functions
+        .iter()
+        .filter(|name| !assembly.contains(&format!("{name}(")) && !assembly.contains(&format!("{name}\n")))
+        .map(String::as_str)
+        .collect();
+    if functions.is_empty() || !missing.is_empty() {
+        return Err(format!("missing from the PTX: {}", missing.join(", ")));
+    }
+    println!("{PTX}: {} functions as PTX", functions.len());
+    Ok(())
+}
