@@ -1,6 +1,7 @@
 //! The C library: its header is current, it cannot panic and needs nothing, and programs in C and C++
 //! that use it on real data give the golden values.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -31,19 +32,16 @@ const IMPORTS: [&str; 8] = [
 /// The warnings that programs are compiled with.
 pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
 
-/// Every check, or with `update` the header written anew.
+/// Every check; with `update` the header is written anew first.
 pub(crate) fn check(update: bool) -> Outcome {
-    if update {
-        return header(true);
-    }
-    run(cargo(&["fmt", "--check"]))?;
-    run(cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]))?;
-    run(cargo(&["test", "--lib"]))?;
-    header(false)?;
-    no_panic()?;
+    header(update)?;
     run(cargo(&["build", "--release"]))?;
     imports()?;
-    programs()
+    programs()?;
+    no_panic()?;
+    run(cargo(&["fmt", "--check"]))?;
+    run(cargo(&["test", "--lib"]))?;
+    run(cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]))
 }
 
 /// Where the crate is built.
@@ -62,8 +60,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 /// Writes the header, or compares the committed one with what the sources give.
 fn header(update: bool) -> Outcome {
     // The functions come out of macros, which cbindgen does not expand.
-    let arguments =
-        ["rustc", "--lib", "--crate-type", "rlib", "--", "-Zunpretty=expanded"];
+    let arguments = ["rustc", "--lib", "--crate-type", "rlib", "--", "-Zunpretty=expanded"];
     let mut expand = cargo(&arguments);
     // Unlocks that flag; the crate itself is compiled without it.
     expand.env("RUSTC_BOOTSTRAP", "1");
@@ -72,16 +69,17 @@ fn header(update: bool) -> Outcome {
     let config = Config::from_file(root().join("core/capi/cbindgen.toml"))
         .map_err(|e| format!("core/capi/cbindgen.toml: {e}"))?;
     let bindings = Builder::new()
-        .with_config(config)
+        .with_config(config.clone())
         .with_src(&expanded)
         .generate()
         .map_err(|e| format!("no header: {e}"))?;
     let mut text = Vec::new();
     bindings.write(&mut text);
     let text = String::from_utf8(text).map_err(|e| format!("{HEADER}: {e}"))?;
+    let text = renamed(&text, &config.export.rename);
     let committed = root().join(HEADER);
     if update {
-        return write(&committed, &text);
+        write(&committed, &text)?;
     }
     let old = fs::read_to_string(&committed).map_err(|e| format!("{HEADER}: {e}"))?;
     if old == text {
@@ -91,6 +89,32 @@ fn header(update: bool) -> Outcome {
     let first = old.lines().zip(text.lines()).position(|(a, b)| a != b);
     let line = first.unwrap_or_else(|| old.lines().count().min(text.lines().count())) + 1;
     Err(format!("{HEADER}:{line} is not what the sources give: run `cargo ci capi --update`"))
+}
+
+/// The renames of the configuration for generic structs too, whose instances cbindgen names after the
+/// Rust type: `Matrix_f32` becomes `rf_matrix_f32`.
+fn renamed(text: &str, names: &HashMap<String, String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut word = String::new();
+    for c in text.chars().chain(['\0']) {
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+            continue;
+        }
+        let instance = word
+            .strip_suffix("_f32")
+            .or_else(|| word.strip_suffix("_f64"))
+            .and_then(|base| Some((base, names.get(base)?)));
+        match instance {
+            Some((base, name)) => out.extend([name, &word[base.len()..]]),
+            None => out.push_str(&word),
+        }
+        word.clear();
+        if c != '\0' {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn write(path: &PathBuf, text: &str) -> Outcome {

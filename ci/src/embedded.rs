@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use relfisher_ci::repository::{command, output, root, run};
-use relfisher_ci::{Outcome, debian};
+use relfisher_ci::{Outcome, debian, footprint};
 
 use crate::capi::{self, MANIFEST, WARNINGS};
 
@@ -20,16 +20,21 @@ const WASM: &str = "wasm32-unknown-unknown";
 const PTX: &str = "nvptx64-nvidia-cuda";
 
 /// Builds the library for every target and compares the tours.
-pub(crate) fn check() -> Outcome {
+pub(crate) fn check(update: bool) -> Outcome {
     debian::install()?;
     debian::install_packages(&PACKAGES)?;
     if output(command("node", &["--version"])).is_err() {
         debian::install_packages(&["nodejs"])?;
     }
     let native = native()?;
-    same("wasm in Node", &native, &wasm()?)?;
-    same("Cortex-M4 under qemu", &native, &microcontroller()?)?;
-    gpu()
+    let results = [
+        wasm().and_then(|text| same("wasm in Node", &native, &text)),
+        microcontroller().and_then(|text| same("Cortex-M4 under qemu", &native, &text)),
+        footprints(update),
+        gpu(),
+    ];
+    let failures: Vec<String> = results.into_iter().filter_map(Result::err).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
 /// The two texts are equal, line by line.
@@ -69,8 +74,7 @@ fn native() -> Result<String, String> {
 /// `cargo rustc` with the compiler that has the library sources.
 fn build(target: &str, arguments: &[&str], flags: &[&str]) -> Outcome {
     let fixed = ["rustc", "--manifest-path", MANIFEST, "-Zbuild-std=core", "--target", target];
-    let mut build =
-        command(debian::CARGO, &[fixed.as_slice(), arguments, &["--"], flags].concat());
+    let mut build = command(debian::CARGO, &[fixed.as_slice(), arguments, &["--"], flags].concat());
     debian::unlock(&mut build, &capi::target());
     run(build)
 }
@@ -104,13 +108,9 @@ fn microcontroller() -> Result<String, String> {
     build(ARM, &["--profile", "small", "--crate-type", "staticlib"], &[])?;
     let program = format!("{}/tour.elf", folder());
     let archive = format!("{}/{ARM}/small/librelfisher.a", folder());
-    let machine = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"];
     let flags = ["-std=c99", "-Os", "-ffreestanding", "-ffunction-sections", "-Icore/capi/include"];
-    let sources = [
-        "-Icore/capi/examples",
-        "core/capi/examples/tour.c",
-        "core/capi/bare-metal/cortex_m4.c",
-    ];
+    let sources =
+        ["-Icore/capi/examples", "core/capi/examples/tour.c", "core/capi/bare-metal/cortex_m4.c"];
     let link = [
         "-nostdlib",
         "-Tcore/capi/bare-metal/mps2_an386.ld",
@@ -120,13 +120,14 @@ fn microcontroller() -> Result<String, String> {
         "-o",
         &program,
     ];
-    let all = [WARNINGS.as_slice(), &machine, &flags, &sources, &link].concat();
+    let all = [WARNINGS.as_slice(), &MACHINE, &flags, &sources, &link].concat();
     run(command("arm-none-eabi-gcc", &all))?;
     run(command("arm-none-eabi-size", &[&program]))?;
     let board = ["60", "qemu-system-arm", "-machine", "mps2-an386", "-display", "none"];
     let quiet = ["-monitor", "none", "-serial", "none", "-no-reboot"];
     let semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel", &program];
-    let mut emulator: Command = command("timeout", &[board.as_slice(), &quiet, &semihosting].concat());
+    let mut emulator: Command =
+        command("timeout", &[board.as_slice(), &quiet, &semihosting].concat());
     emulator.stdin(std::process::Stdio::null());
     // Semihosting writes to the standard error of the emulator.
     let result = emulator.output().map_err(|e| format!("qemu-system-arm: {e}"))?;
@@ -136,6 +137,41 @@ fn microcontroller() -> Result<String, String> {
     } else {
         Err(format!("qemu-system-arm ended with {}:\n{text}", result.status))
     }
+}
+
+/// The machine of the microcontroller, for its compiler.
+const MACHINE: [&str; 4] = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"];
+/// What every function costs there.
+const TABLE: &str = "core/capi/footprint.csv";
+
+/// Code size and stack of every function against the committed table, or the table written anew.
+fn footprints(update: bool) -> Outcome {
+    let archive = format!("{}/{ARM}/small/librelfisher.a", folder());
+    let image = format!("{}/all.elf", folder());
+    let link = ["-nostdlib", "-Wl,--whole-archive", &archive, "-Wl,--no-whole-archive", "-lgcc"];
+    let rest = ["-Wl,-Ttext=0", "-Wl,--entry=0", "-o", &image];
+    run(command("arm-none-eabi-gcc", &[MACHINE.as_slice(), &link, &rest].concat()))?;
+    let disassembly = output(command("arm-none-eabi-objdump", &["-d", &image]))?;
+    let now = footprint::measure(&disassembly, "rf_")?;
+    let most = |of: fn(&footprint::Footprint) -> u64| now.values().map(of).max().unwrap_or(0);
+    println!(
+        "{} functions: at most {} bytes of code and {} bytes of stack each",
+        now.len(),
+        most(|f| f.code),
+        most(|f| f.stack)
+    );
+    let path = root().join(TABLE);
+    if update {
+        let text = footprint::to_csv(&now);
+        return fs::write(&path, text).map_err(|e| format!("{TABLE}: {e}"));
+    }
+    let committed = fs::read_to_string(&path).map_err(|e| format!("{TABLE}: {e}"))?;
+    let complaints = footprint::compare(&committed, &now).map_err(|e| format!("{TABLE}: {e}"))?;
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    let remedy = "where the growth is meant, run `cargo ci embedded --update`";
+    Err(format!("{TABLE}: {}; {remedy}", complaints.join("; ")))
 }
 
 /// PTX with every function of the header as a device function.
@@ -149,7 +185,8 @@ fn gpu() -> Outcome {
     for entry in fs::read_dir(&deps).map_err(|e| format!("{}: {e}", deps.display()))? {
         let path = entry.map_err(|e| format!("{}: {e}", deps.display()))?.path();
         if path.extension().is_some_and(|e| e == "s") {
-            assembly += &fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+            assembly +=
+                &fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         }
     }
     let declared = |line: &str| {
@@ -160,7 +197,9 @@ fn gpu() -> Outcome {
     let functions: Vec<String> = header.lines().filter_map(declared).collect();
     let missing: Vec<&str> = functions
         .iter()
-        .filter(|name| !assembly.contains(&format!("{name}(")) && !assembly.contains(&format!("{name}\n")))
+        .filter(|name| {
+            !assembly.contains(&format!("{name}(")) && !assembly.contains(&format!("{name}\n"))
+        })
         .map(String::as_str)
         .collect();
     if functions.is_empty() || !missing.is_empty() {

@@ -3,7 +3,9 @@
 use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
-use crate::{Options, bench_gate, capi, cuda_drivers, embedded, golden_job, gpu_bundle, msrv, no_panic};
+use crate::{
+    Options, bench_gate, capi, cuda_drivers, embedded, golden_job, gpu_bundle, msrv, no_panic,
+};
 
 /// One check.
 pub(crate) struct Job {
@@ -53,8 +55,8 @@ pub(crate) const JOBS: &[Job] = &[
     },
     Job {
         name: "embedded",
-        purpose: "the C library on a microcontroller, in wasm and as PTX: the bits of native",
-        run: |_| Ok(embedded::check()?),
+        purpose: "the C library on a microcontroller, in wasm and as PTX: the bits of native, code size, stack (--update)",
+        run: |options| Ok(embedded::check(options.update)?),
     },
     Job {
         name: "ptx",

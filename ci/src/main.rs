@@ -43,8 +43,8 @@ struct Options {
     /// For `golden` and `accuracy`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
-    /// For `accuracy`, `instructions` and `capi` (its header): writes the committed file anew (never
-    /// within `all`).
+    /// For `accuracy`, `instructions`, `capi` (its header) and `embedded` (its table): writes the
+    /// committed file anew (never within `all`).
     #[arg(long)]
     update: bool,
     /// For `instructions`: only shows that a kernel that was made slow fails the gate.

@@ -13,6 +13,7 @@
 
 enum { PIXELS = 784, SAMPLES = 2000, BATCH = 200, D1 = 17, M1 = 120, M2 = 84, CLASSES = 10 };
 enum { D2 = M1 + 1, D3 = M2 + 1 };
+#define DAMPING 1.0f /* of the relative Fisher metric, whose largest eigenvalues are near 1000 */
 
 static int failures;
 
@@ -194,7 +195,7 @@ static void *solve(void *argument) {
                                                job->route, 1);
     float *work = floats(len);
     CALL(rf_metric_solve_f32, rf_view_mut_f32(job->out, job->m, job->d), job->metric,
-         rf_view_f32(job->g, job->m, job->d), 0.01f, job->route, rf_vector_mut_f32(work, len));
+         rf_view_f32(job->g, job->m, job->d), DAMPING, job->route, rf_vector_mut_f32(work, len));
     free(work);
     return NULL;
 }
@@ -222,6 +223,7 @@ static void refusals(void) {
     m = rf_view_mut_f32(a, 2, 2);
     m.row_stride = 3;
     refused(rf_cholesky_f32(m, 0, NULL), RF_STATUS_LAYOUT, "a row outside its buffer");
+    m.rows = 3;
     m.row_stride = SIZE_MAX / 2 + 2;
     refused(rf_cholesky_f32(m, 0, NULL), RF_STATUS_LAYOUT, "strides that overflow");
     m = rf_view_mut_f32(a, SIZE_MAX / 2, SIZE_MAX / 2);
@@ -418,8 +420,8 @@ int main(int count, char **arguments) {
                distance(by_sample, wide, M2 * D2));
         CALL(rf_metric_multiply_f32, rf_view_mut_f32(back, M2, D2), metric,
              rf_view_f32(by_block, M2, D2), rf_vector_mut_f32(work, BATCH * M2));
-        for (i = 0; i < M2 * D2; i++) wide[i] = (double)back[i] + 0.01 * by_block[i];
-        expect(distance(gradient, wide, M2 * D2) < 1e-4, "(metric + 0.01 I) step = gradient",
+        for (i = 0; i < M2 * D2; i++) wide[i] = (double)back[i] + DAMPING * by_block[i];
+        expect(distance(gradient, wide, M2 * D2) < 1e-4, "(metric + I) step = gradient",
                distance(gradient, wide, M2 * D2));
         for (i = 0; i < 4; i++) {
             jobs[i] = job;

@@ -15,12 +15,12 @@ typedef struct {
     size_t len;
 } file_t;
 
-static void file_fail(const char *path, const char *why) {
+static inline void file_fail(const char *path, const char *why) {
     fprintf(stderr, "%s: %s\n", path, why);
     exit(2);
 }
 
-static file_t file_read(const char *path) {
+static inline file_t file_read(const char *path) {
     file_t file;
     FILE *stream = fopen(path, "rb");
     long end = 0;
@@ -39,7 +39,7 @@ static file_t file_read(const char *path) {
 }
 
 /* Copies the tensor `name` of a safetensors file into `out`, which must be exactly as large. */
-static void tensor_read(const file_t *file, const char *name, void *out, size_t bytes) {
+static inline void tensor_read(const file_t *file, const char *name, void *out, size_t bytes) {
     uint64_t header = 0;
     char key[128];
     const char *place, *text = (const char *)file->bytes + 8;
@@ -59,7 +59,7 @@ static void tensor_read(const file_t *file, const char *name, void *out, size_t 
 }
 
 /* Copies the numbers of an npy file into `out`, which must be exactly as large. */
-static void npy_read(const char *path, void *out, size_t bytes) {
+static inline void npy_read(const char *path, void *out, size_t bytes) {
     file_t file = file_read(path);
     if (file.len < bytes || memcmp(file.bytes, "\x93NUMPY", 6) != 0) {
         file_fail(path, "another number of elements");

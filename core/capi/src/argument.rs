@@ -114,9 +114,7 @@ impl Region {
 ///
 /// # Errors
 /// [`Failure::Memory`] of the first argument that is at fault.
-pub fn check<const N: usize>(
-    arguments: [Result<[Region; 2], Failure>; N],
-) -> Result<(), Failure> {
+pub fn check<const N: usize>(arguments: [Result<[Region; 2], Failure>; N]) -> Result<(), Failure> {
     let mut regions = [[Region::EMPTY; 2]; N];
     for (region, argument) in regions.iter_mut().zip(arguments) {
         *region = argument?;
@@ -290,11 +288,7 @@ macro_rules! constructors {
             /// A writable row-major matrix without gaps between its rows; `data` has `rows * cols`
             /// elements.
             #[unsafe(export_name = concat!("rf_view_mut_", $suffix))]
-            pub extern "C" fn view_mut(
-                data: *mut $t,
-                rows: usize,
-                cols: usize,
-            ) -> MatrixMut<$t> {
+            pub extern "C" fn view_mut(data: *mut $t, rows: usize, cols: usize) -> MatrixMut<$t> {
                 let len = rows.checked_mul(cols).unwrap_or(0);
                 MatrixMut { data, len, rows, cols, row_stride: cols, col_stride: 1 }
             }
@@ -368,9 +362,7 @@ mod tests {
     #[test]
     fn what_is_no_memory_is_refused_before_it_is_touched() {
         let data = [0.0_f64; 2];
-        let of = |data: *const f64, len| {
-            status(Region::new(data, len, true, "a").map(|_| ()))
-        };
+        let of = |data: *const f64, len| status(Region::new(data, len, true, "a").map(|_| ()));
         assert_eq!(of(core::ptr::null(), 0), Status::Ok);
         assert_eq!(of(core::ptr::null(), 1), Status::Null);
         assert_eq!(of(data.as_ptr().wrapping_byte_add(4), 1), Status::Alignment);

@@ -1,7 +1,7 @@
 //! Curvature at the output, and the parts of EKFAC and KFRA.
 
-use relfisher_core::curvature::{self, KronBasis, OutputLoss};
 use relfisher_core::Portable;
+use relfisher_core::curvature::{self, KronBasis, OutputLoss};
 
 use crate::argument::{Matrix, MatrixMut, SliceMut};
 

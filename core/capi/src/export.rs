@@ -31,7 +31,10 @@ macro_rules! export {
         fn $name:ident($($arg:ident: $kind:ident),* $(,)?) $body:block
     )*) => { $(
         pub mod $name {
-            #![allow(clippy::too_many_arguments)]
+            // The header states the contract once: every pointer has the elements that its length
+            // says, alive during the call, and no other thread writes any of them or reads those of
+            // an output.
+            #![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
             #![doc = concat!("`rf_", stringify!($name), "_f32` and its double.")]
 
             #[allow(unused_imports)]
@@ -43,16 +46,12 @@ macro_rules! export {
             export! { @one f32 $name single
                 { $(#[doc = $doc])* } ($($arg: $kind),*) }
             export! { @one f64 $name double
-                { #[doc = concat!("As `rf_", stringify!($name), "_f32`, in double precision.")] }
+                { #[doc = concat!(" As `rf_", stringify!($name), "_f32`, in double precision.")] }
                 ($($arg: $kind),*) }
         }
     )* };
     (@one $t:ident $name:ident $function:ident { $(#[$meta:meta])* } ($($arg:ident: $kind:ident),*)) => {
         $(#[$meta])*
-        ///
-        /// # Safety
-        /// Every pointer has the elements that its length says, alive during the call, and no other
-        /// thread writes any of them or reads those of an output.
         #[unsafe(export_name = concat!("rf_", stringify!($name), "_", stringify!($t)))]
         pub unsafe extern "C" fn $function(
             $($arg: kind!($kind $t),)*

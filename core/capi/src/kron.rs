@@ -1,8 +1,6 @@
 //! Kronecker algebra: G (m*m) for a layer's outputs, A (d*d) for its inputs, vec row-major.
 
-use relfisher_core::kron::{
-    self, BiasCorrection, FactorDamping, KronCholesky, KronEigen, KronSum,
-};
+use relfisher_core::kron::{self, BiasCorrection, FactorDamping, KronCholesky, KronEigen, KronSum};
 use relfisher_core::{Portable, kron::Damping as Split};
 
 use crate::argument::{Matrix, MatrixMut, Slice, SliceMut};
