@@ -13,7 +13,7 @@
 
 enum { PIXELS = 784, SAMPLES = 2000, BATCH = 200, D1 = 17, M1 = 120, M2 = 84, CLASSES = 10 };
 enum { D2 = M1 + 1, D3 = M2 + 1 };
-#define DAMPING 1.0f /* of the relative Fisher metric, whose largest eigenvalues are near 1000 */
+#define DAMPING 1.0f /* of the relative Fisher metric */
 
 static int failures;
 
