@@ -35,13 +35,16 @@ pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedanti
 /// Every check; with `update` the header is written anew first.
 pub(crate) fn check(update: bool) -> Outcome {
     header(update)?;
+    no_panic()?;
     run(cargo(&["build", "--release"]))?;
     imports()?;
     programs()?;
-    no_panic()?;
     run(cargo(&["fmt", "--check"]))?;
     run(cargo(&["test", "--lib"]))?;
-    run(cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]))
+    run(cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]))?;
+    let mut doc = cargo(&["doc", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    run(doc)
 }
 
 /// Where the crate is built.

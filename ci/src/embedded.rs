@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use relfisher_ci::repository::{command, output, root, run};
 use relfisher_ci::{Outcome, debian, footprint};
@@ -27,12 +28,19 @@ pub(crate) fn check(update: bool) -> Outcome {
         debian::install_packages(&["nodejs"])?;
     }
     let native = native()?;
-    let results = [
-        wasm().and_then(|text| same("wasm in Node", &native, &text)),
-        microcontroller().and_then(|text| same("Cortex-M4 under qemu", &native, &text)),
-        footprints(update),
-        gpu(),
-    ];
+    // The three compilations are independent, and most of each runs on one core.
+    let results = thread::scope(|scope| {
+        let parts = [
+            scope.spawn(|| wasm().and_then(|text| same("wasm in Node", &native, &text))),
+            scope.spawn(|| {
+                microcontroller()
+                    .and_then(|text| same("Cortex-M4 under qemu", &native, &text))
+                    .and_then(|()| footprints(update))
+            }),
+            scope.spawn(gpu),
+        ];
+        parts.map(|part| part.join().unwrap_or_else(|_| Err("a check panicked".to_owned())))
+    });
     let failures: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
@@ -75,7 +83,8 @@ fn native() -> Result<String, String> {
 fn build(target: &str, arguments: &[&str], flags: &[&str]) -> Outcome {
     let fixed = ["rustc", "--manifest-path", MANIFEST, "-Zbuild-std=core", "--target", target];
     let mut build = command(debian::CARGO, &[fixed.as_slice(), arguments, &["--"], flags].concat());
-    debian::unlock(&mut build, &capi::target());
+    // A folder each: cargo locks it while it builds.
+    debian::unlock(&mut build, &capi::target().join(target));
     run(build)
 }
 
@@ -95,7 +104,7 @@ fn wasm() -> Result<String, String> {
     let linker = format!("-Clinker={}", linker()?);
     let flags = [linker.as_str(), "-Clinker-flavor=wasm-lld", "-Clink-arg=--export=__heap_base"];
     build(WASM, &["--profile", "small", "--crate-type", "cdylib"], &flags)?;
-    let module = format!("{}/{WASM}/small/relfisher.wasm", folder());
+    let module = format!("{}/{WASM}/{WASM}/small/relfisher.wasm", folder());
     println!("relfisher.wasm: {} bytes", size(&module)?);
     output(command("node", &["core/capi/wasm/tour.mjs", &module]))
 }
@@ -107,14 +116,14 @@ fn size(path: &str) -> Result<u64, String> {
 fn microcontroller() -> Result<String, String> {
     build(ARM, &["--profile", "small", "--crate-type", "staticlib"], &[])?;
     let program = format!("{}/tour.elf", folder());
-    let archive = format!("{}/{ARM}/small/librelfisher.a", folder());
+    let archive = format!("{}/{ARM}/{ARM}/small/librelfisher.a", folder());
     let flags = ["-std=c99", "-Os", "-ffreestanding", "-ffunction-sections", "-Icore/capi/include"];
     let sources =
         ["-Icore/capi/examples", "core/capi/examples/tour.c", "core/capi/bare-metal/cortex_m4.c"];
     let link = [
         "-nostdlib",
         "-Tcore/capi/bare-metal/mps2_an386.ld",
-        "-Wl,--gc-sections",
+        "-Wl,--gc-sections,-z,noexecstack",
         &archive,
         "-lgcc",
         "-o",
@@ -146,13 +155,14 @@ const TABLE: &str = "core/capi/footprint.csv";
 
 /// Code size and stack of every function against the committed table, or the table written anew.
 fn footprints(update: bool) -> Outcome {
-    let archive = format!("{}/{ARM}/small/librelfisher.a", folder());
+    let archive = format!("{}/{ARM}/{ARM}/small/librelfisher.a", folder());
     let image = format!("{}/all.elf", folder());
     let link = ["-nostdlib", "-Wl,--whole-archive", &archive, "-Wl,--no-whole-archive", "-lgcc"];
     let rest = ["-Wl,-Ttext=0", "-Wl,--entry=0", "-o", &image];
     run(command("arm-none-eabi-gcc", &[MACHINE.as_slice(), &link, &rest].concat()))?;
     let disassembly = output(command("arm-none-eabi-objdump", &["-d", &image]))?;
-    let now = footprint::measure(&disassembly, "rf_")?;
+    let symbols = output(command("arm-none-eabi-nm", &[&image]))?;
+    let now = footprint::measure(&disassembly, &symbols, "rf_")?;
     let most = |of: fn(&footprint::Footprint) -> u64| now.values().map(of).max().unwrap_or(0);
     println!(
         "{} functions: at most {} bytes of code and {} bytes of stack each",
@@ -177,10 +187,10 @@ fn footprints(update: bool) -> Outcome {
 /// PTX with every function of the header as a device function.
 fn gpu() -> Outcome {
     let linker = ["-Clinker=/bin/true", "--emit=asm", "-Ctarget-cpu=sm_75"];
-    build(PTX, &["--release", "--crate-type", "cdylib"], &linker)?;
+    build(PTX, &["--profile", "small", "--crate-type", "cdylib"], &linker)?;
     let header = root().join("core/capi/include/relfisher.h");
     let header = fs::read_to_string(&header).map_err(|e| format!("{}: {e}", header.display()))?;
-    let deps = capi::target().join(PTX).join("release/deps");
+    let deps = capi::target().join(PTX).join(PTX).join("small/deps");
     let mut assembly = String::new();
     for entry in fs::read_dir(&deps).map_err(|e| format!("{}: {e}", deps.display()))? {
         let path = entry.map_err(|e| format!("{}: {e}", deps.display()))?.path();

@@ -30,18 +30,38 @@ struct Function {
     calls: BTreeSet<String>,
 }
 
-/// The functions whose name has the prefix, from the output of `objdump -d` for Thumb.
+/// The functions whose name has the prefix, from the outputs of `objdump -d` for Thumb and of `nm`, which
+/// knows every name of a function that several share.
 ///
 /// # Errors
 /// A line that could change the stack or the flow in a way that is not understood.
-pub fn measure(disassembly: &str, prefix: &str) -> Result<BTreeMap<String, Footprint>, String> {
+pub fn measure(
+    disassembly: &str,
+    symbols: &str,
+    prefix: &str,
+) -> Result<BTreeMap<String, Footprint>, String> {
     let functions = parse(disassembly)?;
+    let headers: BTreeMap<u64, &str> = disassembly.lines().filter_map(header).collect();
     let mut found = BTreeMap::new();
-    for name in functions.keys().filter(|name| name.starts_with(prefix)) {
+    for line in symbols.lines() {
+        let mut fields = line.split_whitespace();
+        let (Some(address), Some("T" | "t" | "W"), Some(symbol)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        if !symbol.starts_with(prefix) {
+            continue;
+        }
+        let address = u64::from_str_radix(address, 16).map_err(|e| format!("`{line}`: {e}"))?;
+        let name = headers.get(&address).ok_or_else(|| format!("{symbol} has no code"))?;
         let mut reached = BTreeSet::new();
         let stack = descend(&functions, name, &mut Vec::new(), &mut reached)?;
         let code = reached.iter().filter_map(|n| functions.get(*n)).map(|f| f.code).sum();
-        found.insert(name.clone(), Footprint { code, stack });
+        found.insert(symbol.to_owned(), Footprint { code, stack });
+    }
+    if found.is_empty() {
+        return Err(format!("no function {prefix}… in the image"));
     }
     Ok(found)
 }
@@ -234,27 +254,30 @@ mod tests {
      124:\t4770      \tbx\tlr
 ";
 
+    const SYMBOLS: &str = "00000120 T inner\n00000100 T rf_again\n00000100 T rf_outer\n";
+
     #[test]
     fn frames_and_callees_add_up() {
-        let found = measure(IMAGE, "rf_").expect("understood");
+        let found = measure(IMAGE, SYMBOLS, "rf_").expect("understood");
         let inner = 16;
         let want = Footprint { code: 0x20 + 8, stack: 36 + 16 + 524 + inner };
-        assert_eq!(found, BTreeMap::from([("rf_outer".to_owned(), want)]));
+        let names = ["rf_again", "rf_outer"].map(|name| (name.to_owned(), want));
+        assert_eq!(found, BTreeMap::from(names));
         assert_eq!(compare(&to_csv(&found), &found), Ok(Vec::new()));
     }
 
     #[test]
     fn growth_pointers_and_recursion_are_found() {
-        let found = measure(IMAGE, "rf_").expect("understood");
+        let found = measure(IMAGE, SYMBOLS, "rf_").expect("understood");
         let small = "function,code_bytes,stack_bytes\nrf_outer,40,100\nrf_gone,1,1\n";
         let complaints = compare(small, &found).expect("a table");
-        assert_eq!(complaints.len(), 2, "{complaints:?}");
+        assert_eq!(complaints.len(), 3, "{complaints:?}");
         let pointer = IMAGE.replace("bl\t110 <inner>", "blx\tr3");
-        assert!(measure(&pointer, "rf_").is_err_and(|e| e.contains("pointer")));
+        assert!(measure(&pointer, SYMBOLS, "rf_").is_err_and(|e| e.contains("pointer")));
         let cycle =
             IMAGE.replace("nop", "b.w\t100 <rf_outer>").replace("bx\tlr", "b.w\t100 <rf_outer>");
-        assert!(measure(&cycle, "rf_").is_err_and(|e| e.contains("recurses")));
+        assert!(measure(&cycle, SYMBOLS, "rf_").is_err_and(|e| e.contains("recurses")));
         let dynamic = IMAGE.replace("sub\tsp, #8", "sub.w\tsp, sp, r4");
-        assert!(measure(&dynamic, "rf_").is_err());
+        assert!(measure(&dynamic, SYMBOLS, "rf_").is_err());
     }
 }

@@ -1,9 +1,9 @@
 //! Curvature at the output, and the parts of EKFAC and KFRA.
 
-use relfisher_core::Portable;
 use relfisher_core::curvature::{self, KronBasis, OutputLoss};
 
 use crate::argument::{Matrix, MatrixMut, SliceMut};
+use crate::shared::Shared;
 
 choice! {
     /// The loss at the network's output.
@@ -64,7 +64,7 @@ export! {
         alpha: Scalar, beta: Scalar, work: SliceMut,
     ) {
         let basis = KronBasis { g: g_vectors, a: a_vectors };
-        Ok(curvature::ekfac_scale(&Portable, out, beta, alpha, basis, (delta, x), work)?)
+        Ok(curvature::ekfac_scale(&Shared, out, beta, alpha, basis, (delta, x), work)?)
     }
 
     /// `V <- U_G ((U_G^T V U_A) / (S + lambda)) U_A^T`, EKFAC's damped inverse. Shapes: v and scale m*d
@@ -74,14 +74,14 @@ export! {
         work: SliceMut,
     ) {
         let basis = KronBasis { g: g_vectors, a: a_vectors };
-        Ok(curvature::ekfac_solve(&Portable, v, basis, scale, lambda, work)?)
+        Ok(curvature::ekfac_solve(&Shared, v, basis, scale, lambda, work)?)
     }
 
     /// KFRA's output factor one layer down: `out <- (W^T G W) o (1/n) sum_s b_s b_s^T`, b the
     /// derivatives of the activation between. Shapes: g m*m, w m*d (no bias), derivative n*d, out d*d,
     /// the last two with contiguous rows. Work: `rf_kfra_step_workspace_len(n, m, d)`.
     fn kfra_step(out: MatrixMut, g: Matrix, w: Matrix, derivative: Matrix, work: SliceMut) {
-        Ok(curvature::kfra_step(&Portable, out, g, w, derivative, work)?)
+        Ok(curvature::kfra_step(&Shared, out, g, w, derivative, work)?)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Factorisations of symmetric matrices and solves with them.
 
 use relfisher_core::factor::{self, InverseRoot, NewtonSchulz};
-use relfisher_core::{Portable, kron};
+use relfisher_core::{Backend, kron};
 
 use crate::argument::{Matrix, MatrixMut, Slice, SliceMut};
+use crate::shared::Shared;
 
 choice! {
     /// Which triangular matrix a solve takes.
@@ -40,13 +41,13 @@ export! {
     /// `A <- L` with `A + damping I = L L^T`, zeros above the diagonal. Shape: a d*d with contiguous
     /// rows, whose lower triangle is read.
     fn cholesky(a: MatrixMut, damping: Scalar) {
-        Ok(factor::cholesky(a, damping)?)
+        Ok(Shared.cholesky(a, damping)?)
     }
 
     /// `B <- (L L^T)^-1 B` with a factor of `rf_cholesky`. Shapes: l d*d with contiguous rows, b d*k
     /// with contiguous rows or columns.
     fn cholesky_solve(b: MatrixMut, l: Matrix) {
-        Ok(factor::cholesky_solve(b, l)?)
+        Ok(Shared.cholesky_solve(b, l)?)
     }
 
     /// `out <- ln det(L L^T)` with a factor of `rf_cholesky`.
@@ -70,14 +71,14 @@ export! {
     /// `A <- (A + damping I)^-1`, both triangles written. Shape: a d*d with contiguous rows, whose
     /// lower triangle is read. Work: `rf_spd_inverse_workspace_len(d)`.
     fn spd_inverse(a: MatrixMut, damping: Scalar, work: SliceMut) {
-        Ok(factor::spd_inverse(a, damping, work)?)
+        Ok(Shared.spd_inverse(a, damping, work)?)
     }
 
     /// `A = U diag(values) U^T`: a becomes U (eigenvectors in columns), the values ascend. Shapes: a
     /// d*d with contiguous rows, whose lower triangle is read, values d. Work:
     /// `rf_eigh_workspace_len(d)`.
     fn eigh(a: MatrixMut, values: SliceMut, work: SliceMut) {
-        Ok(factor::eigh(a, values, work)?)
+        Ok(Shared.eigh(a, values, work)?)
     }
 
     /// `Out <- (A + damping I)^(-1/p)` (an `rf_root`) by products only, residual at most the root of
@@ -90,7 +91,7 @@ export! {
             Root::Fourth => InverseRoot::Fourth,
         };
         let options = NewtonSchulz::default();
-        factor::newton_schulz(&Portable, out, a, damping, root, options, work)?;
+        factor::newton_schulz(&Shared, out, a, damping, root, options, work)?;
         Ok(())
     }
 
@@ -98,19 +99,19 @@ export! {
     /// `blocks[i] <- L_i` with `A_i + damping I = L_i L_i^T`. Shape: blocks m*d(d+1)/2 with contiguous
     /// rows.
     fn packed_cholesky(blocks: MatrixMut, d: Count, damping: Scalar) {
-        Ok(factor::packed_cholesky(blocks, d, damping)?)
+        Ok(Shared.packed_cholesky(blocks, d, damping)?)
     }
 
     /// `v_i <- (L_i L_i^T)^-1 v_i` for every row with the factors of `rf_packed_cholesky`. Shapes: v
     /// m*d, factors m*d(d+1)/2, both with contiguous rows.
     fn packed_cholesky_solve(v: MatrixMut, factors: Matrix) {
-        Ok(factor::packed_cholesky_solve(v, factors)?)
+        Ok(Shared.packed_cholesky_solve(v, factors)?)
     }
 
     /// `blocks[i] <- (A_i + damping I)^-1` for every row, a packed lower triangle of order d. Shape:
     /// blocks m*d(d+1)/2 with contiguous rows. Work: `rf_packed_inverse_workspace_len(d)`.
     fn packed_inverse(blocks: MatrixMut, d: Count, damping: Scalar, work: SliceMut) {
-        Ok(factor::packed_inverse(blocks, d, damping, work)?)
+        Ok(Shared.packed_inverse(blocks, d, damping, work)?)
     }
 
     /// `packed <- ` the lower triangle of a (d*d, any strides), row by row: d(d+1)/2 elements.

@@ -1,9 +1,10 @@
 //! Kronecker algebra: G (m*m) for a layer's outputs, A (d*d) for its inputs, vec row-major.
 
+use relfisher_core::kron::Damping as Split;
 use relfisher_core::kron::{self, BiasCorrection, FactorDamping, KronCholesky, KronEigen, KronSum};
-use relfisher_core::{Portable, kron::Damping as Split};
 
 use crate::argument::{Matrix, MatrixMut, Slice, SliceMut};
+use crate::shared::Shared;
 
 choice! {
     /// How a damping of `G (x) A` is divided between the factors.
@@ -51,13 +52,13 @@ export! {
     /// `Out <- G V A^T`, that is `vec(Out) = (G (x) A) vec(V)`. Shapes: g p*m, a q*d, v m*d, out p*q
     /// with contiguous rows or columns. Work: `rf_kron_apply_workspace_len(p, d)`.
     fn kron_apply(out: MatrixMut, g: Matrix, a: Matrix, v: Matrix, work: SliceMut) {
-        Ok(kron::apply(&Portable, out, g, a, v, work)?)
+        Ok(kron::apply(&Shared, out, g, a, v, work)?)
     }
 
     /// `out <- vec(V)^T (G (x) A) vec(V)`. Shapes: g m*m, a d*d, v m*d with contiguous rows. Work:
     /// `rf_kron_quadratic_form_workspace_len(m, d)`.
     fn kron_quadratic_form(out: Out, g: Matrix, a: Matrix, v: Matrix, work: SliceMut) {
-        *out = kron::quadratic_form(&Portable, g, a, v, work)?;
+        *out = kron::quadratic_form(&Shared, g, a, v, work)?;
         Ok(())
     }
 
@@ -114,14 +115,14 @@ export! {
         g: MatrixMut, a: MatrixMut, g_damping: Scalar, a_damping: Scalar,
     ) {
         let damping = FactorDamping { g: g_damping, a: a_damping };
-        KronCholesky::factor(&Portable, g, a, damping)?;
+        KronCholesky::factor(&Shared, g, a, damping)?;
         Ok(())
     }
 
     /// `V <- (G + g_damping I)^-1 V (A + a_damping I)^-1` with the factors of
     /// `rf_kron_cholesky_factor`. Shape: v m*d with contiguous rows. Needs no work.
     fn kron_cholesky_solve(v: MatrixMut, g: Matrix, a: Matrix) {
-        Ok(KronCholesky { g, a }.solve(&Portable, v, &mut [])?)
+        Ok(KronCholesky { g, a }.solve(&Shared, v, &mut [])?)
     }
 
     /// `out <- ln det` of the damped product with the factors of `rf_kron_cholesky_factor`.
@@ -136,7 +137,7 @@ export! {
     fn kron_eigen_factor(
         g: MatrixMut, g_values: SliceMut, a: MatrixMut, a_values: SliceMut, work: SliceMut,
     ) {
-        KronEigen::factor(&Portable, (g, g_values), (a, a_values), work)?;
+        KronEigen::factor(&Shared, (g, g_values), (a, a_values), work)?;
         Ok(())
     }
 
@@ -148,7 +149,7 @@ export! {
         power: Scalar, lambda: Scalar, work: SliceMut,
     ) {
         let eigen = KronEigen { g_vectors, g_values, a_vectors, a_values };
-        Ok(eigen.power(&Portable, v, power, lambda, work)?)
+        Ok(eigen.power(&Shared, v, power, lambda, work)?)
     }
 
     /// `out <- ln det(G (x) A + lambda I)` from the eigenvalues of `rf_kron_eigen_factor`.
@@ -171,7 +172,7 @@ export! {
     ) {
         let damping = FactorDamping { g: g_damping, a: a_damping };
         let (left, right) = ((g, h, g_values), (a, b, a_values));
-        KronSum::factor(&Portable, left, right, damping, Sign::read(sign)?.of(), work)?;
+        KronSum::factor(&Shared, left, right, damping, Sign::read(sign)?.of(), work)?;
         Ok(())
     }
 
@@ -183,7 +184,7 @@ export! {
     ) {
         let sign = Sign::read(sign)?.of();
         let sum = KronSum { g_vectors, g_values, a_vectors, a_values, sign };
-        Ok(sum.solve(&Portable, v, work)?)
+        Ok(sum.solve(&Shared, v, work)?)
     }
 
     /// `average <- (1 - w) average + w value` at step t = 1, 2, ... with decay rho in [0, 1), w by an

@@ -18,6 +18,7 @@ pub mod kron;
 pub mod metric;
 pub mod neuron;
 pub mod optim;
+pub mod shared;
 pub mod status;
 pub mod version;
 

@@ -5,9 +5,10 @@ use relfisher_core::metric::layer::{
     self, LayerMetric, LinearMetric, NonlinearMetric, SoftmaxMetric, SolveOptions, fold_scale,
 };
 use relfisher_core::metric::normalisation;
-use relfisher_core::{MatRef, Portable, Real, blas};
+use relfisher_core::{MatRef, Real, blas};
 
 use crate::argument::{Argument, Matrix, MatrixMut, Region, Slice, SliceMut};
+use crate::shared::Shared;
 use crate::status::Failure;
 
 choice! {
@@ -121,13 +122,13 @@ export! {
     /// `Out <- M V`, the product of the metric with parameters, in two products. Shapes: out and v m*d,
     /// out with contiguous rows. Work: `rf_metric_multiply_workspace_len(n, m)`.
     fn metric_multiply(out: MatrixMut, metric: Metric, v: Matrix, work: SliceMut) {
-        Ok(with_metric!(metric, metric => metric.multiply(&Portable, out, v, work))?)
+        Ok(with_metric!(metric, metric => metric.multiply(&Shared, out, v, work))?)
     }
 
     /// `out <- vec(V)^T M vec(V)`, the squared length of a step, never negative. Shape: v m*d. Work:
     /// `rf_metric_multiply_workspace_len(n, m)`.
     fn metric_quadratic_form(out: Out, metric: Metric, v: Matrix, work: SliceMut) {
-        *out = with_metric!(metric, metric => metric.quadratic_form(&Portable, v, work))?;
+        *out = with_metric!(metric, metric => metric.quadratic_form(&Shared, v, work))?;
         Ok(())
     }
 
@@ -139,7 +140,7 @@ export! {
     /// `Out <- M`, dense, md*md, both triangles: for tests and small layers. Work:
     /// `rf_metric_dense_workspace_len(n, d)`.
     fn metric_dense(out: MatrixMut, metric: Metric, work: SliceMut) {
-        Ok(with_metric!(metric, metric => metric.dense(&Portable, out, work))?)
+        Ok(with_metric!(metric, metric => metric.dense(&Shared, out, work))?)
     }
 
     /// All blocks of independent neurons, packed lower triangles:
@@ -147,7 +148,7 @@ export! {
     /// unless `keep` is 0. Work: `rf_metric_packed_workspace_len(n, m, d)`.
     fn metric_packed(out: MatrixMut, metric: Metric, keep: Scalar, work: SliceMut) {
         match metric {
-            AnyMetric::Nonlinear(metric) => Ok(metric.packed(&Portable, out, keep, work)?),
+            AnyMetric::Nonlinear(metric) => Ok(metric.packed(&Shared, out, keep, work)?),
             _ => Err(Failure::choice("metric_packed needs a metric of independent neurons")),
         }
     }
@@ -161,12 +162,12 @@ export! {
         let route = Route::read(route)?.forced();
         let options = SolveOptions { route, ..SolveOptions::default() };
         Ok(match metric {
-            AnyMetric::Linear(metric) => metric.solve(&Portable, out, g, damping, work),
+            AnyMetric::Linear(metric) => metric.solve(&Shared, out, g, damping, work),
             AnyMetric::Nonlinear(metric) => {
-                metric.solve(&Portable, out, g, damping, options, work)
+                metric.solve(&Shared, out, g, damping, options, work)
             }
             AnyMetric::Softmax(metric) => {
-                metric.solve(&Portable, out, g, damping, options, work)
+                metric.solve(&Shared, out, g, damping, options, work)
             }
         }?)
     }

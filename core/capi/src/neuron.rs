@@ -103,7 +103,7 @@ export! {
         Ok(activation.backward_slice(delta, t)?)
     }
 
-    /// `nu[i] <- E[(d ln p(y | t)/dt)^2]` at t[i]: the metric of a neuron with respect to t.
+    /// `nu[i] <- E[(d ln p(y | t)/dt)^2]` at `t[i]`: the metric of a neuron with respect to t.
     fn response_nu(nu: SliceMut, t: Slice, response: Response) {
         Ok(response.nu_slice(nu, t)?)
     }
@@ -113,7 +113,7 @@ export! {
         Ok(response.mean_slice(out, t)?)
     }
 
-    /// `out[i] <- dE[y | t]/dt` at t[i].
+    /// `out[i] <- dE[y | t]/dt` at `t[i]`.
     fn response_mean_derivative(out: SliceMut, t: Slice, response: Response) {
         Ok(response.mean_derivative_slice(out, t)?)
     }
