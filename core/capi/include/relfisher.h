@@ -1476,7 +1476,7 @@ rf_status rf_activation_backward_f64(rf_slice_mut_f64 delta,
                                      rf_activation_f64 activation,
                                      rf_error *error);
 
-// `nu[i] <- E[(d ln p(y | t)/dt)^2]` at t[i]: the metric of a neuron with respect to t.
+// `nu[i] <- E[(d ln p(y | t)/dt)^2]` at `t[i]`: the metric of a neuron with respect to t.
 rf_status rf_response_nu_f32(rf_slice_mut_f32 nu, rf_slice_f32 t, rf_response_f32 response, rf_error *error);
 
 // As `rf_response_nu_f32`, in double precision.
@@ -1494,7 +1494,7 @@ rf_status rf_response_mean_f64(rf_slice_mut_f64 out,
                                rf_response_f64 response,
                                rf_error *error);
 
-// `out[i] <- dE[y | t]/dt` at t[i].
+// `out[i] <- dE[y | t]/dt` at `t[i]`.
 rf_status rf_response_mean_derivative_f32(rf_slice_mut_f32 out,
                                           rf_slice_f32 t,
                                           rf_response_f32 response,
