@@ -26,6 +26,23 @@ static void leave(uint32_t status) {
     }
 }
 
+#ifdef STACK_LIMIT
+/* Every word of the stack that was never written still holds the pattern. */
+enum { PATTERN = 0x5eedc0de, PAINTED = 0x10000 };
+
+static void paint_stack(void) {
+    volatile uint32_t *word = &__stack_top - PAINTED / 4, *here;
+    __asm__ volatile("mov %0, sp" : "=r"(here));
+    for (; word < here - 16; word++) *word = PATTERN;
+}
+
+static uint32_t stack_used(void) {
+    const volatile uint32_t *word = &__stack_top - PAINTED / 4;
+    while (word < &__stack_top && *word == PATTERN) word++;
+    return (uint32_t)((&__stack_top - word) * 4);
+}
+#endif
+
 void reset(void) {
     volatile uint32_t *const coprocessor_access = (volatile uint32_t *)0xe000ed88u;
     const uint32_t *from = &__data_load;
@@ -34,7 +51,18 @@ void reset(void) {
     __asm__ volatile("dsb\n\tisb" ::: "memory");
     for (to = &__data_start; to < &__data_end; to++) *to = *from++;
     for (to = &__bss_start; to < &__bss_end; to++) *to = 0;
+#ifdef STACK_LIMIT
+    {
+        uint32_t status, used;
+        paint_stack();
+        status = tour() != 0;
+        used = stack_used();
+        /* A mark below a half would mean that it was not read. */
+        leave(status != 0 ? status : used > STACK_LIMIT || used < STACK_LIMIT / 2 ? 4 : 0);
+    }
+#else
     leave(tour() != 0);
+#endif
 }
 
 static void fault(void) {
