@@ -56,14 +56,19 @@ pub fn no_std() -> Outcome {
             CARGO,
             &["build", "--release", "-Zbuild-std=core", "--target", target, "-p", "relfisher-core"],
         );
-        build
-            .env("RUSTC", RUSTC)
-            // Unlocks -Zbuild-std on a stable compiler; the crate itself uses stable features only.
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_TARGET_DIR", repository::root().join("target/no-std"))
-            .env_remove("CARGO")
-            .env_remove("RUSTUP_TOOLCHAIN");
+        unlock(&mut build, &repository::root().join("target/no-std"));
         run(build)?;
     }
     Ok(())
+}
+
+/// Makes a call of [`CARGO`] use [`RUSTC`], unlocked for `-Zbuild-std`, and build in `target`. The crates
+/// themselves use stable features only (but for GPUs).
+pub fn unlock(build: &mut Command, target: &Path) {
+    build
+        .env("RUSTC", RUSTC)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("CARGO")
+        .env_remove("RUSTUP_TOOLCHAIN");
 }

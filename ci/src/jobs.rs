@@ -3,7 +3,10 @@
 use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
-use crate::{Options, bench_gate, cuda_drivers, examples, golden_job, gpu_bundle, msrv, no_panic};
+use crate::{
+    Options, bench_gate, capi, cuda_drivers, embedded, examples, golden_job, gpu_bundle, msrv,
+    no_panic,
+};
 
 /// One check.
 pub(crate) struct Job {
@@ -45,6 +48,16 @@ pub(crate) const JOBS: &[Job] = &[
         name: "no-std",
         purpose: "core builds for a target without std",
         run: |_| Ok(debian::no_std()?),
+    },
+    Job {
+        name: "capi",
+        purpose: "the C library: header, no panic, C and C++ programs on golden values (--update)",
+        run: |options| Ok(capi::check(options.update)?),
+    },
+    Job {
+        name: "embedded",
+        purpose: "the C library on a microcontroller, in wasm and as PTX: the bits of native, code size, stack (--update)",
+        run: |options| Ok(embedded::check(options.update)?),
     },
     Job {
         name: "ptx",

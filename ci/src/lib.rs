@@ -2,6 +2,7 @@
 //! instruction counts, and what the jobs need.
 
 pub mod debian;
+pub mod footprint;
 pub mod instructions;
 pub mod ptx;
 pub mod repository;

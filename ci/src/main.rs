@@ -5,7 +5,9 @@
 //! that says pass or the reason of the failure.
 
 mod bench_gate;
+mod capi;
 mod cuda_drivers;
+mod embedded;
 mod examples;
 mod golden_job;
 mod gpu_bundle;
@@ -42,7 +44,8 @@ struct Options {
     /// For `golden` and `accuracy`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
-    /// For `accuracy` and `instructions`: writes the baseline anew (never within `all`).
+    /// For `accuracy`, `instructions`, `capi` (its header) and `embedded` (its table): writes the
+    /// committed file anew (never within `all`).
     #[arg(long)]
     update: bool,
     /// For `instructions`: only shows that a kernel that was made slow fails the gate.
