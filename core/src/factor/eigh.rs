@@ -19,7 +19,7 @@ const ITERATIONS: usize = 60;
 /// graded, or of low rank, has small diagonal elements beside couplings that rounding
 /// errors of the large ones keep at ε times their size: these couplings never get small beside
 /// their neighbours, and need not.
-const PATIENCE: usize = 10;
+pub(crate) const PATIENCE: usize = 10;
 
 /// `A = U diag(values) Uᵀ`: eigenvalues ascending in `values` (d), eigenvectors in the columns of
 /// `a` on return.

@@ -69,7 +69,7 @@ fn check_square<T: Real>(what: &'static str, a: &MatMut<'_, T>) -> Result<(), Er
     check_layout(what, a.rows_contiguous())
 }
 
-fn check_lower<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error> {
+pub(super) fn check_lower<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error> {
     let d = a.rows();
     for i in 0..d {
         let row = &a.row(i)[..=i];
@@ -93,13 +93,13 @@ fn check_all<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error>
 }
 
 /// The column-major lower triangle of `a` in `square`.
-fn load<T: Real>(square: &mut [T], a: MatRef<'_, T>) {
+pub(super) fn load<T: Real>(square: &mut [T], a: MatRef<'_, T>) {
     let (d, stride, data) = (a.rows(), a.row_stride(), a.data());
     each_lower(d, |i, j| square[j * d + i] = data[i * stride + j]);
 }
 
 /// The lower triangle of `a` from the column-major `square`.
-fn store<T: Real>(a: &mut MatMut<'_, T>, square: &[T]) {
+pub(super) fn store<T: Real>(a: &mut MatMut<'_, T>, square: &[T]) {
     let (d, stride) = (a.rows(), a.row_stride());
     let data = a.data_mut();
     each_lower(d, |i, j| data[i * stride + j] = square[j * d + i]);

@@ -14,7 +14,7 @@ use relfisher_core::{Backend, Error as CoreError, MatMut, MatRef};
 use relfisher_kernels::contract::RightSides;
 
 use super::factor::{LARGEST_EIGH, LARGEST_SOLVE, SMALLEST_BY_PRODUCTS, SquareForm, Squares};
-use super::lent::{Lent, check_flags};
+use super::lent::{Lent, check_flags, check_lower};
 use super::{Buffer, Error, Gpu, Side};
 use crate::Scalar;
 use crate::driver;
@@ -389,6 +389,26 @@ impl<T: Scalar> Backend<T> for Staged {
         self.cpu.packed_inverse(blocks, d, damping, work)
     }
 
+    fn cholesky_batch(
+        &self,
+        matrices: MatMut<'_, T>,
+        n: usize,
+        damping: T,
+        work: &mut [T],
+    ) -> Result<(), CoreError> {
+        self.cpu.cholesky_batch(matrices, n, damping, work)
+    }
+
+    fn eigh_batch(
+        &self,
+        matrices: MatMut<'_, T>,
+        values: MatMut<'_, T>,
+        n: usize,
+        work: &mut [T],
+    ) -> Result<(), CoreError> {
+        self.cpu.eigh_batch(matrices, values, n, work)
+    }
+
     fn packed_symv(
         &self,
         out: MatMut<'_, T>,
@@ -408,17 +428,6 @@ impl<T: Scalar> Backend<T> for Staged {
     ) -> Result<(), CoreError> {
         self.cpu.scaled_gram_solve(z, k, s, damping, work)
     }
-}
-
-/// An error for a lower triangle that is not finite.
-fn check_lower<T: Scalar>(what: &'static str, a: MatRef<'_, T>) -> Result<(), CoreError> {
-    for i in 0..a.rows() {
-        let row = a.row(i).get(..=i).unwrap_or(&[]);
-        if let Some(j) = row.iter().position(|x| !x.is_finite()) {
-            return Err(CoreError::NonFinite { what, index: i * a.cols() + j });
-        }
-    }
-    Ok(())
 }
 
 impl<T: Scalar> Executor<T> for Staged {
