@@ -1,14 +1,11 @@
 //! The matrices of a batch: where they lie, how a group of them gets into the lanes and back.
 
-use super::interleave::{Transpose, fetch, four_mut, load, store, store_corner};
+use super::interleave::{Transpose, four_mut, load, store, store_corner};
 use super::lanes::Vector;
 use super::triangle::row_range;
 use crate::factor::cholesky::unpack_index;
 use crate::factor::rows::{Packed, Rows, Strided, first_non_finite};
 use crate::{Error, MatMut, Real};
-
-/// Bytes of a group that leave room for its panels in a level 2 cache.
-const CACHED: usize = 1 << 19;
 
 /// Where the lower triangle of every matrix of a batch lies.
 pub(super) trait Layout: Rows {
@@ -86,26 +83,18 @@ impl<'a, T: Real, R: Layout> Batch<'a, T, R> {
     }
 
     /// The matrices first … first + L into the panels; the last one again in lanes past the end.
-    ///
-    /// Asks for what is read next, which no processor foresees in rows of so many matrices: the same
-    /// rows of the next group where a group fits the level 2 cache, of the next four matrices
-    /// where it does not.
     #[inline(always)]
     pub(super) fn load<M: Transpose<T>, const L: usize>(
         &self,
         l: &mut [Vector<T, L>],
         first: usize,
     ) {
-        let bytes = self.stride.saturating_mul(size_of::<T>()).saturating_mul(L);
-        let distance = if bytes <= CACHED { L } else { 4 };
         for i in 0..self.n.div_ceil(4) {
             for quad in 0..L / 4 {
-                let here = first.wrapping_add(4 * quad);
-                let (four, next) = (self.four(here), self.four(here.wrapping_add(distance)));
+                let four = self.four(first.wrapping_add(4 * quad));
                 for r in 0..self.n.wrapping_sub(4 * i).min(4) {
                     let row = (4 * i).wrapping_add(r);
                     let start = self.layout.start(row);
-                    fetch::<T, M>(next, start, row.wrapping_add(1));
                     let out = l.get_mut(row_range(row)).unwrap_or(&mut []).as_chunks_mut().0;
                     load::<T, M, L>(out, four, start, quad);
                 }

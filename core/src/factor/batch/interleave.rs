@@ -11,10 +11,6 @@ use crate::Real;
 pub trait Transpose<T> {
     /// Element c of row r of the result is element r of `rows[c]`.
     fn transpose(rows: [[T; 4]; 4]) -> [[T; 4]; 4];
-
-    /// A hint that the cache line of `x` is read soon; nothing by default.
-    #[inline(always)]
-    fn fetch(_x: &T) {}
 }
 
 /// One element after the other.
@@ -33,36 +29,26 @@ impl<T: Copy> Transpose<T> for Elements {
     }
 }
 
-/// Four elements from `at`; zeros past the end.
+/// Four elements from `at`, where there are so many.
 #[inline(always)]
-fn four_at<T: Real>(x: &[T], at: usize) -> [T; 4] {
-    match x.get(at..).and_then(|x| x.first_chunk()) {
-        Some(four) => *four,
-        None => last_of(x, at),
-    }
+fn four_at<T>(x: &[T], at: usize) -> Option<&[T; 4]> {
+    x.get(at..).and_then(|x| x.first_chunk())
 }
 
-/// The same within four elements of the end, which only the last rows of a batch are.
+/// The lanes 4·quad … 4·quad + 3 of a square near the end of a batch: element by element, zeros past
+/// the end.
 #[cold]
 #[inline(never)]
-fn last_of<T: Real>(x: &[T], at: usize) -> [T; 4] {
-    let mut out = [T::ZERO; 4];
-    for (out, x) in out.iter_mut().zip(x.get(at..).unwrap_or(&[])) {
-        *out = *x;
-    }
-    out
-}
-
-/// Hints that `len` elements of each of the four matrices from `at` on are read soon.
-#[inline(always)]
-pub(super) fn fetch<T: Real, M: Transpose<T>>([a, b, c, d]: [&[T]; 4], at: usize, len: usize) {
-    let mut line = at;
-    while line < at.wrapping_add(len) {
-        a.get(line).map_or((), M::fetch);
-        b.get(line).map_or((), M::fetch);
-        c.get(line).map_or((), M::fetch);
-        d.get(line).map_or((), M::fetch);
-        line = line.wrapping_add(64 / size_of::<T>());
+fn load_last<T: Real, const L: usize>(
+    square: &mut Quad<T, L>,
+    four: [&[T]; 4],
+    at: usize,
+    quad: usize,
+) {
+    for (vector, k) in square.iter_mut().zip(at..) {
+        for (x, m) in vector.iter_mut().skip(4 * quad).zip(four) {
+            *x = m.get(k).copied().unwrap_or(T::ZERO);
+        }
     }
 }
 
@@ -91,13 +77,19 @@ pub(super) fn load<T: Real, M: Transpose<T>, const L: usize>(
     mut at: usize,
     quad: usize,
 ) {
-    for [p, q, r, s] in squares {
-        let rows = [four_at(a, at), four_at(b, at), four_at(c, at), four_at(d, at)];
-        let [w, x, y, z] = M::transpose(rows);
-        set_lanes(p, quad, w);
-        set_lanes(q, quad, x);
-        set_lanes(r, quad, y);
-        set_lanes(s, quad, z);
+    for square in squares {
+        if let (Some(w), Some(x), Some(y), Some(z)) =
+            (four_at(a, at), four_at(b, at), four_at(c, at), four_at(d, at))
+        {
+            let [p, q, r, s] = square;
+            let [w, x, y, z] = M::transpose([*w, *x, *y, *z]);
+            set_lanes(p, quad, w);
+            set_lanes(q, quad, x);
+            set_lanes(r, quad, y);
+            set_lanes(s, quad, z);
+        } else {
+            load_last(square, [a, b, c, d], at, quad);
+        }
         at = at.wrapping_add(4);
     }
 }

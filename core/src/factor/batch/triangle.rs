@@ -131,8 +131,8 @@ fn check<T: Real, const L: usize>(
 }
 
 /// Factors the group into the panels `l`; diagonal elements are stored as their reciprocals, and
-/// the rows past the order must be zero. All lanes are factored to the end whatever becomes of the others, so that the refusal names the first
-/// matrix and not the first pivot.
+/// the rows past the order must be zero. All lanes are factored to the end whatever becomes of the
+/// others, so that the refusal names the first matrix and not the first pivot.
 #[allow(clippy::needless_range_loop, reason = "constant indices into register tiles")]
 #[inline(always)]
 pub(super) fn factor<T: Real, const L: usize>(

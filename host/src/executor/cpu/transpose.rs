@@ -12,8 +12,8 @@ pub struct Shuffles;
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m128, __m128d, _MM_HINT_T1, _mm_movehl_ps, _mm_movelh_ps, _mm_prefetch, _mm_unpackhi_pd,
-        _mm_unpackhi_ps, _mm_unpacklo_pd, _mm_unpacklo_ps,
+        __m128, __m128d, _mm_movehl_ps, _mm_movelh_ps, _mm_unpackhi_pd, _mm_unpackhi_ps,
+        _mm_unpacklo_pd, _mm_unpacklo_ps,
     };
 
     use pulp::bytemuck::cast;
@@ -36,12 +36,6 @@ mod x86 {
                 ]
             })
         }
-
-        #[inline(always)]
-        fn fetch(x: &f32) {
-            // SAFETY: a hint, which reads nothing; SSE belongs to every x86-64 processor.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(core::ptr::from_ref(x).cast()) }
-        }
     }
 
     impl Transpose<f64> for Shuffles {
@@ -57,11 +51,6 @@ mod x86 {
                     [_mm_unpackhi_pd(p, q), _mm_unpackhi_pd(r, s)],
                 ]
             })
-        }
-        #[inline(always)]
-        fn fetch(x: &f64) {
-            // SAFETY: a hint, which reads nothing; SSE belongs to every x86-64 processor.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(core::ptr::from_ref(x).cast()) }
         }
     }
 }

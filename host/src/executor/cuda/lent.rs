@@ -67,3 +67,16 @@ pub(super) fn check_lower<T: Scalar>(
     }
     Ok(())
 }
+
+/// A check of the host that the device does not make.
+pub(super) fn check_damping<T: Scalar>(damping: T) -> Result<(), CoreError> {
+    if damping >= T::ZERO && damping.is_finite() {
+        return Ok(());
+    }
+    Err(CoreError::Parameter { what: "damping must be finite and >= 0" })
+}
+
+/// The cube of an order.
+pub(super) fn cube(n: usize) -> f64 {
+    (n as f64).powi(3)
+}

@@ -14,7 +14,7 @@ use relfisher_core::{Backend, Error as CoreError, MatMut, MatRef};
 use relfisher_kernels::contract::RightSides;
 
 use super::factor::{LARGEST_EIGH, LARGEST_SOLVE, SMALLEST_BY_PRODUCTS, SquareForm, Squares};
-use super::lent::{Lent, check_flags, check_lower};
+use super::lent::{Lent, check_damping, check_flags, check_lower, cube};
 use super::{Buffer, Error, Gpu, Side};
 use crate::Scalar;
 use crate::driver;
@@ -142,19 +142,6 @@ impl Staged {
 /// beside 2d²k when they are many, and the only way above the solver's largest order.
 fn solves_by_products(d: usize, k: usize) -> bool {
     d > LARGEST_SOLVE || (d > SMALLEST_BY_PRODUCTS && k >= d / 4)
-}
-
-/// A check of the host that the device does not make.
-fn check_damping<T: Scalar>(damping: T) -> Result<(), CoreError> {
-    if damping >= T::ZERO && damping.is_finite() {
-        return Ok(());
-    }
-    Err(CoreError::Parameter { what: "damping must be finite and >= 0" })
-}
-
-/// The cube of an order.
-fn cube(n: usize) -> f64 {
-    (n as f64).powi(3)
 }
 
 impl<T: Scalar> Backend<T> for Staged {
