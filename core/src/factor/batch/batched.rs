@@ -89,9 +89,10 @@ impl<'a, T: Real, R: Layout> Batch<'a, T, R> {
         l: &mut [Vector<T, L>],
         first: usize,
     ) {
-        for i in 0..self.n.div_ceil(4) {
-            for quad in 0..L / 4 {
-                let four = self.four(first.wrapping_add(4 * quad));
+        // four matrices from their first row to their last: large ones come from memory as streams
+        for quad in 0..L / 4 {
+            let four = self.four(first.wrapping_add(4 * quad));
+            for i in 0..self.n.div_ceil(4) {
                 for r in 0..self.n.wrapping_sub(4 * i).min(4) {
                     let row = (4 * i).wrapping_add(r);
                     let start = self.layout.start(row);
@@ -110,12 +111,12 @@ impl<'a, T: Real, R: Layout> Batch<'a, T, R> {
         l: &[Vector<T, L>],
         first: usize,
     ) {
-        for i in 0..self.n.div_ceil(4) {
-            for quad in 0..L / 4 {
-                let start = first.wrapping_add(4 * quad);
-                let found = self.count.saturating_sub(start).min(4);
-                let tail = self.data.get_mut(start.wrapping_mul(self.stride)..);
-                let mut four = four_mut(tail.unwrap_or(&mut []), self.stride, found);
+        for quad in 0..L / 4 {
+            let start = first.wrapping_add(4 * quad);
+            let found = self.count.saturating_sub(start).min(4);
+            let tail = self.data.get_mut(start.wrapping_mul(self.stride)..);
+            let mut four = four_mut(tail.unwrap_or(&mut []), self.stride, found);
+            for i in 0..self.n.div_ceil(4) {
                 for r in 0..self.n.wrapping_sub(4 * i).min(4) {
                     let row = (4 * i).wrapping_add(r);
                     let start = self.layout.start(row);
