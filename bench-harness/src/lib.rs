@@ -4,6 +4,7 @@
 //! every acceptance ratio within one run. On a machine that others use too, medians of separate
 //! runs are worthless: so [`interleave`] runs the candidates in turn and keeps the fastest of each.
 
+pub mod batched;
 pub mod case;
 pub mod ceiling;
 pub mod curvature;

@@ -159,6 +159,38 @@ pub trait Backend<T: Real> {
         factor::packed_inverse(blocks, d, damping, work)
     }
 
+    /// `A_i + λI = L_i L_iᵀ` in place for every matrix of a batch: `matrices` m × n², row-major n×n
+    /// each. Reads and writes the lower triangles. `work` as [`factor::cholesky_batch_workspace_len`].
+    ///
+    /// # Errors
+    /// Shape, layout, workspace, [`Error::NonFinite`], [`Error::NotPositiveDefinite`] naming the
+    /// matrix.
+    fn cholesky_batch(
+        &self,
+        matrices: MatMut<'_, T>,
+        n: usize,
+        damping: T,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        factor::cholesky_batch(matrices, n, damping, work)
+    }
+
+    /// `A_i = U_i diag(values_i) U_iᵀ` for every matrix of a batch: `matrices` m × n², row-major n×n
+    /// each, eigenvectors in their columns on return; `values` m×n, ascending. Reads the lower
+    /// triangles. `work` as [`factor::eigh_batch_workspace_len`].
+    ///
+    /// # Errors
+    /// Shape, layout, workspace, [`Error::NonFinite`], [`Error::NoConvergence`].
+    fn eigh_batch(
+        &self,
+        matrices: MatMut<'_, T>,
+        values: MatMut<'_, T>,
+        n: usize,
+        work: &mut [T],
+    ) -> Result<(), Error> {
+        factor::eigh_batch(matrices, values, n, work)
+    }
+
     /// `out_i ← block_i v_i` for every row i: symmetric packed blocks (m × d(d+1)/2), v and out m×d.
     ///
     /// # Errors

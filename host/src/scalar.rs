@@ -4,9 +4,10 @@
 use std::str::FromStr;
 
 use relfisher_core::Real;
+use relfisher_core::factor::batch::Transpose;
 use safetensors::Dtype;
 
-use crate::executor::{Arena, Cpu};
+use crate::executor::{Arena, Cpu, Shuffles};
 
 /// `f32` or `f64` with everything that the host needs of a number: the kernels of `faer`, a name
 /// for the command line and a byte format for files. Sealed: no other type can implement it.
@@ -25,6 +26,9 @@ pub trait Scalar:
     const NAME: &'static str;
     /// The type's name in a safetensors header.
     const DTYPE: Dtype;
+
+    /// How squares of this type are transposed.
+    type Squares: Transpose<Self>;
 
     /// Appends the little-endian bytes of self.
     fn write_le(self, out: &mut Vec<u8>);
@@ -56,6 +60,7 @@ macro_rules! impl_scalar {
         impl Scalar for $t {
             const NAME: &'static str = stringify!($t);
             const DTYPE: Dtype = $dtype;
+            type Squares = Shuffles;
 
             fn write_le(self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());

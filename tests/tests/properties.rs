@@ -74,7 +74,9 @@ fn poisoned<T: Real>(shape: [usize; 4], seed: u64) {
             // The strict upper triangle of a matrix given by its lower one is not an input.
             let lower_only = [
                 "cholesky",
+                "cholesky_batch",
                 "eigh",
+                "eigh_batch",
                 "spd_inverse",
                 "KronEigen",
                 "KronCholesky",

@@ -2,11 +2,11 @@
 
 use relfisher_core::blas::{self, vector};
 use relfisher_core::factor::{self, InverseRoot, NewtonSchulz, Triangular};
-use relfisher_core::{Backend, Error, MatRef, Portable, Real};
+use relfisher_core::{Backend, Error, MatMut, MatRef, Portable, Real};
 
 use crate::{Opaque, probe};
 
-probe! { view products vectors cholesky_family eigen inverse_roots packed batched }
+probe! { view products vectors cholesky_family eigen inverse_roots packed batched batched_matrices }
 
 fn view<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let n = x.counts;
@@ -131,4 +131,19 @@ fn batched<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     factor::scaled_gram_solve(x.out.view_mut()?, k, s, damping, x.work)?;
     x.counts[1] = factor::scaled_gram_solve_workspace_len(x.counts[1], x.counts[2]);
     factor::scaled_gram_solve_columns(x.out.view_mut()?, k, s, first, damping, x.work)
+}
+
+fn batched_matrices<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
+    let ([damping, ..], [n, ..]) = (x.scalars, x.counts);
+    let [values, ..] = &mut x.slices;
+    let values = &mut **values;
+    let rows = values.len() / n.max(1);
+    Portable.cholesky_batch(x.out.view_mut()?, n, damping, x.work)?;
+    factor::cholesky_batch(x.out.view_mut()?, n, damping, x.work)?;
+    factor::packed_cholesky_batch(x.out.view_mut()?, n, damping, x.work)?;
+    Portable.eigh_batch(x.out.view_mut()?, MatMut::new(values, rows, n)?, n, x.work)?;
+    factor::eigh_batch(x.out.view_mut()?, MatMut::new(values, rows, n)?, n, x.work)?;
+    x.counts[0] = factor::cholesky_batch_workspace_len(n);
+    x.counts[1] = factor::eigh_batch_workspace_len(n);
+    Ok(())
 }

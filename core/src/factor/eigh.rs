@@ -14,6 +14,13 @@ use crate::{Error, MatMut, Real};
 /// QL iterations that one eigenvalue may take.
 const ITERATIONS: usize = 60;
 
+/// Iterations after which a coupling below ε times the largest element counts as zero, whatever the
+/// elements beside it are. Most eigenvalues take two, few more than five. A matrix that is
+/// graded, or of low rank, has small diagonal elements beside couplings that rounding
+/// errors of the large ones keep at ε times their size: these couplings never get small beside
+/// their neighbours, and need not.
+pub(crate) const PATIENCE: usize = 10;
+
 /// `A = U diag(values) Uᵀ`: eigenvalues ascending in `values` (d), eigenvectors in the columns of
 /// `a` on return.
 ///
@@ -216,14 +223,17 @@ pub(crate) fn implicit_ql<T: Real>(
     let d = values.len();
     let at = |x: &[T], i: usize| x.get(i).copied().unwrap_or(T::ZERO);
     let tiny = T::MIN_POSITIVE / T::EPSILON;
+    let largest = values.iter().chain(off.iter()).fold(T::ZERO, |m, x| x.abs().max(m));
+    let noise = (T::EPSILON * largest).max(tiny);
     for l in 0..d {
         let mut spent = 0;
         loop {
+            let floor = if spent < PATIENCE { tiny } else { noise };
             let mut m = l;
             while m + 1 < d {
                 let size = at(values, m).abs() + at(values, m + 1).abs();
                 let coupling = at(off, m).abs();
-                if coupling <= T::EPSILON * size || coupling <= tiny {
+                if coupling <= T::EPSILON * size || coupling <= floor {
                     break;
                 }
                 m += 1;

@@ -20,7 +20,11 @@ mod panel;
 pub(crate) mod rows;
 mod solve;
 
-pub use batch::{scaled_gram_solve, scaled_gram_solve_columns, scaled_gram_solve_workspace_len};
+pub use batch::{
+    cholesky_batch, cholesky_batch_workspace_len, eigh_batch, eigh_batch_workspace_len,
+    packed_cholesky_batch, scaled_gram_solve, scaled_gram_solve_columns,
+    scaled_gram_solve_workspace_len,
+};
 pub use cholesky::{cholesky, log_determinant};
 pub use eigh::{eigh, eigh_workspace_len};
 pub use inverse::{spd_inverse, spd_inverse_workspace_len};

@@ -16,7 +16,7 @@ use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{Backend, Error, MatMut, MatRef};
 
 pub use choice::{Choice, Engine};
-pub use cpu::{Arena, Cpu, Once, dispatch};
+pub use cpu::{Arena, Cpu, Once, Shuffles, dispatch};
 
 use crate::Scalar;
 

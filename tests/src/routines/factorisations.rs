@@ -77,6 +77,32 @@ pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
             factor::packed_cholesky(mat_mut(&mut blocks, m, total(d)), e, T::ZERO)?;
             Ok(blocks)
         }),
+        routine("cholesky_batch", |p| {
+            let [_, m, d, _] = p.shape;
+            let (e, mut a) = (p.dim(d), p.spd_batch(m, d));
+            let mut work = p.work(factor::cholesky_batch_workspace_len(d));
+            factor::cholesky_batch(mat_mut(&mut a, m, d * d), e, T::ZERO, &mut work)?;
+            // what is above the diagonals is not an output
+            let lower = |k: &usize| k % (d * d) % d <= k % (d * d) / d;
+            Ok((0..a.len()).filter(lower).map(|k| a[k]).collect())
+        }),
+        routine("packed_cholesky_batch", |p| {
+            let [_, m, d, _] = p.shape;
+            let (e, mut blocks) = (p.dim(d), p.spd_packed(m, d));
+            let mut work = p.work(factor::cholesky_batch_workspace_len(d));
+            let view = mat_mut(&mut blocks, m, total(d));
+            factor::packed_cholesky_batch(view, e, T::ZERO, &mut work)?;
+            Ok(blocks)
+        }),
+        routine("eigh_batch", |p| {
+            let [_, m, d, _] = p.shape;
+            let (r, e, mut a) = (p.dim(m), p.dim(d), p.spd_batch(m, d));
+            let mut values = p.output(r * e);
+            let mut work = p.work(factor::eigh_batch_workspace_len(d));
+            let (a_view, v) = (mat_mut(&mut a, m, d * d), mat_mut(&mut values, r, e));
+            factor::eigh_batch(a_view, v, d, &mut work)?;
+            Ok([a, values].concat())
+        }),
         routine("packed_cholesky_solve", |p| {
             let [_, m, d, _] = p.shape;
             let (r, c, factors) = (p.dim(m), p.dim(d), p.lower_packed(m, d));

@@ -128,6 +128,13 @@ impl<T: Real> Plan<T> {
         }
         x
     }
+    /// m positive definite matrices.
+    fn spd_batch(&mut self, m: usize, d: usize) -> Vec<T> {
+        let (mut random, scale) = (self.random(), self.scale);
+        let all = (0..m).flat_map(|_| random.spd::<f64>(d, 20.0));
+        let x = all.map(|v| T::from_f64(v * scale)).collect();
+        self.finish(x)
+    }
     /// m packed positive definite triangles.
     fn spd_packed(&mut self, m: usize, d: usize) -> Vec<T> {
         let (mut random, scale) = (self.random(), self.scale);

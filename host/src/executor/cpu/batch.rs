@@ -2,6 +2,7 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Par};
+use relfisher_core::factor::batch::{INTERLEAVED_ORDER, group_len};
 use relfisher_core::metric::cost::{Construction, choose_construction};
 use relfisher_core::{Error, MatMut, MatRef, Real, blas, factor};
 
@@ -109,7 +110,7 @@ fn lower<T: Scalar>(
 }
 
 /// The same error, its block counted from the first block of the batch.
-fn shift(error: Error, blocks: usize, elements: usize) -> Error {
+pub(super) fn shift(error: Error, blocks: usize, elements: usize) -> Error {
     match error {
         Error::NotPositiveDefinite { block, pivot } => {
             Error::NotPositiveDefinite { block: block + blocks, pivot }
@@ -138,6 +139,11 @@ pub(super) fn packed_cholesky<T: Scalar>(
     d: usize,
     damping: T,
 ) -> Result<(), Error> {
+    // half a group of lanes without work costs more than the matrices one by one
+    if d <= INTERLEAVED_ORDER && blocks.rows() >= group_len::<T>() / 2 {
+        check_blocks(&blocks, d, damping)?;
+        return super::small::packed_cholesky(cpu, blocks, d, damping);
+    }
     packed_factor(cpu, blocks, d, damping, Keep::Factor)
 }
 

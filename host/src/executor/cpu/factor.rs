@@ -69,7 +69,7 @@ fn check_square<T: Real>(what: &'static str, a: &MatMut<'_, T>) -> Result<(), Er
     check_layout(what, a.rows_contiguous())
 }
 
-fn check_lower<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error> {
+pub(super) fn check_lower<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error> {
     let d = a.rows();
     for i in 0..d {
         let row = &a.row(i)[..=i];
@@ -93,13 +93,13 @@ fn check_all<T: Real>(what: &'static str, a: MatRef<'_, T>) -> Result<(), Error>
 }
 
 /// The column-major lower triangle of `a` in `square`.
-fn load<T: Real>(square: &mut [T], a: MatRef<'_, T>) {
+pub(super) fn load<T: Real>(square: &mut [T], a: MatRef<'_, T>) {
     let (d, stride, data) = (a.rows(), a.row_stride(), a.data());
     each_lower(d, |i, j| square[j * d + i] = data[i * stride + j]);
 }
 
 /// The lower triangle of `a` from the column-major `square`.
-fn store<T: Real>(a: &mut MatMut<'_, T>, square: &[T]) {
+pub(super) fn store<T: Real>(a: &mut MatMut<'_, T>, square: &[T]) {
     let (d, stride) = (a.rows(), a.row_stride());
     let data = a.data_mut();
     each_lower(d, |i, j| data[i * stride + j] = square[j * d + i]);
@@ -193,6 +193,28 @@ pub(super) fn spd_inverse<T: Scalar>(
     })
 }
 
+/// Divides the lower triangle of a column-major square by the power of two below its largest
+/// element, and returns it: the divide and conquer of `faer`, from order 129 on, is right for
+/// elements of about 1 only. No digit changes.
+#[inline(always)]
+fn normalise<T: Scalar>(square: &mut [T], d: usize) -> T {
+    let mut largest = T::ZERO;
+    for (j, column) in square.chunks_exact(d).enumerate() {
+        largest = column[j..].iter().fold(largest, |m, x| if x.abs() > m { x.abs() } else { m });
+    }
+    if largest == T::ZERO {
+        return T::ONE;
+    }
+    let exponent = largest.to_f64().log2().floor().clamp(-1022.0, 1023.0);
+    let unit = T::from_f64(exponent.exp2()).max(T::MIN_POSITIVE);
+    for (j, column) in square.chunks_exact_mut(d).enumerate() {
+        for x in &mut column[j..] {
+            *x /= unit;
+        }
+    }
+    unit
+}
+
 pub(super) fn eigh<T: Scalar>(
     cpu: &Cpu,
     mut a: MatMut<'_, T>,
@@ -212,6 +234,7 @@ pub(super) fn eigh<T: Scalar>(
     T::arena(cpu).with(2 * d * d, T::ZERO, |both| {
         let (square, vectors) = both.split_at_mut(d * d);
         load(square, a.rb());
+        let unit = vectorised!(normalise(square, d));
         cpu.stacks
             .with(needs, |stack| {
                 evd::self_adjoint_evd(
@@ -224,6 +247,9 @@ pub(super) fn eigh<T: Scalar>(
                 )
             })
             .map_err(|_| Error::NoConvergence { iterations: 0 })?;
+        for value in values.iter_mut() {
+            *value *= unit;
+        }
         let stride = a.row_stride();
         let data = a.data_mut();
         for (i, row) in data.chunks_mut(stride).take(d).enumerate() {

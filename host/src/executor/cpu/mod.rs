@@ -7,6 +7,8 @@ mod factor;
 mod pairs;
 mod pool;
 mod product;
+mod small;
+mod transpose;
 mod triangular;
 mod views;
 
@@ -17,6 +19,7 @@ use relfisher_core::{Backend, Error, MatMut, MatRef};
 pub use arena::Arena;
 use factor::Stacks;
 use pool::Pool;
+pub use transpose::Shuffles;
 
 use super::{ChunkBody, Executor, PartBody};
 use crate::Scalar;
@@ -210,6 +213,26 @@ impl<T: Scalar> Backend<T> for Cpu {
         _work: &mut [T],
     ) -> Result<(), Error> {
         batch::packed_inverse(self, blocks, d, damping)
+    }
+
+    fn cholesky_batch(
+        &self,
+        matrices: MatMut<'_, T>,
+        n: usize,
+        damping: T,
+        _work: &mut [T],
+    ) -> Result<(), Error> {
+        small::cholesky_batch(self, matrices, n, damping)
+    }
+
+    fn eigh_batch(
+        &self,
+        matrices: MatMut<'_, T>,
+        values: MatMut<'_, T>,
+        n: usize,
+        _work: &mut [T],
+    ) -> Result<(), Error> {
+        small::eigh_batch(self, matrices, values, n)
     }
 
     fn packed_symv(

@@ -31,6 +31,17 @@ impl Divide for std::ops::Range<usize> {
     }
 }
 
+/// Two things that are cut at the same position; the extent is that of the first.
+impl<A: Divide, B: Divide> Divide for (A, B) {
+    fn extent(&self) -> usize {
+        self.0.extent()
+    }
+    fn divide(self, at: usize) -> (Self, Self) {
+        let ((a, c), (b, d)) = (self.0.divide(at), self.1.divide(at));
+        ((a, b), (c, d))
+    }
+}
+
 /// Rows of an output matrix with contiguous rows, cut between rows.
 pub(super) struct RowsMut<'a, T> {
     data: &'a mut [T],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use relfisher_core::{Error as CoreError, MatMut};
+use relfisher_core::{Error as CoreError, MatMut, MatRef};
 
 use super::{Buffer, Error, Gpu, Matrix, MatrixMut};
 use crate::Scalar;
@@ -52,4 +52,31 @@ pub(super) fn check_flags(flags: &Buffer<u32>) -> Result<(), Error> {
     let Some(block) = flags.iter().position(|flag| *flag != 0) else { return Ok(()) };
     let pivot = (flags[block] as usize).saturating_sub(1);
     Err(CoreError::NotPositiveDefinite { block, pivot }.into())
+}
+
+/// An error for a lower triangle that is not finite.
+pub(super) fn check_lower<T: Scalar>(
+    what: &'static str,
+    a: MatRef<'_, T>,
+) -> Result<(), CoreError> {
+    for i in 0..a.rows() {
+        let row = a.row(i).get(..=i).unwrap_or(&[]);
+        if let Some(j) = row.iter().position(|x| !x.is_finite()) {
+            return Err(CoreError::NonFinite { what, index: i * a.cols() + j });
+        }
+    }
+    Ok(())
+}
+
+/// A check of the host that the device does not make.
+pub(super) fn check_damping<T: Scalar>(damping: T) -> Result<(), CoreError> {
+    if damping >= T::ZERO && damping.is_finite() {
+        return Ok(());
+    }
+    Err(CoreError::Parameter { what: "damping must be finite and >= 0" })
+}
+
+/// The cube of an order.
+pub(super) fn cube(n: usize) -> f64 {
+    (n as f64).powi(3)
 }

@@ -14,7 +14,7 @@ use relfisher_core::{Backend, Error as CoreError, MatMut, MatRef};
 use relfisher_kernels::contract::RightSides;
 
 use super::factor::{LARGEST_EIGH, LARGEST_SOLVE, SMALLEST_BY_PRODUCTS, SquareForm, Squares};
-use super::lent::{Lent, check_flags};
+use super::lent::{Lent, check_damping, check_flags, check_lower, cube};
 use super::{Buffer, Error, Gpu, Side};
 use crate::Scalar;
 use crate::driver;
@@ -142,19 +142,6 @@ impl Staged {
 /// beside 2d²k when they are many, and the only way above the solver's largest order.
 fn solves_by_products(d: usize, k: usize) -> bool {
     d > LARGEST_SOLVE || (d > SMALLEST_BY_PRODUCTS && k >= d / 4)
-}
-
-/// A check of the host that the device does not make.
-fn check_damping<T: Scalar>(damping: T) -> Result<(), CoreError> {
-    if damping >= T::ZERO && damping.is_finite() {
-        return Ok(());
-    }
-    Err(CoreError::Parameter { what: "damping must be finite and >= 0" })
-}
-
-/// The cube of an order.
-fn cube(n: usize) -> f64 {
-    (n as f64).powi(3)
 }
 
 impl<T: Scalar> Backend<T> for Staged {
@@ -389,6 +376,26 @@ impl<T: Scalar> Backend<T> for Staged {
         self.cpu.packed_inverse(blocks, d, damping, work)
     }
 
+    fn cholesky_batch(
+        &self,
+        matrices: MatMut<'_, T>,
+        n: usize,
+        damping: T,
+        work: &mut [T],
+    ) -> Result<(), CoreError> {
+        self.cpu.cholesky_batch(matrices, n, damping, work)
+    }
+
+    fn eigh_batch(
+        &self,
+        matrices: MatMut<'_, T>,
+        values: MatMut<'_, T>,
+        n: usize,
+        work: &mut [T],
+    ) -> Result<(), CoreError> {
+        self.cpu.eigh_batch(matrices, values, n, work)
+    }
+
     fn packed_symv(
         &self,
         out: MatMut<'_, T>,
@@ -408,17 +415,6 @@ impl<T: Scalar> Backend<T> for Staged {
     ) -> Result<(), CoreError> {
         self.cpu.scaled_gram_solve(z, k, s, damping, work)
     }
-}
-
-/// An error for a lower triangle that is not finite.
-fn check_lower<T: Scalar>(what: &'static str, a: MatRef<'_, T>) -> Result<(), CoreError> {
-    for i in 0..a.rows() {
-        let row = a.row(i).get(..=i).unwrap_or(&[]);
-        if let Some(j) = row.iter().position(|x| !x.is_finite()) {
-            return Err(CoreError::NonFinite { what, index: i * a.cols() + j });
-        }
-    }
-    Ok(())
 }
 
 impl<T: Scalar> Executor<T> for Staged {
