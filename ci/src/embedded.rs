@@ -118,8 +118,13 @@ fn microcontroller(deepest: u64) -> Result<String, String> {
     let program = format!("{}/tour.elf", folder());
     let archive = format!("{}/{ARM}/{ARM}/small/librelfisher.a", folder());
     let flags = ["-std=c99", "-Os", "-ffreestanding", "-ffunction-sections", "-Icore/capi/include"];
-    let sources =
-        ["-Icore/capi/examples", "core/capi/examples/tour.c", "core/capi/bare-metal/cortex_m4.c"];
+    let limit = format!("-DSTACK_LIMIT={}u", deepest + 1024);
+    let sources = [
+        "-Icore/capi/examples",
+        &limit,
+        "core/capi/examples/tour.c",
+        "core/capi/bare-metal/cortex_m4.c",
+    ];
     let link = [
         "-nostdlib",
         "-Tcore/capi/bare-metal/mps2_an386.ld",
