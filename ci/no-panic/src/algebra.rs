@@ -1,6 +1,7 @@
 //! Views, products and factorisations.
 
 use relfisher_core::blas::{self, vector};
+use relfisher_core::factor::batch::{self, Elements};
 use relfisher_core::factor::{self, InverseRoot, NewtonSchulz, Triangular};
 use relfisher_core::{Backend, Error, MatMut, MatRef, Portable, Real};
 
@@ -143,7 +144,11 @@ fn batched_matrices<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     factor::packed_cholesky_batch(x.out.view_mut()?, n, damping, x.work)?;
     Portable.eigh_batch(x.out.view_mut()?, MatMut::new(values, rows, n)?, n, x.work)?;
     factor::eigh_batch(x.out.view_mut()?, MatMut::new(values, rows, n)?, n, x.work)?;
+    batch::cholesky_batch_by::<T, Elements>(x.out.view_mut()?, n, damping, x.work)?;
+    batch::packed_cholesky_batch_by::<T, Elements>(x.out.view_mut()?, n, damping, x.work)?;
+    let values = MatMut::new(values, rows, n)?;
+    batch::eigh_batch_by::<T, Elements>(x.out.view_mut()?, values, n, x.work)?;
     x.counts[0] = factor::cholesky_batch_workspace_len(n);
-    x.counts[1] = factor::eigh_batch_workspace_len(n);
+    x.counts[1] = factor::eigh_batch_workspace_len(n).wrapping_add(batch::group_len::<T>());
     Ok(())
 }

@@ -147,10 +147,15 @@ fn groups<T: Real, M: Transpose<T>, const L: usize>(
                 }
             }
             let matrix = batch.tail_mut(i);
-            for (out, v) in
-                matrix.chunks_exact_mut(n.max(1)).zip(vectors.chunks_exact(padded.max(1))).take(n)
-            {
-                for (v, rank) in v.iter().zip(rank).take(n) {
+            for r in 0..n {
+                let (start, from) = (r.wrapping_mul(n), r.wrapping_mul(padded));
+                let (Some(out), Some(v)) = (
+                    matrix.get_mut(start..).and_then(|x| x.get_mut(..n)),
+                    vectors.get(from..).and_then(|x| x.get(..n)),
+                ) else {
+                    break;
+                };
+                for (v, rank) in v.iter().zip(rank) {
                     if let (Some(x), Some(v)) = (out.get_mut(usize::from(*rank)), v.get(lane)) {
                         // +0 for −0: identities, which pass the time of a lane, change its sign
                         *x = *v + T::ZERO;

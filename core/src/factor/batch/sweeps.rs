@@ -210,9 +210,10 @@ impl<T: Real, const L: usize> Kept<'_, T, L> {
         let padded = n.next_multiple_of(4);
         let sweeps = self.ranges.get(..self.count).unwrap_or(&[]);
         for group in vectors.chunks_exact_mut((4 * padded).max(1)) {
-            for ((first, last), rotations) in
-                sweeps.iter().zip(self.rotations.chunks_exact(n.max(1)))
-            {
+            let mut rest = &*self.rotations;
+            for (first, last) in sweeps {
+                let Some((rotations, others)) = rest.split_at_checked(n) else { break };
+                rest = others;
                 let mut parts = group.chunks_exact_mut(padded.max(1));
                 let mut next = || {
                     let row = parts.next().and_then(|row| row.get_mut(*first..=*last));

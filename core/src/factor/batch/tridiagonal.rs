@@ -115,13 +115,22 @@ fn update_corner<T: Real, const L: usize>(
     here: &mut Quad<T, L>,
     sums: &mut Quad<T, L>,
 ) {
-    for (c, a) in row.iter_mut().enumerate().take(r + 1) {
-        let x = rank_two(a, (&v[r], &p[r]), (&v[c], &p[c]));
+    let (Some(vr), Some(pr), Some(ur), Some(sum)) = (v.get(r), p.get(r), u.get(r), sums.get_mut(r))
+    else {
+        return;
+    };
+    for c in 0..=r {
+        let (Some(a), Some(vc), Some(pc), Some(uc), Some(y)) =
+            (row.get_mut(c), v.get(c), p.get(c), u.get(c), here.get_mut(c))
+        else {
+            break;
+        };
+        let x = rank_two(a, (vr, pr), (vc, pc));
         *a = x;
         if c < r {
-            here[c] = plus_product(&here[c], &u[r], &x);
+            *y = plus_product(y, ur, &x);
         }
-        sums[r] = plus_product(&sums[r], &x, &u[c]);
+        *sum = plus_product(sum, &x, uc);
     }
 }
 
@@ -270,7 +279,7 @@ pub(super) fn accumulate<T: Real, const L: usize>(
         x.fill(splat(T::ZERO));
     }
     vectors.fill(splat(T::ZERO));
-    for x in vectors.iter_mut().step_by(padded + 1).take(n) {
+    for x in vectors.iter_mut().step_by(padded.wrapping_add(1).max(1)).take(n) {
         *x = splat(T::ONE);
     }
     // row 1 has no reflector; one more pass applies the last one
