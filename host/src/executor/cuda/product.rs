@@ -133,6 +133,15 @@ impl Gpu {
         }
     }
 
+    /// From how many large tiles on a product is worth its tensor cores: rounding that was asked for is
+    /// done whatever the size.
+    fn fill(&self) -> usize {
+        match self.precision {
+            Precision::F32 | Precision::Tf32x3 => FEW,
+            Precision::Tf32 | Precision::Bf16 => 0,
+        }
+    }
+
     /// How products of f32 are formed.
     pub fn precision(&self) -> Precision {
         self.precision
@@ -172,7 +181,7 @@ impl Gpu {
             );
         }
         let p = product([m, n, k], [a.stride(), b.stride(), c.stride()], alpha, beta);
-        let (name, side) = or_narrow::<T>((m, n), self.mode::<T>(names), small, FEW);
+        let (name, side) = or_narrow::<T>((m, n), self.mode::<T>(names), small, self.fill());
         let blocks = [narrow(n.div_ceil(side)), narrow(m.div_ceil(side))];
         let arrays = [a.values, b.values];
         self.in_pieces(name, c, p, &arrays, blocks)
@@ -204,7 +213,7 @@ impl Gpu {
         match weights {
             None => {
                 let large = self.mode::<T>(modes!("gram"));
-                let (name, side) = or_narrow::<T>((d, d), large, "gram_narrow_f32", FEW);
+                let (name, side) = or_narrow::<T>((d, d), large, "gram_narrow_f32", self.fill());
                 self.in_pieces(name, c, p, &[x.values], triangle(side))
             }
             Some(w) => {
