@@ -7,9 +7,8 @@
 use std::path::PathBuf;
 
 use relfisher::Error;
-use relfisher::executor::Choice;
 use relfisher::plot::{Line, Panel, Panels, Scale, line_panels};
-use relfisher::train::{Experiment, SessionOptions, Size, Start, Verbosity, train};
+use relfisher::train::{Experiment, SessionOptions, Size, train};
 
 /// Power and learning rate: the smaller the power, the shorter the steps by themselves.
 const POWERS: [(f64, f64); 3] = [(1.0, 0.01), (0.5, 0.03), (0.25, 0.05)];
@@ -31,16 +30,9 @@ fn main() -> Result<(), Error> {
         let mut lines = Vec::new();
         for (power, rate) in POWERS {
             let text = experiment(damping, power, rate);
-            let options = SessionOptions {
-                out: PathBuf::from(&out).join(format!("damping-{damping}-power-{power}")),
-                threads: None,
-                device: Choice::Cpu,
-                precision: None,
-                start: Start::Resume,
-                checkpoint_steps: 0,
-                diagnose_steps: 0,
-                verbosity: Verbosity::Quiet,
-            };
+            let options = SessionOptions::new(
+                PathBuf::from(&out).join(format!("damping-{damping}-power-{power}")),
+            );
             let experiment = Experiment::parse(&text, "fractional.toml", Size::Reduced)?;
             let record = train(&experiment, None, &options)?.record;
             let epochs = record.runs.iter().flat_map(|run| &run.epochs);

@@ -7,8 +7,7 @@
 use std::path::PathBuf;
 
 use relfisher::Error;
-use relfisher::executor::Choice;
-use relfisher::train::{Experiment, SessionOptions, Size, Start, Verbosity, train};
+use relfisher::train::{Experiment, SessionOptions, Size, Verbosity, train};
 
 const EXPERIMENT: &str = r#"
 name = "statistics"
@@ -31,14 +30,9 @@ fn main() -> Result<(), Error> {
     let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/statistics".to_owned());
     let experiment = Experiment::parse(EXPERIMENT, "statistics.toml", Size::Reduced)?;
     let options = SessionOptions {
-        out: PathBuf::from(out),
-        threads: None,
-        device: Choice::Cpu,
-        precision: None,
-        start: Start::Resume,
-        checkpoint_steps: 0,
         diagnose_steps: 1,
         verbosity: Verbosity::Lines,
+        ..SessionOptions::new(PathBuf::from(out))
     };
     let outcomes = train(&experiment, None, &options)?;
     for plot in outcomes.plots {

@@ -7,8 +7,7 @@
 use std::path::PathBuf;
 
 use relfisher::Error;
-use relfisher::executor::Choice;
-use relfisher::train::{Experiment, SessionOptions, Size, Start, Verbosity, table, train};
+use relfisher::train::{Experiment, SessionOptions, Size, Verbosity, table, train};
 
 const EXPERIMENT: &str = r#"
 name = "mixed"
@@ -41,16 +40,8 @@ optimizer = { kind = "kfac" }
 fn main() -> Result<(), Error> {
     let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/mixed".to_owned());
     let experiment = Experiment::parse(EXPERIMENT, "mixed.toml", Size::Reduced)?;
-    let options = SessionOptions {
-        out: PathBuf::from(out),
-        threads: None,
-        device: Choice::Cpu,
-        precision: None,
-        start: Start::Resume,
-        checkpoint_steps: 0,
-        diagnose_steps: 0,
-        verbosity: Verbosity::Lines,
-    };
+    let options =
+        SessionOptions { verbosity: Verbosity::Lines, ..SessionOptions::new(PathBuf::from(out)) };
     let outcomes = train(&experiment, None, &options)?;
     println!("{}", table(&outcomes.record, experiment.target_train_loss));
     for plot in outcomes.plots {

@@ -8,9 +8,8 @@
 use std::path::PathBuf;
 
 use relfisher::Error;
-use relfisher::executor::Choice;
 use relfisher::plot::{Line, Panel, Panels, Scale, line_panels};
-use relfisher::train::{Experiment, SessionOptions, Size, Start, Verbosity, train};
+use relfisher::train::{Experiment, SessionOptions, Size, train};
 
 /// A name, and what is added to the settings of K-FAC. With a momentum of .9 a step of the model's length
 /// is taken at the rate .1.
@@ -40,16 +39,7 @@ fn main() -> Result<(), Error> {
         let mut lines = Vec::new();
         for (name, rule) in RULES {
             let run = format!("damping-{damping}-{}", name.replace(' ', "-"));
-            let options = SessionOptions {
-                out: PathBuf::from(&out).join(run),
-                threads: None,
-                device: Choice::Cpu,
-                precision: None,
-                start: Start::Resume,
-                checkpoint_steps: 0,
-                diagnose_steps: 0,
-                verbosity: Verbosity::Quiet,
-            };
+            let options = SessionOptions::new(PathBuf::from(&out).join(run));
             let text = experiment(damping, rule);
             let experiment = Experiment::parse(&text, "quadratic.toml", Size::Reduced)?;
             let record = train(&experiment, None, &options)?.record;

@@ -11,11 +11,11 @@ use relfisher::Error;
 use relfisher::curvature::Problem;
 use relfisher::dataset::Split;
 use relfisher::evolution::{Evolution, EvolutionRecord, Options};
-use relfisher::executor::{Choice, Cpu};
+use relfisher::executor::Cpu;
 use relfisher::format::load_parameters;
 use relfisher::network::{Architecture, Network, Targets};
 use relfisher::spectrum::ExtremalOptions;
-use relfisher::train::{Experiment, SessionOptions, Size, Start, Verbosity, train};
+use relfisher::train::{Experiment, SessionOptions, Size, train};
 
 const EXPERIMENT: &str = r#"
 name = "eigenspace"
@@ -43,16 +43,7 @@ fn main() -> Result<(), Error> {
     let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/eigenspace".to_owned());
     let out = PathBuf::from(out);
     let experiment = Experiment::parse(EXPERIMENT, "eigenspace.toml", Size::Reduced)?;
-    let options = SessionOptions {
-        out: out.clone(),
-        threads: None,
-        device: Choice::Cpu,
-        precision: None,
-        start: Start::Resume,
-        checkpoint_steps: 0,
-        diagnose_steps: 1,
-        verbosity: Verbosity::Quiet,
-    };
+    let options = SessionOptions { diagnose_steps: 1, ..SessionOptions::new(out.clone()) };
     train(&experiment, None, &options)?;
 
     let network =

@@ -66,18 +66,13 @@ fn one(variant: Variant) -> Result<String, String> {
     arguments.extend(["--", "-C", &cpu]);
     arguments.extend(FLAGS);
     let mut build = command(debian::CARGO, &arguments);
+    debian::unlock(&mut build, &target);
     build
-        .env("RUSTC", debian::RUSTC)
-        // Unlocks -Zbuild-std, and the features that a GPU needs, on a stable compiler.
-        .env("RUSTC_BOOTSTRAP", "1")
         // Full LTO leaves the linked module as text: there is nothing to link.
         .env("CARGO_TARGET_NVPTX64_NVIDIA_CUDA_LINKER", "/bin/true")
-        .env("CARGO_TARGET_DIR", &target)
         // An incremental build lays blocks out differently.
         .env("CARGO_INCREMENTAL", "0")
-        .env_remove("CARGO")
         .env_remove("RUSTFLAGS")
-        .env_remove("RUSTUP_TOOLCHAIN")
         .envs(PROFILE);
     let deps = target.join(TARGET).join("release/deps");
     // The name of the output holds a hash that changes with the features: no older one may stay.

@@ -54,6 +54,23 @@ pub struct SessionOptions {
     pub verbosity: Verbosity,
 }
 
+impl SessionOptions {
+    /// Into a folder, where an unfinished experiment is taken up: on all processors, quietly, with
+    /// checkpoints at the ends of epochs.
+    pub fn new(out: impl Into<PathBuf>) -> Self {
+        Self {
+            out: out.into(),
+            threads: None,
+            device: Choice::Cpu,
+            precision: None,
+            start: Start::Resume,
+            checkpoint_steps: 0,
+            diagnose_steps: 0,
+            verbosity: Verbosity::Quiet,
+        }
+    }
+}
+
 /// What an experiment came to.
 #[derive(Clone, Debug)]
 pub struct Outcomes {
