@@ -6,23 +6,27 @@
 
 use std::time::Instant;
 
-use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::{cholesky::llt, evd};
 use faer::{Par, Spec};
 use relfisher::Scalar;
 use relfisher::executor::Cpu;
-use relfisher_core::{Backend, MatMut};
+use relfisher_core::factor::batch::INTERLEAVED_ORDER;
+use relfisher_core::{Backend, MatMut, factor};
 
 use crate::Random;
+use crate::case::bytes_of;
 
 /// A batch of symmetric positive definite matrices, and what became of them.
 pub struct Case<T> {
     /// The order n.
     pub order: usize,
     input: Vec<T>,
-    /// In place: factors or eigenvectors.
+    /// Factors or eigenvectors.
     output: Vec<T>,
     values: Vec<T>,
+    /// Whether the last call left the columns of its matrices one after the other, as `faer` does.
+    by_columns: bool,
 }
 
 /// What is computed.
@@ -32,6 +36,33 @@ pub enum Task {
     Cholesky,
     /// All eigenvalues and eigenvectors.
     Eigen,
+}
+
+impl Task {
+    /// FLOPs of a matrix: n³/3 for a Cholesky factor, 9n³ for eigenvalues and eigenvectors.
+    #[must_use]
+    pub fn flops(self, n: usize) -> f64 {
+        let cube = (n as f64).powi(3);
+        if self == Self::Cholesky { cube / 3.0 } else { 9.0 * cube }
+    }
+
+    /// The bytes in which the executor interleaves a group of matrices, on each thread; above
+    /// [`INTERLEAVED_ORDER`] it takes them one at a time.
+    #[must_use]
+    pub fn lanes_bytes<T: Scalar>(self, n: usize) -> u64 {
+        let elements = match self {
+            _ if n > INTERLEAVED_ORDER => 3 * n * n,
+            Self::Cholesky => factor::cholesky_batch_workspace_len(n),
+            Self::Eigen => factor::eigh_batch_workspace_len(n),
+        };
+        bytes_of::<T>(elements)
+    }
+}
+
+/// What a thread of the loop over `faer` allocates.
+#[must_use]
+pub fn loop_scratch_bytes<T: Scalar>(task: Task, n: usize) -> u64 {
+    scratch::<T>(task, n).unaligned_bytes_required() as u64
 }
 
 impl<T: Scalar> Case<T> {
@@ -49,20 +80,14 @@ impl<T: Scalar> Case<T> {
                 }
             }
         }
-        Self { order, output: input.clone(), values: vec![T::ZERO; count * order], input }
+        let values = vec![T::ZERO; count * order];
+        Self { order, output: input.clone(), values, input, by_columns: false }
     }
 
     /// The number of matrices.
     #[must_use]
     pub fn count(&self) -> usize {
         self.values.len() / self.order
-    }
-
-    /// FLOPs of the batch: n³/3 for a Cholesky factor, 9n³ for eigenvalues and eigenvectors.
-    #[must_use]
-    pub fn flops(&self, task: Task) -> f64 {
-        let cube = (self.order as f64).powi(3) * self.count() as f64;
-        if task == Task::Cholesky { cube / 3.0 } else { 9.0 * cube }
     }
 
     fn restore(&mut self) {
@@ -75,6 +100,7 @@ impl<T: Scalar> Case<T> {
     /// When it refuses the batch.
     pub fn executor(&mut self, cpu: &Cpu, task: Task) -> f64 {
         self.restore();
+        self.by_columns = false;
         let (m, n) = (self.count(), self.order);
         let start = Instant::now();
         let a = MatMut::new(&mut self.output, m, n * n).expect("shape");
@@ -94,34 +120,37 @@ impl<T: Scalar> Case<T> {
     /// When `faer` refuses the batch.
     pub fn loop_over_faer(&mut self, threads: usize, task: Task) -> f64 {
         self.restore();
+        self.by_columns = true;
         let (m, n) = (self.count(), self.order);
         let share = m.div_ceil(threads);
         let start = Instant::now();
-        let parts = self.output.chunks_mut(share * n * n).zip(self.values.chunks_mut(share * n));
+        let from = self.input.chunks(share * n * n);
+        let to = self.output.chunks_mut(share * n * n).zip(self.values.chunks_mut(share * n));
         if threads == 1 {
-            parts.for_each(|(a, values)| one_thread(task, n, a, values));
+            from.zip(to).for_each(|(from, to)| one_thread(task, n, from, to));
         } else {
             std::thread::scope(|scope| {
-                for (a, values) in parts {
-                    scope.spawn(move || one_thread(task, n, a, values));
+                for (from, to) in from.zip(to) {
+                    scope.spawn(move || one_thread(task, n, from, to));
                 }
             });
         }
         start.elapsed().as_secs_f64()
     }
 
-    /// Panics unless the last call's answer is right: the residual of every matrix, in f64.
+    /// Whether the last call's answer is right: residuals in f64, of some matrices of every group of lanes.
     ///
-    /// # Panics
-    /// When it is not.
-    pub fn check(&self, task: Task) {
+    /// # Errors
+    /// The first element that is not.
+    pub fn check(&self, task: Task) -> Result<(), String> {
         let n = self.order;
         let tolerance = 8.0 * n as f64 * T::EPSILON.to_f64();
         let each = self.output.chunks_exact(n * n).zip(self.values.chunks_exact(n));
         // a few of every group of lanes: the product in f64 is slower than what it checks
         let stride = if n > 32 { 37 } else { 5 };
         for ((x, values), a) in each.zip(self.input.chunks_exact(n * n)).step_by(stride) {
-            let x: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
+            let at = |k: usize| if self.by_columns { k % n * n + k / n } else { k };
+            let x: Vec<f64> = (0..n * n).map(|k| x[at(k)].to_f64()).collect();
             for i in 0..n {
                 for j in 0..=i {
                     let (p, q) = (&x[i * n..(i + 1) * n], &x[j * n..(j + 1) * n]);
@@ -134,35 +163,41 @@ impl<T: Scalar> Case<T> {
                     };
                     let want = a[i * n + j].to_f64();
                     let near = (got - want).abs() <= tolerance * n as f64;
-                    assert!(near, "{task:?} of order {n}: {got}, not {want}");
+                    if !near {
+                        return Err(format!("{task:?} of order {n}: {got}, not {want}"));
+                    }
                 }
             }
         }
+        Ok(())
     }
 }
 
-fn one_thread<T: Scalar>(task: Task, n: usize, a: &mut [T], values: &mut [T]) {
-    let needs = match task {
+fn scratch<T: Scalar>(task: Task, n: usize) -> StackReq {
+    match task {
         Task::Cholesky => llt::factor::cholesky_in_place_scratch::<T>(n, Par::Seq, Spec::default()),
         Task::Eigen => {
             let both = evd::ComputeEigenvectors::Yes;
             evd::self_adjoint_evd_scratch::<T>(n, both, Par::Seq, Spec::default())
         }
-    };
-    let mut buffer = MemBuffer::new(needs);
-    let mut vectors = vec![T::ZERO; n * n];
-    for (a, values) in a.chunks_exact_mut(n * n).zip(values.chunks_exact_mut(n)) {
+    }
+}
+
+/// In place for Cholesky factors, whose input is in the output already.
+fn one_thread<T: Scalar>(task: Task, n: usize, from: &[T], (to, values): (&mut [T], &mut [T])) {
+    let mut buffer = MemBuffer::new(scratch::<T>(task, n));
+    let each = to.chunks_exact_mut(n * n).zip(values.chunks_exact_mut(n));
+    for (a, (to, values)) in from.chunks_exact(n * n).zip(each) {
         let stack = MemStack::new(&mut buffer);
+        let to = faer::MatMut::from_column_major_slice_mut(to, n, n);
         if task == Task::Cholesky {
-            let a = faer::MatMut::from_column_major_slice_mut(a, n, n);
             let plain = llt::factor::LltRegularization::default();
-            llt::factor::cholesky_in_place(a, plain, Par::Seq, stack, Spec::default())
+            llt::factor::cholesky_in_place(to, plain, Par::Seq, stack, Spec::default())
                 .expect("definite");
         } else {
             let values = faer::ColMut::from_slice_mut(values).as_diagonal_mut();
-            let u = faer::MatMut::from_column_major_slice_mut(&mut vectors, n, n);
             let a = faer::MatRef::from_column_major_slice(a, n, n);
-            evd::self_adjoint_evd(a, values, Some(u), Par::Seq, stack, Spec::default())
+            evd::self_adjoint_evd(a, values, Some(to), Par::Seq, stack, Spec::default())
                 .expect("converges");
         }
     }

@@ -5,6 +5,7 @@
 //! that does not fit is never asked for.
 
 use std::fmt;
+use std::time::Instant;
 
 use relfisher::Scalar;
 use relfisher::executor::Cpu;
@@ -76,6 +77,14 @@ pub trait Runner: Send {
     /// # Errors
     /// What is wrong.
     fn check(&mut self, cpu: &Cpu) -> Result<(), String>;
+
+    /// The seconds of a call, the mean of `repeats`. A call that overwrites its input times itself, so
+    /// that putting the input back does not count.
+    fn seconds(&mut self, cpu: &Cpu, repeats: usize) -> f64 {
+        let start = Instant::now();
+        (0..repeats).for_each(|_| self.run(cpu));
+        start.elapsed().as_secs_f64() / repeats as f64
+    }
 }
 
 /// A runner of two closures over one state.

@@ -1,7 +1,5 @@
 //! Measures studies: checks every answer, counts memory, times candidates in turn with the ceilings.
 
-use std::time::Instant;
-
 use peak_alloc::PeakAlloc;
 use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
@@ -253,9 +251,7 @@ fn time<T: Scalar>(
 ) -> ([f64; 3], Vec<f64>) {
     let mut cost = 0.0;
     for entry in entries.iter_mut() {
-        let start = Instant::now();
-        entry.runner.run(cpu);
-        let seconds = start.elapsed().as_secs_f64().max(1e-9);
+        let seconds = entry.runner.seconds(cpu, 1).max(1e-9);
         if !options.quick {
             entry.repeats = (TIMING / seconds).ceil().clamp(1.0, 1e5) as usize;
         }
@@ -274,9 +270,7 @@ fn time<T: Scalar>(
             }
         }
         for entry in entries.iter_mut() {
-            let start = Instant::now();
-            (0..entry.repeats).for_each(|_| entry.runner.run(cpu));
-            entry.times.push(start.elapsed().as_secs_f64() / entry.repeats as f64);
+            entry.times.push(entry.runner.seconds(cpu, entry.repeats));
         }
     }
     let rates = crate::limits::LIMITS.map(|limit| ceilings.work(limit) / least[limit as usize]);

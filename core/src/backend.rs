@@ -110,6 +110,15 @@ pub trait Backend<T: Real> {
         factor::cholesky_solve(b, l)
     }
 
+    /// `B_i ← (L Lᵀ)⁻¹ B_i` for matrices that lie one below the other: b (count·d)×k with contiguous rows,
+    /// B_i its rows i·d to (i + 1)·d. Each is what [`Backend::cholesky_solve`] makes of it, up to rounding.
+    ///
+    /// # Errors
+    /// Shape, of rows that are no multiple of d too, or layout.
+    fn cholesky_solve_stacked(&self, b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
+        factor::for_each_stacked(b, l.rows(), |part| self.cholesky_solve(part, l))
+    }
+
     /// `A ← (A + λI)⁻¹`, symmetric positive definite, in place through Cholesky: reads the lower
     /// triangle, writes both. Shape d×d, contiguous rows. `work` as [`factor::spd_inverse_workspace_len`].
     ///

@@ -234,6 +234,10 @@ fn factorisations<T: Scalar>() {
             check(&format!("cholesky_solve {d} {k}"), "factor", d, &b, &|e, b| {
                 e.cholesky_solve(mat_mut(b, d, k), mat(&l, d, d))
             });
+            let stack = [random.normals::<T>(2 * d * k), b.clone()].concat();
+            check(&format!("stacked {d} {k}"), "factor", d, &stack, &|e, b| {
+                e.cholesky_solve_stacked(mat_mut(b, 3 * d, k), mat(&l, d, d))
+            });
             check(&format!("cholesky_solve, columns {d} {k}"), "factor", d, &b, &|e, b| {
                 e.cholesky_solve(mat_mut(b, k, d).t(), mat(&l, d, d))
             });

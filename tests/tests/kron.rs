@@ -132,6 +132,11 @@ fn cholesky_inverse<T: Real>() {
             factors.solve(&Portable, mat_mut(&mut x, m, d), &mut work).unwrap();
             let want = dense.solve_vector(&to_f64(&v));
             assert_close("solve", &x, &want, "kron inverse", Dense, m + d);
+            let mut two: Vec<T> = v.iter().map(|x| *x + *x).chain(v.iter().copied()).collect();
+            factors.solve_stacked(&Portable, mat_mut(&mut two, 2 * m, d), &mut work).unwrap();
+            let twice: Vec<f64> =
+                want.iter().map(|w| 2.0 * w).chain(want.iter().copied()).collect();
+            assert_close("stacked solve", &two, &twice, "kron inverse", Dense, m + d);
             let scale = (m * d + 1) as f64;
             let got = [factors.log_determinant().unwrap(), T::from_f64(scale)];
             let want = [dense.log_determinant(), scale];

@@ -44,6 +44,9 @@
 //! | `step.sample_space` | (F + λI)⁻¹v, F = (1/n) Σ vec(δx̃ᵀ) vec(δx̃ᵀ)ᵀ, by way of the n × n Gram matrix | `in.x`, `in.delta`, `in.v` |
 //! | `step.length` | vᵀv/vᵀ(F + λI)v: the minimum of the quadratic model along v | the same |
 //! | `step.determinantal` | ((1/n) Σ x̃x̃ᵀ + λI)⁻¹v, v the first row of V: the average over all 2ⁿ subsets of samples with twice their weight | `in.x`, `in.v` |
+//! | `step.mixed` | (2, m, d̃): W̃ − ½g and C − (F + λI)⁻¹g after a step of C tanh(W̃x̃) with the loss ½\|f − y\|²: each layer with its own rule, F the Gauss–Newton block of C, y the rows of δ | `in.x`, `in.w`, `in.c`, `in.delta` |
+//! | `step.recycled` | (F + λI)⁻¹v, F the part of the Gauss–Newton matrix of the layer W̃x̃ with its 2m largest eigenvalues, whatever later batches hold | `in.x`, `in.v` |
+//! | `step.channels` | (m, 2): (B + λI)^−¼ u, the blocks B of m channels the leading 2 × 2 corners of G, H, A and B, u the first two elements of the rows of V | `in.g`, `in.h`, `in.a`, `in.b`, `in.v` |
 //! | `prune.obd` | (m, d̃): ½δᵀ(G ⊗ A)δ when one weight of V goes and the others stay | `in.g`, `in.a`, `in.v` |
 //! | `prune.obs` | (m, d̃): the same at its minimum over the other weights, with (G + λI) ⊗ (A + λI) | `in.g`, `in.a`, `in.v` |
 //! | `prune.obs_weights`, `prune.obs_joint` | V without its second weight, at that minimum; V without six weights, with G ⊗ A + λI | `in.g`, `in.a`, `in.v` |
@@ -60,11 +63,13 @@ mod prune;
 mod sparse;
 mod statistics;
 mod tolerance;
+mod training;
 
 pub use compare::{compare, rows, unit};
 pub use inputs::{DAMPING, DEVIATION, FRACTION, INPUTS, OUTPUTS, POWER, RANK, REMOVED, SAMPLES};
 pub use neuron::{ACTIVATIONS, Activation, Answering, Function, NEURONS, Neuron};
 pub use sparse::{MEANS, Mean};
+pub use training::{CHANNELS, RATE};
 
 use crate::tensors::Tensors;
 
@@ -88,6 +93,7 @@ impl Ladder {
         sparse::expect(&inputs, &mut expected);
         statistics::expect(&inputs, &mut expected);
         posterior::expect(&inputs, &mut expected);
+        training::expect(&inputs, &mut expected);
         prune::expect(&inputs, &mut expected);
         Self { inputs, expected }
     }

@@ -94,7 +94,12 @@ pub const ACTIVATIONS: [Activation; 4] = [
 impl Function {
     /// f(t) and f′(t).
     fn at(self, t: f64) -> Dual {
-        let x = Dual::variable(t);
+        self.of(Dual::variable(t))
+    }
+
+    /// f of a number with a derivative.
+    pub(super) fn of(self, x: Dual) -> Dual {
+        let t = x.value.hi;
         let one = Dual::constant(Double::from(1.0));
         let below = |leak: f64| if t >= 0.0 { x } else { x.times_number(leak) };
         match self {

@@ -1,14 +1,13 @@
 //! Every acceptance ratio, measured within one run: interleaved candidates, fastest of each.
 //!
 //! `cargo run --release -p relfisher-bench --bin ratios` prints a table and exits with 1 when a
-//! ratio misses its target. Name parts (`metric`, `refresh`, `routes`, `response`, `step`, `curvature`, `batched`) to run
-//! only those.
+//! ratio misses its target. Name parts (`metric`, `refresh`, `routes`, `response`, `step`, `curvature`) to run only
+//! those.
 
 use std::hint::black_box;
 
 use peak_alloc::PeakAlloc;
 use relfisher::executor::{Cpu, Executor};
-use relfisher_bench::batched::{Case as Batch, Task};
 use relfisher_bench::curvature::{Case, Member};
 use relfisher_bench::metric::{Case as MetricCase, Steps};
 use relfisher_bench::network::{Products, Training};
@@ -76,10 +75,6 @@ fn main() {
     if wanted("curvature") {
         curvature(&mut table, &sizes, &cpu);
         curvature_memory(&mut table, &sizes);
-    }
-    if wanted("batched") {
-        batched::<f32>(&mut table, &sizes);
-        batched::<f64>(&mut table, &sizes);
     }
     if table.missed > 0 {
         println!("{} missed", table.missed);
@@ -373,36 +368,5 @@ fn curvature(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     table.note("K-FAC factors and step, share of ceiling", own / rate, &gflops(own));
     for (what, k) in [("passes", 6), ("factors", 7), ("step alone", 8)] {
         table.note(&format!("of these {what}, ms"), times[k] * 1e3, "");
-    }
-}
-
-/// Batches of small matrices against loops over `faer`, on one thread and on two.
-fn batched<T: relfisher::Scalar>(table: &mut Table, sizes: &Sizes) {
-    let size = &sizes.batched;
-    for (task, target) in [(Task::Cholesky, size.cholesky), (Task::Eigen, size.eigen)] {
-        for &order in &size.orders {
-            // a decomposition costs n³: the time of a batch stays about the same
-            let fewer = (order / size.orders[0]).pow(2);
-            let count = match task {
-                Task::Cholesky => size.matrices,
-                Task::Eigen => (size.decompositions / fewer).max(32),
-            };
-            let mut case = Batch::<T>::new(count, order);
-            for threads in 1..=THREADS {
-                let cpu = Cpu::new(Some(threads)).expect("threads");
-                let (mut own, mut faer) = (f64::INFINITY, f64::INFINITY);
-                for _ in 0..if task == Task::Cholesky { 20 } else { 6 } {
-                    faer = faer.min(case.loop_over_faer(threads, task));
-                    own = own.min(case.executor(&cpu, task));
-                }
-                case.check(task);
-                let what = format!("{task:?} {} n{order} x{count}, {threads} threads", T::NAME);
-                let each = |seconds: f64| seconds * 1e6 / count as f64;
-                let rate = gflops(case.flops(task) / own / 1e9);
-                let detail =
-                    format!("{:.2} us against {:.2} us each; {rate}", each(own), each(faer));
-                table.at_least(&what, faer / own, target, &detail);
-            }
-        }
     }
 }

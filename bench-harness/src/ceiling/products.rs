@@ -185,15 +185,14 @@ impl<T: Scalar> Case<T> for KroneckerSolve<T> {
     }
 
     fn run(&mut self, cpu: &Cpu) {
-        let [m, d, _] = self.shape;
+        let [m, d, count] = self.shape;
         let [g, a] = &self.factors;
         let g = MatRef::new(g, m, m).expect("shape");
         let a = MatRef::new(a, d, d).expect("shape");
         let solver = KronCholesky { g, a };
         self.out.copy_from_slice(&self.v);
-        for v in self.out.chunks_exact_mut(m * d) {
-            solver.solve(cpu, MatMut::new(v, m, d).expect("shape"), &mut []).expect("finite");
-        }
+        let v = MatMut::new(&mut self.out, count * m, d).expect("shape");
+        solver.solve_stacked(cpu, v, &mut []).expect("finite");
     }
 
     fn check(&mut self, cpu: &Cpu) {

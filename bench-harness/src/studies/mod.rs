@@ -1,5 +1,6 @@
 //! Every study, by group, in the sizes of `sizes.toml`.
 
+mod batched;
 mod curvature;
 mod factor;
 mod kron;
@@ -22,7 +23,11 @@ pub fn of<T: Scalar>(groups: &[Group], sizes: &Sizes, threads: usize) -> Vec<Stu
     let group = |group: &Group| match group {
         Group::Metric => metric::studies::<T>(sizes, threads),
         Group::Kron => kron::studies::<T>(sizes, threads),
-        Group::Factor => factor::studies::<T>(sizes, threads),
+        Group::Factor => {
+            let mut all = factor::studies::<T>(sizes, threads);
+            all.extend(batched::studies::<T>(sizes, threads));
+            all
+        }
         Group::Curvature => curvature::studies::<T>(sizes, threads),
         Group::Optim => optim::studies::<T>(sizes),
         Group::Step => step::studies::<T>(sizes, threads),

@@ -8,6 +8,18 @@ use super::fabricated::{alter, record};
 use super::{argument, outcome, save, scratch};
 
 #[test]
+fn committed_sizes_name_every_study() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["sizes.toml", "gate.toml"] {
+        let sizes = relfisher_bench::sizes::read(&folder.join(file)).expect(file);
+        let of = relfisher_bench::studies::of::<f32>;
+        for group in relfisher_bench::case::Group::ALL {
+            assert!(!of(&[group], &sizes, 1).is_empty(), "{file}: {group}");
+        }
+    }
+}
+
+#[test]
 fn the_same_record_passes() {
     let old = record(1);
     let comparison = compare(&record(2), &old, BAND);

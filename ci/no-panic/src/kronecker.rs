@@ -43,6 +43,7 @@ fn kron_cholesky<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let (g, a) = (MatMut::new(slice, n[0], n[0])?, MatMut::new(other, n[1], n[1])?);
     let factors = KronCholesky::factor(&Portable, g, a, split)?;
     factors.solve(&Portable, x.out.view_mut()?, x.work)?;
+    factors.solve_stacked(&Portable, x.out.view_mut()?, x.work)?;
     x.result = factors.log_determinant()?;
     x.counts[0] = kron::kron_cholesky_solve_workspace_len(n[0], n[1]);
     Ok(())

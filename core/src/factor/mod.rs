@@ -35,7 +35,9 @@ pub use packed::{
     packed_cholesky, packed_cholesky_solve, packed_inverse, packed_inverse_workspace_len,
     packed_log_determinant,
 };
-pub use solve::{Triangular, cholesky_solve, triangular_solve_left, triangular_solve_right};
+pub use solve::{
+    Triangular, cholesky_solve, for_each_stacked, triangular_solve_left, triangular_solve_right,
+};
 
 use crate::Real;
 

@@ -156,3 +156,36 @@ pub fn cholesky_solve<T: Real>(mut b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result
     left(&mut b, &l, Triangular::LowerTransposed);
     Ok(())
 }
+
+/// Calls `solve` with each matrix of d rows of `b`, which lie one below the other with contiguous rows, from the
+/// first on: what [`Backend::cholesky_solve_stacked`](crate::Backend::cholesky_solve_stacked) solves for.
+///
+/// # Errors
+/// [`Error::Layout`]; [`Error::Shape`] when d does not divide the rows; the first error of `solve`.
+///
+/// ```
+/// use relfisher_core::{MatMut, factor};
+/// let mut b = [1.0, 2.0, 3.0, 4.0];
+/// factor::for_each_stacked(MatMut::new(&mut b, 4, 1)?, 2, |mut part| {
+///     part.row_mut(0).fill(0.0);
+///     Ok(())
+/// })?;
+/// assert_eq!(b, [0.0, 2.0, 0.0, 4.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
+pub fn for_each_stacked<T: Real>(
+    mut b: MatMut<'_, T>,
+    d: usize,
+    mut solve: impl FnMut(MatMut<'_, T>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if !b.rows_contiguous() {
+        return Err(Error::Layout { what: "stacked solve: b needs contiguous rows" });
+    }
+    let (k, stride, count) = (b.cols(), b.row_stride(), b.rows().checked_div(d).unwrap_or(0));
+    check_len("stacked solve: rows of b, a multiple of the order", count * d, b.rows())?;
+    for i in 0..count {
+        let rest = b.data_mut().get_mut(i * d * stride..).unwrap_or_default();
+        solve(MatMut::with_strides(rest, d, k, stride, 1)?)?;
+    }
+    Ok(())
+}

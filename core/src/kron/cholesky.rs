@@ -70,6 +70,33 @@ impl<'a, T: Real> KronCholesky<'a, T> {
         backend.cholesky_solve(v.t(), self.a)
     }
 
+    /// `V_i ← (G + λ_G I)⁻¹ V_i (A + λ_A I)⁻¹` for matrices that lie one below the other: v (count·m)×d with
+    /// contiguous rows. The right factor meets all of them in one solve, and what a backend prepares of the
+    /// left one is prepared once. `work` as for [`KronCholesky::solve`].
+    ///
+    /// # Errors
+    /// As [`KronCholesky::solve`]; [`Error::Shape`] too when m does not divide the rows.
+    ///
+    /// ```
+    /// use relfisher_core::kron::KronCholesky;
+    /// use relfisher_core::{MatMut, MatRef, Portable};
+    /// let factors = KronCholesky { g: MatRef::new(&[2.0], 1, 1)?, a: MatRef::new(&[0.5], 1, 1)? };
+    /// let mut v = [1.0, 3.0];
+    /// factors.solve_stacked(&Portable, MatMut::new(&mut v, 2, 1)?, &mut [])?;
+    /// assert_eq!(v, [1.0, 3.0]);
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
+    pub fn solve_stacked<B: Backend<T> + ?Sized>(
+        &self,
+        backend: &B,
+        mut v: MatMut<'_, T>,
+        _work: &mut [T],
+    ) -> Result<(), Error> {
+        check_len("kron solve: columns of v", self.a.rows(), v.cols())?;
+        backend.cholesky_solve_stacked(v.rb_mut(), self.g)?;
+        backend.cholesky_solve(v.t(), self.a)
+    }
+
     /// `ln det = m·ln det(A + λ_A I) + d·ln det(G + λ_G I)`.
     ///
     /// # Errors

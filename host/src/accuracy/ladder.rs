@@ -30,6 +30,7 @@ pub fn ladder_answer<T: Scalar>(
     climb.statistics()?;
     climb.posteriors()?;
     climb.steps()?;
+    climb.training()?;
     climb.pruning()?;
     Ok(tensors(&climb.out))
 }

@@ -31,6 +31,7 @@ mod posterior;
 mod prune;
 mod sparse;
 mod statistics;
+mod training;
 
 use relfisher_accuracy::baseline::Scope;
 use relfisher_accuracy::golden::{Files, compare_rows, request_rows};

@@ -16,6 +16,7 @@ use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{Backend, Error, MatMut, MatRef};
 
 pub use choice::{Choice, Engine};
+pub(crate) use cpu::Taps;
 pub use cpu::{Arena, Cpu, Once, Shuffles, dispatch};
 
 use crate::Scalar;

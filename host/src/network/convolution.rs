@@ -6,12 +6,14 @@
 //! call. Work is cut by samples (forward, images) or into a number of partial sums that depends on
 //! the shape alone (weights, Gram matrices).
 
+use std::ops::Range;
+
 use relfisher_core::conv::{self, Group, PatchOrder};
 use relfisher_core::{Error, MatMut, MatRef, blas};
 
 use super::block::{Block, Convolution};
 use crate::Scalar;
-use crate::executor::Executor;
+use crate::executor::{Executor, Taps};
 use crate::scratch::grown;
 
 /// Elements of a piece of the patch matrix: 256 KiB in f32.
@@ -26,6 +28,9 @@ const ADDED: usize = 1 << 14;
 type PieceBody<'b, T> = dyn FnMut(usize, usize, MatRef<'_, T>) -> Result<(), Error> + 'b;
 /// Writes a sum, which it may change first, in another order.
 type OrderBody<'b, T> = dyn Fn(&mut [T], &mut [T]) -> Result<(), Error> + 'b;
+
+/// Adds a run of samples to a sum, with scratch.
+type RunBody<'b, T> = dyn Fn(Range<usize>, &mut [T], &mut [T]) -> Result<(), Error> + Sync + 'b;
 
 /// Whether the patches have the trailing 1 of the bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +59,7 @@ impl Patches {
     /// sums, and a piece of patches on each of `threads` threads.
     pub(crate) fn scratch_len(&self, threads: usize) -> usize {
         let largest = self.cols.saturating_mul(self.outputs.max(self.cols));
-        let piece = PIECE.max(self.cols);
+        let piece = PIECE.max(self.cols).max(self.taps().map_or(0, |taps| taps.scratch_len()));
         largest.saturating_mul(PARTIALS + 1).saturating_add(piece.saturating_mul(threads))
     }
 
@@ -248,17 +253,27 @@ impl Patches {
         let samples = images.len() / self.image_len().max(1);
         let order = |out: &mut [T], sum: &mut [T]| self.reorder(out, sum, m, PatchOrder::TapMajor);
         let size = (m, samples);
-        self.sum_samples(exec, (gradient, beta), size, scratch, &order, &|s, sum, scratch| {
-            let image = self.image(images, s);
-            let sample = delta.get(s * t * m..).unwrap_or(&[]);
-            self.for_each_piece(image, width, scratch, &mut |first, group, patches| {
-                let each = m / self.conv.groups;
-                let delta = self.output(sample, first, patches.rows(), group)?;
-                let rows = sum.get_mut(group * each * cols..).unwrap_or(&mut []);
-                let rows = MatMut::with_strides(rows, each, width, cols, 1)?;
-                exec.gemm(rows, T::ONE, alpha, delta.t(), patches)
-            })
-        })
+        let piece = self.rows(cols) * cols;
+        self.sum_samples(
+            exec,
+            (gradient, beta),
+            (size, piece),
+            scratch,
+            &order,
+            &|run, sum, scratch| {
+                run.into_iter().try_for_each(|s| {
+                    let image = self.image(images, s);
+                    let sample = delta.get(s * t * m..).unwrap_or(&[]);
+                    self.for_each_piece(image, width, scratch, &mut |first, group, patches| {
+                        let each = m / self.conv.groups;
+                        let delta = self.output(sample, first, patches.rows(), group)?;
+                        let rows = sum.get_mut(group * each * cols..).unwrap_or(&mut []);
+                        let rows = MatMut::with_strides(rows, each, width, cols, 1)?;
+                        exec.gemm(rows, T::ONE, alpha, delta.t(), patches)
+                    })
+                })
+            },
+        )
     }
 
     /// `out ← α Σ_s Σ_τ p̃ p̃ᵀ + β out`, averaged over the groups. Shapes: out d̃ × d̃, images n·h·w × c.
@@ -280,38 +295,62 @@ impl Patches {
             conv::reorder_symmetric(out, sum, channels, taps, PatchOrder::TapMajor)
         };
         let size = (cols, samples);
-        self.sum_samples(exec, (out, beta), size, scratch, &order, &|s, sum, scratch| {
-            let image = self.image(images, s);
-            let (pieces, work) = scratch.split_at_mut(self.rows(cols) * cols);
-            self.for_each_piece(image, cols, pieces, &mut |_, _, patches| {
-                exec.gram_lower(MatMut::new(&mut *sum, cols, cols)?, T::ONE, alpha, patches, work)
+        if let Some(taps) = self.taps() {
+            let work = taps.scratch_len();
+            let all = (size, work);
+            return self.sum_samples(
+                exec,
+                (out, beta),
+                all,
+                scratch,
+                &order,
+                &|run, sum, scratch| {
+                    let len = self.image_len();
+                    let images = images.get(run.start * len..run.end * len).unwrap_or(&[]);
+                    taps.add(sum, alpha, images, scratch);
+                    Ok(())
+                },
+            );
+        }
+        let piece = self.rows(cols);
+        let all = (size, piece * cols + blas::gram_workspace_len(piece, cols));
+        self.sum_samples(exec, (out, beta), all, scratch, &order, &|run, sum, scratch| {
+            let (pieces, work) = scratch.split_at_mut(piece * cols);
+            run.into_iter().try_for_each(|s| {
+                let image = self.image(images, s);
+                self.for_each_piece(image, cols, pieces, &mut |_, _, patches| {
+                    let sum = MatMut::new(&mut *sum, cols, cols)?;
+                    exec.gram_lower(sum, T::ONE, alpha, patches, work)
+                })
             })
         })
     }
 
-    /// `out ← order(Σ_s body(s)) + β out`, (rows × d̃), in partial sums over runs of samples.
+    /// The views of taps, where their Gram matrix needs no patches.
+    fn taps(&self) -> Option<Taps> {
+        let one = self.conv.groups == 1;
+        if one { Taps::new(self.conv.window, self.cols) } else { None }
+    }
+
+    /// `out ← order(Σ_s body(s)) + β out`, (rows × d̃), in partial sums over runs of samples, each with
+    /// `work` elements of scratch.
     fn sum_samples<T: Scalar, E: Executor<T> + ?Sized>(
         &self,
         exec: &E,
         (out, beta): (&mut [T], T),
-        (rows, samples): (usize, usize),
+        ((rows, samples), work): ((usize, usize), usize),
         scratch: &mut Vec<T>,
         order: &OrderBody<'_, T>,
-        body: &crate::executor::PartBody<'_, T>,
+        body: &RunBody<'_, T>,
     ) -> Result<(), Error> {
-        let (cols, size) = (self.cols, rows * self.cols);
+        let size = rows * self.cols;
         let each = samples.div_ceil(PARTIALS).max(1);
         let parts = samples.div_ceil(each).max(1);
-        let piece = self.rows(cols);
-        let work = piece * cols + blas::gram_workspace_len(piece, cols);
         let buffer = grown(scratch, (parts + 1) * size);
         let (sums, ordered) = buffer.split_at_mut(parts * size);
         exec.for_each_part(sums, size, work, &|part, sum, scratch| {
             sum.fill(T::ZERO);
-            for s in part * each..samples.min((part + 1) * each) {
-                body(s, sum, scratch)?;
-            }
-            Ok(())
+            body(part * each..samples.min((part + 1) * each), sum, scratch)
         })?;
         let (total, rest) = sums.split_at_mut(size);
         let rest = &*rest;

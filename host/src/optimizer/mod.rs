@@ -52,6 +52,7 @@ pub use exact::{GgnBlock, GgnRecycled, GgnSample};
 pub use first_order::{Adam, Sgd};
 pub use hessian_free::HessianFree;
 pub use kfac::Kfac;
+pub(crate) use kfac::channel_power;
 pub use mixed::Mixed;
 pub(crate) use preconditioned::quadratic_length;
 pub use preconditioned::{Descent, Preconditioned};

@@ -92,6 +92,9 @@ pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
             let factors = KronCholesky::factor(&Portable, left, right, split)?;
             let mut work = p.work(kron_cholesky_solve_workspace_len(m, d));
             factors.solve(&Portable, mat_mut(&mut v, e, f), &mut work)?;
+            let mut stack = p.values(2 * e * f);
+            factors.solve_stacked(&Portable, mat_mut(&mut stack, 2 * e, f), &mut work)?;
+            v.extend(stack);
             v.push(factors.log_determinant()?);
             Ok(v)
         }),

@@ -6,6 +6,7 @@ use faer::{Par, Spec};
 use relfisher_core::blas::vector::all_finite;
 use relfisher_core::{Error, MatMut, MatRef, Real, factor};
 
+use super::pool::RowsMut;
 use super::product::{each_lower, mirror};
 use super::views::{check_layout, check_len, dense, dense_mut};
 use super::{Cpu, triangular};
@@ -135,24 +136,56 @@ pub(super) fn cholesky_solve<T: Scalar>(
     mut b: MatMut<'_, T>,
     l: MatRef<'_, T>,
 ) -> Result<(), Error> {
-    let (d, what) = (l.rows(), "triangular solve: b");
+    let d = l.rows();
     if d < SMALL {
         return vectorised!(factor::cholesky_solve(b, l));
     }
-    check_len("triangular solve: l", d, l.cols())?;
-    check_len(what, d, b.rows())?;
-    check_layout("triangular solve: l", l.rows_contiguous())?;
-    check_all(what, b.rb())?;
+    check_len(SOLVE, d, b.rows())?;
+    check_all(SOLVE, b.rb())?;
+    let l = checked_factor(l)?;
+    let out = dense_mut(&mut b).ok_or(Error::Layout { what: SOLVE })?;
+    triangular::cholesky_solve(cpu, out, l)
+}
+
+pub(super) fn cholesky_solve_stacked<T: Scalar>(
+    cpu: &Cpu,
+    mut b: MatMut<'_, T>,
+    l: MatRef<'_, T>,
+) -> Result<(), Error> {
+    let (d, k) = (l.rows(), b.cols());
+    check_layout(SOLVE, b.rows_contiguous())?;
+    check_len("stacked solve: rows of b", b.rows() / d.max(1) * d, b.rows())?;
+    if d < SMALL {
+        let some = triangular::matrices_of_a_task(d, k) * d;
+        let rows = RowsMut::new(&mut b, SOLVE)?;
+        return cpu.pool.for_each(rows, some, &|_, mut rows: RowsMut<'_, T>| {
+            factor::for_each_stacked(rows.view()?, d, |part| {
+                vectorised!(factor::cholesky_solve(part, l))
+            })
+        });
+    }
+    check_all(SOLVE, b.rb())?;
+    let l = checked_factor(l)?;
+    let out = dense_mut(&mut b).ok_or(Error::Layout { what: SOLVE })?;
+    triangular::cholesky_solve_stacked(cpu, out, l)
+}
+
+/// What errors call the right sides.
+const SOLVE: &str = "triangular solve: b";
+
+/// A factor for `faer`: finite, its diagonal positive.
+fn checked_factor<T: Scalar>(l: MatRef<'_, T>) -> Result<faer::MatRef<'_, T>, Error> {
+    let (d, what) = (l.rows(), "triangular solve: l");
+    check_len(what, d, l.cols())?;
+    check_layout(what, l.rows_contiguous())?;
     for i in 0..d {
         let pivot = l.at(i, i);
         if !(pivot > T::ZERO && pivot.is_finite()) {
             return Err(Error::NotPositiveDefinite { block: 0, pivot: i });
         }
     }
-    check_lower("triangular solve: l", l)?;
-    let layout = Error::Layout { what };
-    let (Some(l), Some(out)) = (dense(l), dense_mut(&mut b)) else { return Err(layout) };
-    triangular::cholesky_solve(cpu, out, l)
+    check_lower(what, l)?;
+    dense(l).ok_or(Error::Layout { what })
 }
 
 /// The inverse of the matrix whose factor `square` holds, column-major, lower triangle.

@@ -8,6 +8,7 @@ mod pairs;
 mod pool;
 mod product;
 mod small;
+mod taps;
 mod transpose;
 mod triangular;
 mod views;
@@ -19,6 +20,7 @@ use relfisher_core::{Backend, Error, MatMut, MatRef};
 pub use arena::Arena;
 use factor::Stacks;
 use pool::Pool;
+pub(crate) use taps::Taps;
 pub use transpose::Shuffles;
 
 use super::{ChunkBody, Executor, PartBody};
@@ -187,6 +189,10 @@ impl<T: Scalar> Backend<T> for Cpu {
 
     fn cholesky_solve(&self, b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
         factor::cholesky_solve(self, b, l)
+    }
+
+    fn cholesky_solve_stacked(&self, b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
+        factor::cholesky_solve_stacked(self, b, l)
     }
 
     fn spd_inverse(&self, a: MatMut<'_, T>, damping: T, work: &mut [T]) -> Result<(), Error> {

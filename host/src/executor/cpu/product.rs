@@ -12,7 +12,7 @@ use super::views::{check_layout, check_len, dense, dense_mut};
 use crate::{Scalar, vectorised};
 
 /// FLOPs of a tile that are worth the hand-over to another thread (10 to 20 µs of one core).
-const TILE_FLOPS: usize = 1 << 21;
+pub(super) const TILE_FLOPS: usize = 1 << 21;
 /// The most tiles of a product.
 const MOST_TILES: usize = 16;
 

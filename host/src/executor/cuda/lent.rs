@@ -80,3 +80,20 @@ pub(super) fn check_damping<T: Scalar>(damping: T) -> Result<(), CoreError> {
 pub(super) fn cube(n: usize) -> f64 {
     (n as f64).powi(3)
 }
+
+/// FLOPs of a solve with a factor of order d and k right sides, and the values that it moves.
+pub(super) fn solve_cost(d: usize, k: usize) -> (f64, f64) {
+    let (d, k) = (d as f64, k as f64);
+    (2.0 * d * d * k, d * d + 2.0 * d * k)
+}
+
+/// An operation is lent from so many FLOPs on: about what a call and its copies cost at least.
+const LEAST_FLOPS: f64 = 1e8;
+/// An operation is lent from so many FLOPs a byte of its operands on: a processor's rate over that of
+/// a bus.
+const LEAST_INTENSITY: f64 = 20.0;
+
+/// Whether lending an operation takes less time than the processor.
+pub(super) fn pays(flops: f64, bytes: f64) -> bool {
+    flops >= LEAST_FLOPS && flops >= LEAST_INTENSITY * bytes
+}

@@ -10,21 +10,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use relfisher_core::metric::neuron::{Activation, Response};
-use relfisher_core::{Backend, Error as CoreError, MatMut, MatRef};
+use relfisher_core::{Backend, Error as CoreError, MatMut, MatRef, factor};
 use relfisher_kernels::contract::RightSides;
 
 use super::factor::{LARGEST_EIGH, LARGEST_SOLVE, SMALLEST_BY_PRODUCTS, SquareForm, Squares};
-use super::lent::{Lent, check_damping, check_flags, check_lower, cube};
+use super::lent::{Lent, check_damping, check_flags, check_lower, cube, pays, solve_cost};
 use super::{Buffer, Error, Gpu, Side};
 use crate::Scalar;
 use crate::driver;
 use crate::executor::{ChunkBody, Cpu, Executor, PartBody};
-
-/// An operation is lent from so many FLOPs on: about what a call and its copies cost at least.
-const LEAST_FLOPS: f64 = 1e8;
-/// An operation is lent from so many FLOPs a byte of its operands on: a processor's rate over that of
-/// a bus.
-const LEAST_INTENSITY: f64 = 20.0;
 
 /// A processor and a device.
 pub struct Staged {
@@ -56,8 +50,7 @@ impl Staged {
 
     /// Whether an operation on so many values is lent.
     fn lends<T>(&self, flops: f64, values: f64) -> bool {
-        let bytes = values * size_of::<T>() as f64;
-        self.always || flops >= LEAST_FLOPS && flops >= LEAST_INTENSITY * bytes
+        self.always || pays(flops, values * size_of::<T>() as f64)
     }
 
     /// Keeps what the driver said.
@@ -261,8 +254,8 @@ impl<T: Scalar> Backend<T> for Staged {
         let (d, k) = (b.rows(), b.cols());
         let by_products = solves_by_products(d, k);
         let fits = (l.rows(), l.cols()) == (d, d) && d * k > 0 && (by_products || k < 1 << 16);
-        let flops = 2.0 * (d as f64) * (d as f64) * (k as f64);
-        if !fits || !self.lends::<T>(flops, (d * d + 2 * d * k) as f64) {
+        let (flops, values) = solve_cost(d, k);
+        if !fits || !self.lends::<T>(flops, values) {
             return self.cpu.cholesky_solve(b, l);
         }
         let mut run = || {
@@ -280,6 +273,14 @@ impl<T: Scalar> Backend<T> for Staged {
             x.read_back(&mut b)
         };
         self.note("cholesky_solve", run())
+    }
+
+    fn cholesky_solve_stacked(&self, b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), CoreError> {
+        let (flops, values) = solve_cost(l.rows(), b.cols());
+        if !self.lends::<T>(flops, values) {
+            return self.cpu.cholesky_solve_stacked(b, l);
+        }
+        factor::for_each_stacked(b, l.rows(), |part| self.cholesky_solve(part, l))
     }
 
     fn spd_inverse(

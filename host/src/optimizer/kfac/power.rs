@@ -31,7 +31,7 @@ pub(super) fn kronecker<T: Scalar>(
 /// `v_c ← (B_c + λI)⁻ᵖ v_c` for the 2 × 2 blocks of a batch normalisation (v c × 2, blocks c × 3,
 /// packed): f(l₁) v + β (B + λI − l₁ I) v with f(l) = l⁻ᵖ and β its divided difference at the two
 /// eigenvalues.
-pub(super) fn channels<T: Scalar>(
+pub(crate) fn channels<T: Scalar>(
     v: &mut [T],
     blocks: &[T],
     (power, damping): (T, T),

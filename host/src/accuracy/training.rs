@@ -1,0 +1,166 @@
+//! The rows of the ladder about steps of networks in training.
+
+use relfisher_accuracy::ladder::{CHANNELS, DAMPING, POWER, RATE};
+use relfisher_core::MatRef;
+
+use super::ladder::{Climb, SHAPE};
+use crate::network::{Loss, Mode, Network, Normalisation, Parameters, Tape, Targets};
+use crate::optimizer::{
+    Batch, GgnBlockConfig, GgnRecycled, GgnRecycledConfig, GroupConfig, LayerConfig, MetricBatch,
+    Mixed, MixedConfig, Optimizer, OptimizerConfig, Preconditioner, SgdConfig, Step, channel_power,
+};
+use crate::random::{self, Rng};
+use crate::{Error, Scalar};
+
+/// No optimiser here asks for fresh samples.
+struct NoSamples;
+
+impl<T: Scalar> MetricBatch<T> for NoSamples {
+    fn available(&self) -> usize {
+        0
+    }
+
+    fn load(&mut self, _: &mut Tape<T>, count: usize, _: &mut Rng) -> Result<(), Error> {
+        let problem = format!("{count} samples asked for, and there are none");
+        Err(Error::input("accuracy", "samples", problem, "use an optimiser without fresh samples"))
+    }
+}
+
+impl<T: Scalar> Climb<'_, T> {
+    /// `step.mixed`, `step.recycled`, `step.channels`.
+    pub(super) fn training(&mut self) -> Result<(), Error> {
+        let (_, m, d) = SHAPE;
+        if self.wants("step.mixed") {
+            let step = self.mixed()?;
+            self.put("step.mixed", &[2, m, d], step);
+        }
+        if self.wants("step.recycled") {
+            let step = self.recycled()?;
+            self.put("step.recycled", &[m, d], step);
+        }
+        if self.wants("step.channels") {
+            let step = self.channels()?;
+            self.put("step.channels", &[m, 2], step);
+        }
+        Ok(())
+    }
+
+    /// The first `samples` rows of `in.x`, without the constant that networks add themselves.
+    fn features(&self, samples: usize) -> Result<Vec<T>, Error> {
+        let d = SHAPE.2;
+        let x = self.input("in.x")?;
+        Ok(x.chunks_exact(d).take(samples).flat_map(|x| &x[..d - 1]).copied().collect())
+    }
+
+    /// Forward with these features.
+    fn forward(
+        &self,
+        network: &Network<T>,
+        parameters: &Parameters<T>,
+        tape: &mut Tape<T>,
+        features: &[T],
+    ) -> Result<(), Error> {
+        let (rows, width) = (features.len() / network.inputs(), network.inputs());
+        let all: Vec<usize> = (0..rows).collect();
+        tape.gather(MatRef::new(features, rows, width)?, &all)?;
+        network.forward(self.executor, parameters, Mode::Train, tape)
+    }
+
+    /// The parameters after a step: the first layer by gradient descent, the second by its exact block.
+    fn mixed(&self) -> Result<Vec<T>, Error> {
+        let (n, m, d) = SHAPE;
+        let network = linear_layers(&[d - 1, m, m])?;
+        let values = [self.input("in.w")?, self.input("in.c")?].concat();
+        let mut parameters = Parameters { values, buffers: Vec::new() };
+        let mut tape = Tape::new(&network, n);
+        self.forward(&network, &parameters, &mut tape, &self.features(n)?)?;
+        let wanted = self.input("in.delta")?;
+        let targets = || MatRef::new(&wanted, n, m).map(Targets::Values);
+        let loss = network.loss(self.executor, &mut tape, &targets()?)?.mean;
+        let mut gradient = vec![T::NAN; network.parameter_count()];
+        network.backward(self.executor, &parameters, &mut tape, Some(&mut gradient))?;
+        let plain = SgdConfig {
+            learning_rate: RATE,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            ..SgdConfig::default()
+        };
+        let exact = GgnBlockConfig {
+            learning_rate: 1.0,
+            damping: DAMPING,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            ..GgnBlockConfig::default()
+        };
+        let group = |layer: usize, optimizer| GroupConfig {
+            layers: Some(vec![LayerConfig::Index(layer)]),
+            optimizer: Box::new(optimizer),
+        };
+        let groups =
+            vec![group(0, OptimizerConfig::Sgd(plain)), group(1, OptimizerConfig::GgnBlock(exact))];
+        let config = MixedConfig { groups, ..MixedConfig::default() };
+        Mixed::new(&config, &network)?.step(&mut Step {
+            executor: self.executor,
+            network: &network,
+            tape: &mut tape,
+            targets: targets()?,
+            loss,
+            parameters: &mut parameters,
+            gradient: &mut gradient,
+            learning_rate: <T as relfisher_core::Real>::ONE,
+            index: 0,
+            rng: &mut random::stream(1, 0, "accuracy"),
+            metric_batch: &mut NoSamples,
+        })?;
+        Ok(parameters.values)
+    }
+
+    /// The step with the eigenspace of all samples, while the last batch is two of them.
+    fn recycled(&self) -> Result<Vec<T>, Error> {
+        let (n, m, d) = SHAPE;
+        let network = linear_layers(&[d - 1, m])?;
+        let parameters = Parameters { values: self.input("in.w")?, buffers: Vec::new() };
+        let config = GgnRecycledConfig {
+            damping: DAMPING,
+            rank: 2 * m,
+            refresh: 2,
+            ..GgnRecycledConfig::default()
+        };
+        let mut space = GgnRecycled::new(&config, &network);
+        let mut rng = random::stream(1, 0, "accuracy");
+        for samples in [n, 2] {
+            let mut tape = Tape::new(&network, samples);
+            self.forward(&network, &parameters, &mut tape, &self.features(samples)?)?;
+            space.update(Batch {
+                executor: self.executor,
+                network: &network,
+                parameters: &parameters,
+                tape: &tape,
+                rng: &mut rng,
+            })?;
+        }
+        let mut step = vec![T::NAN; m * d];
+        space.precondition(self.executor, &self.input("in.v")?, &mut step)?;
+        Ok(step)
+    }
+
+    /// Fractional powers of the 2 × 2 blocks of channels.
+    fn channels(&self) -> Result<Vec<T>, Error> {
+        let mut blocks = Vec::new();
+        for name in CHANNELS {
+            let matrix = self.input(name)?;
+            let n = matrix.len().isqrt();
+            blocks.extend([matrix[0], matrix[n], matrix[n + 1]]);
+        }
+        let v = self.input("in.v")?;
+        let mut v: Vec<T> = v.chunks_exact(SHAPE.2).flat_map(|v| &v[..2]).copied().collect();
+        channel_power(&mut v, &blocks, (T::from_f64(POWER), T::from_f64(DAMPING)))?;
+        Ok(v)
+    }
+}
+
+/// Layers with tanh between them, and the loss ½|f − y|².
+fn linear_layers<T: Scalar>(widths: &[usize]) -> Result<Network<T>, Error> {
+    let tanh = relfisher_core::metric::neuron::Activation::Tanh;
+    Network::mlp(widths, tanh, Normalisation::Plain, Loss::Mse { scale: 0.5 })
+}
