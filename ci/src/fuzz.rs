@@ -110,6 +110,10 @@ fn one(target: &Target, folder: &Path, seconds: u64) -> Result<String, String> {
     // Seconds and MiB of one input; a single allocation.
     fuzzer.args(["-timeout=20", "-rss_limit_mb=2048", "-malloc_limit_mb=256"]);
     fuzzer.args(["-print_final_stats=1", "-verbosity=0"]);
+    if count == 0 {
+        // Long inputs from the start: there is no seed to grow from.
+        fuzzer.arg("-len_control=0");
+    }
     let dictionary = root().join("fuzz/dictionaries").join(name);
     if dictionary.exists() {
         fuzzer.arg(format!("-dict={}", dictionary.display()));
