@@ -60,11 +60,18 @@ pub(crate) fn check() -> Result<(), Failure> {
 
 fn one(sanitizer: &Sanitizer) -> Outcome {
     planted(sanitizer)?;
-    let folder = root().join("target/sanitize").join(sanitizer.name).display().to_string();
-    let mut arguments = vec!["test", "--release", "--target", TARGET, "--target-dir", &folder];
-    arguments.extend(["-p", "relfisher-tests"]);
+    // The slices that the C library makes of pointers.
+    tests(sanitizer, &["--manifest-path", "core/capi/Cargo.toml", "--lib"])?;
+    let mut arguments = vec!["-p", "relfisher-tests"];
     TESTS.iter().for_each(|test| arguments.extend(["--test", test]));
-    let mut tests = nightly::tool("cargo", &arguments);
+    tests(sanitizer, &arguments)
+}
+
+/// `cargo test` with these arguments, instrumented.
+fn tests(sanitizer: &Sanitizer, which: &[&str]) -> Outcome {
+    let folder = root().join("target/sanitize").join(sanitizer.name).display().to_string();
+    let how = ["test", "--release", "--target", TARGET, "--target-dir", &folder];
+    let mut tests = nightly::tool("cargo", &[how.as_slice(), which].concat());
     tests.env("RUSTFLAGS", sanitizer.flags);
     // Instrumented code takes long to compile; little of it is worth optimising.
     tests.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
