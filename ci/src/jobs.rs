@@ -4,8 +4,8 @@ use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{
-    Options, bench_gate, capi, cuda_drivers, embedded, examples, golden_job, gpu_bundle, msrv,
-    no_panic,
+    Options, bench_gate, capi, cuda_drivers, embedded, examples, fuzz, golden_job, gpu_bundle,
+    msrv, no_panic, sanitize,
 };
 
 /// One check.
@@ -108,6 +108,16 @@ pub(crate) const JOBS: &[Job] = &[
         name: "gpu-bundle",
         purpose: "the folder for GPU machines, run on the emulator (--out)",
         run: |options| Ok(gpu_bundle::check(options)?),
+    },
+    Job {
+        name: "fuzz",
+        purpose: "every fuzz target for a while, on nightly Rust (--seconds)",
+        run: |options| fuzz::check(options.seconds),
+    },
+    Job {
+        name: "sanitize",
+        purpose: "tests of threads and unsafe code under AddressSanitizer and ThreadSanitizer, on nightly Rust",
+        run: |_| sanitize::check(),
     },
 ];
 

@@ -9,11 +9,14 @@ mod capi;
 mod cuda_drivers;
 mod embedded;
 mod examples;
+mod fuzz;
 mod golden_job;
 mod gpu_bundle;
 mod jobs;
 mod msrv;
+mod nightly;
 mod no_panic;
+mod sanitize;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +63,9 @@ struct Options {
     /// For `ptx`: prints what every kernel costs, building nothing.
     #[arg(long, conflicts_with = "check")]
     report: bool,
+    /// For `fuzz`: seconds that each target runs [default: 10].
+    #[arg(long)]
+    seconds: Option<u64>,
 }
 
 fn main() -> ExitCode {

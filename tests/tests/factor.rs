@@ -419,7 +419,23 @@ fn rows_at_a_distance<T: Real>() {
     }
 }
 
+/// Orders whose triangle has no length that a word can hold: the count of its elements wraps to that of
+/// an empty row.
+fn orders_beyond_all_memory<T: Real>() {
+    for d in [usize::MAX, usize::MAX - 1, 1 << 33] {
+        let shape = |result: Result<(), Error>| {
+            assert!(matches!(result, Err(Error::Shape { .. })), "order {d}: {result:?}");
+        };
+        let none = || [T::ZERO; 0];
+        shape(factor::packed_cholesky(mat_mut(&mut none(), 3, 0), d, T::ZERO));
+        shape(factor::packed_inverse(mat_mut(&mut none(), 3, 0), d, T::ZERO, &mut []));
+        shape(factor::packed_cholesky_batch(mat_mut(&mut none(), 3, 0), d, T::ZERO, &mut []));
+        shape(factor::packed_log_determinant(mat(&none(), 3, 0), d).map(|_| ()));
+    }
+}
+
 both_dtypes!(
+    orders_beyond_all_memory,
     cholesky_and_solves,
     inverses,
     packed_batches,

@@ -1,8 +1,9 @@
 //! Batches of packed symmetric matrices.
 
-use super::kernel::{Columns, NR, Panel, Region, Triangle, blocked, packed_start};
+use super::kernel::{Columns, NR, Panel, Region, Triangle, blocked};
 use super::vector::{axpy, dot};
 use crate::error::check_len;
+use crate::kron::packed_len;
 use crate::{Error, MatMut, MatRef, Real};
 
 /// How [`packed_grams_by`] builds the blocks.
@@ -62,7 +63,7 @@ pub fn packed_grams_by<T: Real>(
     form: PackedForm,
 ) -> Result<(), Error> {
     let (n, d, m) = (x.rows(), x.cols(), nu.cols());
-    let pairs = packed_start(d);
+    let pairs = packed_len(d);
     check_len("packed_grams: rows of nu", n, nu.rows())?;
     check_len("packed_grams: rows of out", m, out.rows())?;
     check_len("packed_grams: columns of out", pairs, out.cols())?;
@@ -166,7 +167,7 @@ pub fn packed_symv<T: Real>(
     check_len("packed_symv: rows of out", m, out.rows())?;
     check_len("packed_symv: columns of out", d, out.cols())?;
     check_len("packed_symv: rows of blocks", m, blocks.rows())?;
-    check_len("packed_symv: columns of blocks", packed_start(d), blocks.cols())?;
+    check_len("packed_symv: columns of blocks", packed_len(d), blocks.cols())?;
     if !(v.rows_contiguous() && blocks.rows_contiguous() && out.rows_contiguous()) {
         return Err(Error::Layout { what: "packed_symv: contiguous rows needed" });
     }

@@ -7,12 +7,13 @@ use super::rows::{Packed, backward, bad_diagonal, first_non_finite, forward};
 use crate::blas::kernel::{Triangle, packed_start};
 use crate::blas::vector::all_finite;
 use crate::error::{check_len, take_work};
+use crate::kron::packed_len;
 use crate::{Error, MatMut, MatRef, Real};
 
 /// Shapes, layout, damping and finite input of a batch.
 #[inline(always)]
 fn check<T: Real>(blocks: &MatMut<'_, T>, d: usize, damping: T) -> Result<(), Error> {
-    check_len("packed blocks: columns", packed_start(d), blocks.cols())?;
+    check_len("packed blocks: columns", packed_len(d), blocks.cols())?;
     check_damping(damping)?;
     if !blocks.rows_contiguous() {
         return Err(Error::Layout { what: "packed blocks: contiguous rows needed" });
@@ -79,7 +80,7 @@ pub fn packed_cholesky_solve<T: Real>(
 ) -> Result<(), Error> {
     let d = v.cols();
     check_len("packed_cholesky_solve: rows of factors", v.rows(), factors.rows())?;
-    check_len("packed_cholesky_solve: columns of factors", packed_start(d), factors.cols())?;
+    check_len("packed_cholesky_solve: columns of factors", packed_len(d), factors.cols())?;
     if !(v.rows_contiguous() && factors.rows_contiguous()) {
         return Err(Error::Layout { what: "packed_cholesky_solve: contiguous rows needed" });
     }
@@ -143,7 +144,7 @@ pub const fn packed_inverse_workspace_len(d: usize) -> usize {
 /// [`Error::Shape`], [`Error::Layout`], [`Error::NotPositiveDefinite`].
 #[inline(always)]
 pub fn packed_log_determinant<T: Real>(factors: MatRef<'_, T>, d: usize) -> Result<T, Error> {
-    check_len("packed_log_determinant: columns", packed_start(d), factors.cols())?;
+    check_len("packed_log_determinant: columns", packed_len(d), factors.cols())?;
     if !factors.rows_contiguous() {
         return Err(Error::Layout { what: "packed_log_determinant: contiguous rows needed" });
     }

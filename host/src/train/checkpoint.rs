@@ -3,10 +3,11 @@
 //! The file is a safetensors file, so that other tools can look inside: `parameters`, `buffers`,
 //! `history`, `seconds`, `optimizer.*` and, of a run that is diagnosed, `diagnostics` (its rows) and
 //! `diagnostics_previous` (the last gradient). Its metadata hold the position, the settings and a CRC-32
-//! over names, types, shapes, bytes and position: a truncated or altered file is refused.
+//! over every byte of the file: a truncated or altered file is refused, and so is one of another format.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, View};
@@ -20,8 +21,13 @@ use crate::optimizer::State;
 use crate::random::Rng;
 use crate::scalar::Scalar;
 
-const META: &str = "relfisher checkpoint 2";
+/// What the key of the metadata starts with, in every format.
+const FAMILY: &str = "relfisher checkpoint ";
+/// Format 3: the checksum covers the whole file; that of format 2 left the header's layout out.
+const META: &str = "relfisher checkpoint 3";
 const REMEDY: &str = "delete it: the run then starts anew";
+/// What stands in the place of the checksum while it is computed.
+const NO_CRC: &str = "00000000";
 
 /// How a run stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,18 +103,20 @@ fn blob<T: Scalar>(values: &[T], shape: Vec<usize>) -> Blob {
     Blob { dtype: T::DTYPE, shape, bytes }
 }
 
-/// CRC-32 over the position and every tensor, in the order of the names.
-fn checksum<'a>(
-    meta: &str,
-    tensors: impl Iterator<Item = (&'a str, Dtype, &'a [usize], &'a [u8])>,
-) -> u32 {
+/// Where the digits of the checksum stand in the file: behind the first mention of the format's key.
+fn crc_place(bytes: &[u8]) -> Option<Range<usize>> {
+    let key = format!("\"{META}\":\"");
+    let start = bytes.windows(key.len()).position(|w| w == key.as_bytes())? + key.len();
+    (start + NO_CRC.len() <= bytes.len()).then_some(start..start + NO_CRC.len())
+}
+
+/// CRC-32 of the whole file, eight digits; those that stand at `place` count as zeros.
+fn checksum(bytes: &[u8], place: &Range<usize>) -> String {
     let mut crc = flate2::Crc::new();
-    crc.update(meta.as_bytes());
-    for (name, dtype, shape, bytes) in tensors {
-        crc.update(format!("\n{name} {dtype:?} {shape:?}\n").as_bytes());
-        crc.update(bytes);
-    }
-    crc.sum()
+    crc.update(&bytes[..place.start]);
+    crc.update(NO_CRC.as_bytes());
+    crc.update(&bytes[place.end..]);
+    format!("{:08x}", crc.sum())
 }
 
 impl<T: Scalar> Checkpoint<T> {
@@ -147,10 +155,12 @@ impl<T: Scalar> Checkpoint<T> {
             counters: self.optimizer.counters.clone(),
             generators: self.optimizer.generators.clone(),
         })?;
-        let tensors = blobs.iter().map(|(n, b)| (n.as_str(), b.dtype, &b.shape[..], &b.bytes[..]));
-        let crc = checksum(&meta, tensors);
-        let info = HashMap::from([(META.to_string(), format!("{crc:08x} {meta}"))]);
-        Ok(safetensors::serialize(blobs.iter(), Some(info))?)
+        let info = HashMap::from([(META.to_string(), format!("{NO_CRC} {meta}"))]);
+        let mut bytes = safetensors::serialize(blobs.iter(), Some(info))?;
+        let place = crc_place(&bytes).ok_or("no place for the checksum")?;
+        let crc = checksum(&bytes, &place);
+        bytes[place].copy_from_slice(crc.as_bytes());
+        Ok(bytes)
     }
 
     /// Reads a checkpoint; `None` when there is no such file.
@@ -170,12 +180,11 @@ impl<T: Scalar> Checkpoint<T> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
         let stored = header.metadata().as_ref().and_then(|info| info.get(META));
-        let stored = stored.ok_or("not a checkpoint of this version")?;
+        let stored = stored.ok_or_else(|| other_format(header.metadata().as_ref()))?;
         let (crc, meta) = stored.split_once(' ').ok_or("truncated or damaged (no checksum)")?;
         let views: BTreeMap<&str, _> = tensors.iter().collect();
-        let found =
-            checksum(meta, views.iter().map(|(name, v)| (*name, v.dtype(), v.shape(), v.data())));
-        if crc != format!("{found:08x}") {
+        let place = crc_place(bytes).ok_or("damaged (no checksum)")?;
+        if bytes[place.clone()] != *crc.as_bytes() || crc != checksum(bytes, &place) {
             return Err("damaged (the checksum does not fit)".to_string());
         }
         let meta: Meta = serde_json::from_str(meta).map_err(|e| damaged(&e))?;
@@ -216,6 +225,70 @@ impl<T: Scalar> Checkpoint<T> {
             optimizer,
             diagnostics,
         })
+    }
+}
+
+/// Why a whole safetensors file is not one of ours.
+fn other_format(info: Option<&HashMap<String, String>>) -> String {
+    let format = info.and_then(|info| info.keys().find_map(|key| key.strip_prefix(FAMILY)));
+    match (format, META.strip_prefix(FAMILY)) {
+        (Some(old), Some(new)) => {
+            format!("a checkpoint of format {old}, but this program reads format {new}")
+        }
+        _ => "not a checkpoint".to_string(),
+    }
+}
+
+/// Where the run of a checkpoint stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// The settings of the run as one line of JSON.
+    pub settings: String,
+    /// Whole epochs done.
+    pub epoch: usize,
+    /// Steps done in the epoch under way.
+    pub step: usize,
+    /// Training seconds so far.
+    pub seconds: f64,
+    /// The parameters of the network.
+    pub parameters: usize,
+}
+
+impl Standing {
+    /// Reads the bytes of a checkpoint as a resumed run does, every check included.
+    ///
+    /// # Errors
+    /// Bytes that are not a whole, unaltered checkpoint of this format and of numbers `T`: what is wrong
+    /// and the remedy; the caller adds the file's name.
+    ///
+    /// ```
+    /// use relfisher::train::Standing;
+    /// let error = Standing::parse::<f32>(b"torn").unwrap_err();
+    /// assert!(error.to_string().starts_with("checkpoint: truncated or damaged"));
+    /// ```
+    pub fn parse<T: Scalar>(bytes: &[u8]) -> Result<Self, Error> {
+        let checkpoint = Checkpoint::<T>::from_bytes(bytes)
+            .map_err(|problem| Error::input("", "checkpoint", problem, REMEDY))?;
+        Ok(Self::of(checkpoint))
+    }
+
+    /// [`Standing::parse`] of a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or one of [`Standing::parse`], with the file's name.
+    pub fn load<T: Scalar>(path: &Path) -> Result<Self, Error> {
+        let missing = || Error::input(path.display(), "", "no such file", "check the path");
+        Checkpoint::<T>::read(path)?.map(Self::of).ok_or_else(missing)
+    }
+
+    fn of<T>(checkpoint: Checkpoint<T>) -> Self {
+        Self {
+            settings: checkpoint.settings,
+            epoch: checkpoint.epoch,
+            step: checkpoint.step,
+            seconds: checkpoint.seconds,
+            parameters: checkpoint.parameters.len(),
+        }
     }
 }
 
@@ -277,19 +350,33 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_or_altered_checkpoint_is_refused() {
+    fn every_truncation_and_every_flipped_bit_is_refused() {
         let bytes = example().to_bytes().expect("encodes");
+        let refused = |bytes: &[u8], what: &dyn std::fmt::Display| {
+            let error = Checkpoint::<f32>::from_bytes(bytes).err();
+            assert!(error.is_some_and(|e| !e.is_empty()), "accepted: {what}");
+        };
         for len in 0..bytes.len() {
-            assert!(Checkpoint::<f32>::from_bytes(&bytes[..len]).is_err(), "length {len}");
+            refused(&bytes[..len], &format_args!("length {len}"));
         }
-        let good = Checkpoint::<f32>::from_bytes(&bytes).expect("decodes").to_bytes().ok();
+        refused(&[&bytes[..], &[0]].concat(), &"a byte more");
         for bit in 0..bytes.len() * 8 {
             let mut altered = bytes.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            // Refused, or (a bit that carries no meaning, such as padding) read as the same state.
-            if let Ok(read) = Checkpoint::<f32>::from_bytes(&altered) {
-                assert_eq!(read.to_bytes().ok(), good, "bit {bit}");
-            }
+            refused(&altered, &format_args!("bit {bit}"));
         }
+    }
+
+    #[test]
+    fn another_format_is_named() {
+        let text = |key: &str| {
+            let info = HashMap::from([(key.to_string(), "0 {}".to_string())]);
+            let none = BTreeMap::<String, &Blob>::new();
+            let bytes = safetensors::serialize(none, Some(info)).expect("encodes");
+            Checkpoint::<f32>::from_bytes(&bytes).err().unwrap_or_default()
+        };
+        let old = text("relfisher checkpoint 2");
+        assert_eq!(old, "a checkpoint of format 2, but this program reads format 3");
+        assert_eq!(text("other"), "not a checkpoint");
     }
 }

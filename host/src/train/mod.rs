@@ -18,6 +18,7 @@ mod task;
 mod tune;
 mod tuned;
 
+pub use checkpoint::Standing;
 pub use experiment::{
     CurvesConfig, DataConfig, Experiment, Precision, Scaling, Size, TuneConfig, Variant,
 };

@@ -30,6 +30,8 @@ pub struct Plan<T> {
     pub wrong: Option<usize>,
     /// The random input element (counted over the call) that is NaN.
     pub poison: Option<usize>,
+    /// A number that takes the place of input elements, and how far apart they are.
+    pub extreme: Option<(T, usize)>,
     /// The seed of the values.
     pub seed: u64,
     /// Dimensions asked for so far; afterwards how many the routine has.
@@ -50,6 +52,7 @@ impl<T: Real> Plan<T> {
             short: 0,
             wrong: None,
             poison: None,
+            extreme: None,
             seed,
             dimensions: 0,
             elements: 0,
@@ -69,6 +72,10 @@ impl<T: Real> Plan<T> {
             && p < self.elements + len
         {
             x[p - self.elements] = T::NAN;
+        }
+        if let Some((value, apart)) = self.extreme {
+            let first = self.elements.next_multiple_of(apart) - self.elements;
+            x.iter_mut().skip(first).step_by(apart).for_each(|x| *x = value);
         }
         self.elements += len;
         x

@@ -5,11 +5,11 @@ use super::interleave::{Elements, Transpose};
 use super::lanes::{reciprocals, splat};
 use super::triangle::{InPlace, Refusal, factor, panels_len, row_range};
 use super::{INTERLEAVED_ORDER, LANES, group_len};
-use crate::blas::kernel::packed_start;
 use crate::error::{check_len, take_work};
 use crate::factor::cholesky::check_damping;
 use crate::factor::panel;
 use crate::factor::rows::{Packed, Strided, first_non_finite};
+use crate::kron::packed_len;
 use crate::{Error, MatMut, Real};
 
 impl<T: Real, R: Layout> Batch<'_, T, R> {
@@ -167,8 +167,7 @@ pub fn packed_cholesky_batch_by<T: Real, M: Transpose<T>>(
     damping: T,
     work: &mut [T],
 ) -> Result<(), Error> {
-    let len = packed_start(d);
-    check_len("packed_cholesky_batch: columns", len, blocks.cols())?;
+    check_len("packed_cholesky_batch: columns", packed_len(d), blocks.cols())?;
     if !blocks.rows_contiguous() {
         return Err(Error::Layout { what: "packed_cholesky_batch: contiguous rows needed" });
     }

@@ -1,0 +1,108 @@
+//! The job `sanitize`: tests of the code with threads and `unsafe` under AddressSanitizer and
+//! ThreadSanitizer.
+//!
+//! Both are built on the nightly tool chain over its ready-made standard library, which is not
+//! instrumented itself. Each sanitizer must first find a planted fault.
+
+use std::fs;
+use std::process::Command;
+
+use relfisher_ci::repository::{root, run};
+use relfisher_ci::{Failure, Outcome};
+
+use crate::nightly::{self, TARGET};
+
+/// A sanitizer and how it is used.
+struct Sanitizer {
+    name: &'static str,
+    /// Flags of the compiler.
+    flags: &'static str,
+    /// What its report of the planted fault says.
+    finds: &'static str,
+    /// The variable of its options, and these.
+    options: (&'static str, &'static str),
+}
+
+const SANITIZERS: [Sanitizer; 2] = [
+    Sanitizer {
+        name: "address",
+        flags: "-Zsanitizer=address -Cdebuginfo=1",
+        finds: "heap-buffer-overflow",
+        options: ("ASAN_OPTIONS", "detect_stack_use_after_return=1:detect_leaks=1"),
+    },
+    Sanitizer {
+        name: "thread",
+        // The standard library is not instrumented. The work queues order memory by fences, which this
+        // sanitizer does not know; with the second flag they use operations that it does.
+        flags: "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer \
+                --cfg crossbeam_sanitize_thread -Cdebuginfo=1",
+        finds: "data race",
+        options: (
+            "TSAN_OPTIONS",
+            "halt_on_error=1:suppressions=ci/sanitize/thread-suppressions.txt",
+        ),
+    },
+];
+
+/// The tests: the executor and what it is made of, batches over threads, readers.
+const TESTS: [&str; 6] =
+    ["executor", "batched", "constructions", "products", "checkpoint", "format"];
+
+/// Runs the tests under both.
+pub(crate) fn check() -> Result<(), Failure> {
+    nightly::install().map_err(Failure::Unable)?;
+    let failures: Vec<String> = SANITIZERS
+        .iter()
+        .filter_map(|sanitizer| Some(format!("{}: {}", sanitizer.name, one(sanitizer).err()?)))
+        .collect();
+    if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(failures.join("\n"))) }
+}
+
+fn one(sanitizer: &Sanitizer) -> Outcome {
+    planted(sanitizer)?;
+    // The slices that the C library makes of pointers.
+    tests(sanitizer, &["--manifest-path", "core/capi/Cargo.toml", "--lib"])?;
+    let mut arguments = vec!["-p", "relfisher-tests"];
+    TESTS.iter().for_each(|test| arguments.extend(["--test", test]));
+    tests(sanitizer, &arguments)
+}
+
+/// `cargo test` with these arguments, instrumented.
+fn tests(sanitizer: &Sanitizer, which: &[&str]) -> Outcome {
+    let folder = root().join("target/sanitize").join(sanitizer.name).display().to_string();
+    let how = ["test", "--release", "--target", TARGET, "--target-dir", &folder];
+    let mut tests = nightly::tool("cargo", &[how.as_slice(), which].concat());
+    tests.env("RUSTFLAGS", sanitizer.flags);
+    // Instrumented code takes long to compile; little of it is worth optimising.
+    tests.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    set_options(&mut tests, sanitizer);
+    run(tests)
+}
+
+fn set_options(command: &mut Command, sanitizer: &Sanitizer) {
+    let (name, options) = sanitizer.options;
+    // Relative to the checkout for this program, absolute for tests, which run elsewhere.
+    let here = root().display().to_string();
+    command.env(name, options.replace("=ci/", &format!("={here}/ci/")));
+}
+
+/// The planted fault is found.
+fn planted(sanitizer: &Sanitizer) -> Outcome {
+    let name = sanitizer.name;
+    let folder = root().join("target/sanitize");
+    fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let program = folder.join(format!("planted-{name}"));
+    let (source, out) = (format!("ci/sanitize/{name}.rs"), program.display().to_string());
+    let mut build = nightly::tool("rustc", &["--edition=2024", "-O", &source, "-o", &out]);
+    build.args(sanitizer.flags.split_whitespace());
+    run(build)?;
+    let mut program = Command::new(program);
+    set_options(&mut program, sanitizer);
+    let output = program.output().map_err(|e| format!("{out} did not start: {e}"))?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() || !report.contains(sanitizer.finds) {
+        return Err(format!("the planted fault was not found: this proves nothing\n{report}"));
+    }
+    println!("planted {}: found, as it must be", sanitizer.finds);
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Every function of the C interface with arguments of all kinds: shapes that fit and that do not, any
+//! strides, null and misaligned pointers, outputs over inputs, lengths up to the largest, and any bits.
+//!
+//! The memory behind every pointer is of exactly the length that is stated, so that AddressSanitizer sees
+//! a step beyond it. A refusal that comes before anything is touched must not have touched anything.
+#![no_main]
+// The sources of the library are not all used here.
+#![allow(dead_code, unsafe_op_in_unsafe_fn)]
+
+#[macro_use]
+#[path = "../../core/capi/src/export.rs"]
+mod export;
+#[path = "../../core/capi/src/argument.rs"]
+mod argument;
+#[path = "../../core/capi/src/blas.rs"]
+mod blas;
+#[path = "../../core/capi/src/curvature.rs"]
+mod curvature;
+#[path = "../../core/capi/src/factor.rs"]
+mod factor;
+#[path = "../../core/capi/src/kron.rs"]
+mod kron;
+#[path = "../../core/capi/src/metric.rs"]
+mod metric;
+#[path = "../../core/capi/src/neuron.rs"]
+mod neuron;
+#[path = "../../core/capi/src/optim.rs"]
+mod optim;
+#[path = "../../core/capi/src/shared.rs"]
+mod shared;
+#[path = "../../core/capi/src/status.rs"]
+mod status;
+
+use argument::{Matrix, MatrixMut, Slice, SliceMut};
+use libfuzzer_sys::fuzz_target;
+use relfisher_fuzz::{Bits, Input};
+use status::{Detail, Status};
+
+/// The precisions and names of all functions, by `build.rs`.
+const FUNCTIONS: &[(&str, fn(&mut Call<'_>) -> Status)] =
+    include!(concat!(env!("OUT_DIR"), "/functions.rs"));
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input::new(data);
+    let dimensions = [(); 4].map(|()| usize::from(input.byte() % 9));
+    let (_, function) = FUNCTIONS[usize::from(input.byte()) % FUNCTIONS.len()];
+    let mut call = Call { input, dimensions, blocks: Vec::new() };
+    function(&mut call);
+});
+
+/// Memory behind an argument: as words, so that it suits both precisions.
+struct Block {
+    words: Vec<u64>,
+    before: Vec<u64>,
+    written: bool,
+}
+
+/// The arguments of a call under construction.
+struct Call<'a> {
+    input: Input<'a>,
+    dimensions: [usize; 4],
+    blocks: Vec<Block>,
+}
+
+impl Call<'_> {
+    fn dimension(&mut self) -> usize {
+        match self.input.byte() {
+            0 => usize::MAX,
+            1 => 1 << 33,
+            2 => isize::MAX as usize / 8 + 1,
+            byte @ 3..8 => usize::from(byte),
+            byte @ 8..24 => triangle(self.dimensions[usize::from(byte % 4)]),
+            byte @ 24..40 => {
+                let [a, b] = [byte % 4, byte / 4 % 4].map(|k| self.dimensions[usize::from(k)]);
+                a * b
+            }
+            byte => self.dimensions[usize::from(byte % 4)],
+        }
+    }
+
+    /// Memory for `len` numbers, its address, and the length that is stated.
+    fn memory<T: Bits>(&mut self, len: usize, written: bool) -> (*mut T, usize) {
+        match self.input.byte() {
+            0 => return (std::ptr::null_mut(), len),
+            // Neither is ever read: one is misaligned, the other ends past all memory.
+            1 => return (std::ptr::without_provenance_mut(size_of::<T>() + 1), len.max(1)),
+            2 => {
+                return (
+                    std::ptr::without_provenance_mut(usize::MAX - (size_of::<T>() - 1)),
+                    len.max(1),
+                );
+            }
+            3 if !self.blocks.is_empty() => {
+                // An earlier argument again: refused, unless both are only read.
+                let block = usize::from(self.input.byte()) % self.blocks.len();
+                let block = &mut self.blocks[block];
+                let len = block.words.len() * (8 / size_of::<T>());
+                // Written only if nothing else lies there, and then the call is refused.
+                return (block.words.as_mut_ptr().cast(), len);
+            }
+            _ => {}
+        }
+        let len = len.min(1 << 12);
+        let per_word = 8 / size_of::<T>();
+        let mut words = vec![0_u64; len.div_ceil(per_word)];
+        // The numbers end where the memory ends, also when their count is odd.
+        let first = words.len() * per_word - len;
+        for (k, number) in self.input.numbers::<T>(len).into_iter().enumerate() {
+            let place = first + k;
+            words[place / per_word] |= number.word() << (64 / per_word * (place % per_word));
+        }
+        let before = words.clone();
+        self.blocks.push(Block { words, before, written });
+        let block = self.blocks.last_mut().expect("just pushed");
+        (block.words.as_mut_ptr().cast::<T>().wrapping_add(first), len)
+    }
+
+    /// Data, length, rows, columns and the two strides of a matrix.
+    fn matrix<T: Bits>(&mut self, written: bool) -> (*mut T, [usize; 5]) {
+        let (mut rows, mut cols) = (self.dimension(), self.dimension());
+        if rows == 0 || cols == 0 {
+            // Valid whatever the other is, and gone through row by row: 2⁶⁴ empty rows take their time.
+            (rows, cols) = (rows.min(64), cols.min(64));
+        }
+        let (row_stride, col_stride) = match self.input.byte() {
+            0..8 => (self.dimension(), self.dimension()),
+            8..24 => (1, rows),
+            24..32 => (cols.wrapping_add(3), 1),
+            _ => (cols, 1),
+        };
+        let last = |n: usize, stride: usize| n.saturating_sub(1).saturating_mul(stride);
+        let need = last(rows, row_stride).saturating_add(last(cols, col_stride)).saturating_add(1);
+        let need = if rows == 0 || cols == 0 { 0 } else { need };
+        let len = match self.input.byte() {
+            0 => need.saturating_sub(1),
+            1 => self.dimension(),
+            _ => need,
+        };
+        let (data, len) = self.memory(len, written);
+        (data, [len, rows, cols, row_stride, col_stride])
+    }
+
+    fn vector<T: Bits>(&mut self, written: bool) -> (*mut T, usize) {
+        let len = match self.input.byte() {
+            // Enough for any workspace of these dimensions.
+            0..64 if written => 1 << 11,
+            _ => self.dimension(),
+        };
+        self.memory(len, written)
+    }
+
+    /// After the call: what is only read is unchanged, and a refusal has touched nothing.
+    fn check(&self, status: Status, detail: &Detail) {
+        assert_eq!(status, detail.status);
+        assert!(detail.what_len < 200, "{detail:?}");
+        // SAFETY: text that is part of the library.
+        let what = unsafe { std::slice::from_raw_parts(detail.what.cast(), detail.what_len) };
+        assert!(std::str::from_utf8(what).is_ok());
+        let untouched = matches!(status, Status::Null | Status::Alignment | Status::Overlap);
+        for block in &self.blocks {
+            assert!(block.words == block.before || block.written && !untouched, "{status:?}");
+        }
+    }
+}
+
+const fn triangle(d: usize) -> usize {
+    d * (d + 1) / 2
+}
+
+/// An argument of a function.
+trait Argument: Copy {
+    fn make(call: &mut Call<'_>) -> Self;
+}
+
+macro_rules! arguments {
+    ($($t:ident)*) => { $(
+        impl Argument for Matrix<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                let (data, [len, rows, cols, row_stride, col_stride]) = call.matrix::<$t>(false);
+                Self { data, len, rows, cols, row_stride, col_stride }
+            }
+        }
+        impl Argument for MatrixMut<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                let (data, [len, rows, cols, row_stride, col_stride]) = call.matrix::<$t>(true);
+                Self { data, len, rows, cols, row_stride, col_stride }
+            }
+        }
+        impl Argument for Slice<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                let (data, len) = call.vector::<$t>(false);
+                Self { data, len }
+            }
+        }
+        impl Argument for SliceMut<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                let (data, len) = call.vector::<$t>(true);
+                Self { data, len }
+            }
+        }
+        impl Argument for *mut $t {
+            fn make(call: &mut Call<'_>) -> Self {
+                call.memory::<$t>(1, true).0
+            }
+        }
+        impl Argument for $t {
+            fn make(call: &mut Call<'_>) -> Self {
+                call.input.number()
+            }
+        }
+    )* };
+}
+
+arguments! { f32 f64 }
+
+impl Argument for usize {
+    fn make(call: &mut Call<'_>) -> Self {
+        call.dimension()
+    }
+}
+
+impl Argument for u64 {
+    fn make(call: &mut Call<'_>) -> Self {
+        call.input.word()
+    }
+}
+
+impl Argument for u32 {
+    fn make(call: &mut Call<'_>) -> Self {
+        u32::from(call.input.byte() % 8)
+    }
+}
+
+/// Structs of options, field by field.
+macro_rules! structs {
+    ($($module:ident $name:ident: $($field:ident)*;)*) => { $(
+        structs! { @one f32 $module $name: $($field)* }
+        structs! { @one f64 $module $name: $($field)* }
+    )* };
+    (@one $t:ident $module:ident $name:ident: $($field:ident)*) => {
+        impl Argument for $module::$name<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                Self { $($field: Argument::make(call)),* }
+            }
+        }
+    };
+}
+
+structs! {
+    metric Metric: kind x weights outputs sigma;
+    neuron Activation: kind parameter;
+    neuron Response: kind activation smoothing sigma;
+    optim Sgd: learning_rate momentum weight_decay form;
+    optim Adam: learning_rate beta1 beta2 epsilon weight_decay decay_form;
+    optim Schedule: kind warm_up steps base factor;
+    optim LevenbergMarquardt: decay interval lower upper least greatest;
+    curvature Loss: kind scale;
+}
+
+/// A function that can be called with made arguments.
+trait Fuzz {
+    fn fuzz(self, call: &mut Call<'_>) -> Status;
+}
+
+macro_rules! arities {
+    ($(($($a:ident)*))*) => { $(
+        #[allow(non_snake_case)]
+        impl<$($a: Argument),*> Fuzz for unsafe extern "C" fn($($a,)* *mut Detail) -> Status {
+            fn fuzz(self, call: &mut Call<'_>) -> Status {
+                $(let $a = $a::make(call);)*
+                let what = c"".as_ptr();
+                let mut detail =
+                    Detail { status: Status::Other, expected: 0, found: 0, what, what_len: 0 };
+                // SAFETY: every pointer is null, misaligned, past all memory, or has its length behind
+                // it; the call must refuse all but the last, and those that it refuses it must not follow.
+                let status = unsafe { self($($a,)* &raw mut detail) };
+                call.check(status, &detail);
+                status
+            }
+        }
+    )* };
+}
+
+arities! {
+    (A B)
+    (A B C)
+    (A B C D)
+    (A B C D E)
+    (A B C D E F)
+    (A B C D E F G)
+    (A B C D E F G H)
+    (A B C D E F G H I J)
+}
