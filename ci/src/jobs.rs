@@ -4,8 +4,8 @@ use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{
-    Options, bench_gate, capi, cuda_drivers, embedded, examples, fuzz, golden_job, gpu_bundle,
-    msrv, no_panic, sanitize,
+    Options, api, bench_gate, capi, cuda_drivers, deny, embedded, examples, features, fuzz,
+    golden_job, gpu_bundle, msrv, no_panic, package, python, sanitize,
 };
 
 /// One check.
@@ -38,6 +38,31 @@ pub(crate) const JOBS: &[Job] = &[
         name: "msrv",
         purpose: "no dependency or call needs a newer Rust",
         run: |_| Ok(msrv::check()?),
+    },
+    Job {
+        name: "features",
+        purpose: "every feature compiles alone and with all others",
+        run: |_| Ok(features::check()?),
+    },
+    Job {
+        name: "api",
+        purpose: "the public items against the committed lists; no function loses its example (--update)",
+        run: |options| Ok(api::check(options.update)?),
+    },
+    Job {
+        name: "package",
+        purpose: "the published crates are complete, small, and build from their archives",
+        run: |_| Ok(package::check()?),
+    },
+    Job {
+        name: "deny",
+        purpose: "licences, duplicates and origins of all dependencies",
+        run: |_| Ok(deny::check()?),
+    },
+    Job {
+        name: "python",
+        purpose: "the Python package installs with pip; its tests on golden cases and numpy",
+        run: |_| Ok(python::check()?),
     },
     Job {
         name: "no-panic",
@@ -162,7 +187,8 @@ fn test_checked() -> Outcome {
 
 fn docs() -> Outcome {
     let mut doc = command("cargo", &["doc", "--release", "--workspace", "--no-deps"]);
-    doc.env("RUSTDOCFLAGS", "-D warnings");
+    // The header of the published documentation, with which formulas are set.
+    doc.env("RUSTDOCFLAGS", "-D warnings --html-in-header docs/katex-header.html");
     run(doc)
 }
 

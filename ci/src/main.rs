@@ -4,12 +4,16 @@
 //! machine. A job prints what it runs, streams the output of its commands, and ends with one line
 //! that says pass or the reason of the failure.
 
+mod api;
 mod bench_gate;
 mod capi;
 mod cuda_drivers;
+mod deny;
+mod doc_examples;
 mod embedded;
 mod examples;
 mod fuzz;
+mod features;
 mod golden_job;
 mod gpu_bundle;
 mod jobs;
@@ -17,6 +21,8 @@ mod msrv;
 mod nightly;
 mod no_panic;
 mod sanitize;
+mod package;
+mod python;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,8 +53,8 @@ struct Options {
     /// For `golden` and `accuracy`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
-    /// For `accuracy`, `instructions`, `capi` (its header) and `embedded` (its table): writes the
-    /// committed file anew (never within `all`).
+    /// For `accuracy`, `instructions`, `capi` (its header), `embedded` (its table) and `api`: writes the
+    /// committed files anew (never within `all`).
     #[arg(long)]
     update: bool,
     /// For `instructions`: only shows that a kernel that was made slow fails the gate.

@@ -19,6 +19,58 @@
 use crate::{Error, MatMut, MatRef, Real, blas, factor};
 
 /// The dense products, factorisations and batched solves that the formulas are made of.
+/// ```
+/// use relfisher_core::{Backend, MatMut, MatRef, Portable, blas, factor};
+/// let x = [1.0, 2.0, 3.0, 4.0, 0.0, 1.0]; // n = 3, d = 2
+/// let x = MatRef::new(&x, 3, 2)?;
+/// let (mut a, mut lower) = ([f64::NAN; 4], [f64::NAN; 4]);
+/// let mut work = [f64::NAN; blas::gram_workspace_len(3, 2)];
+/// Portable.gram(MatMut::new(&mut a, 2, 2)?, 0.0, 0.5, x, None, &mut work)?; // ½ XᵀX
+/// assert_eq!(a, [5.0, 7.0, 7.0, 10.5]);
+/// Portable.gram_lower(MatMut::new(&mut lower, 2, 2)?, 0.0, 0.5, x, &mut work)?;
+/// assert_eq!((lower[0], lower[2], lower[3]), (5.0, 7.0, 10.5));
+///
+/// // (A + I) v = b by Cholesky
+/// let (mut l, mut v, mut b) = (a, [3.0, 4.0], [f64::NAN; 2]);
+/// Portable.cholesky(MatMut::new(&mut l, 2, 2)?, 1.0)?;
+/// Portable.cholesky_solve(MatMut::new(&mut v, 2, 1)?, MatRef::new(&l, 2, 2)?)?;
+/// Portable.gemm(MatMut::new(&mut b, 2, 1)?, 0.0, 1.0, MatRef::new(&a, 2, 2)?, MatRef::new(&v, 2, 1)?)?;
+/// assert!((b[0] + v[0] - 3.0).abs() < 1e-12 && (b[1] + v[1] - 4.0).abs() < 1e-12);
+///
+/// // the same as an inverse, and the eigenvalues: their sum is the trace
+/// let mut inverse = a;
+/// let mut work = [f64::NAN; factor::spd_inverse_workspace_len(2)];
+/// Portable.spd_inverse(MatMut::new(&mut inverse, 2, 2)?, 1.0, &mut work)?;
+/// assert!((inverse[0] * 3.0 + inverse[1] * 4.0 - v[0]).abs() < 1e-12);
+/// let (mut u, mut values) = (a, [f64::NAN; 2]);
+/// let mut work = [f64::NAN; factor::eigh_workspace_len(2)];
+/// Portable.eigh(MatMut::new(&mut u, 2, 2)?, &mut values, &mut work)?;
+/// assert!(values[0] < values[1] && (values[0] + values[1] - 15.5).abs() < 1e-12);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
+///
+/// Many small matrices at once, packed:
+///
+/// ```
+/// use relfisher_core::{Backend, MatMut, MatRef, Portable, blas, factor};
+/// let (x, nu) = ([1.0, 2.0, 3.0, 4.0], [1.0, 0.0, 0.0, 2.0]); // n = 2, d = 2, m = 2 weights
+/// let (x, nu) = (MatRef::new(&x, 2, 2)?, MatRef::new(&nu, 2, 2)?);
+/// let mut blocks = [f64::NAN; 6];
+/// let mut work = [f64::NAN; blas::packed_grams_workspace_len(2, 2, 2)];
+/// Portable.packed_grams(MatMut::new(&mut blocks, 2, 3)?, 0.0, 1.0, x, nu, &mut work)?;
+/// assert_eq!(blocks, [1.0, 2.0, 4.0, 18.0, 24.0, 32.0]); // xxᵀ of each sample, times its weight
+///
+/// let (mut factors, mut inverses) = (blocks, blocks);
+/// let (mut v, mut w) = ([1.0, 2.0, 3.0, 4.0], [f64::NAN; 4]); // a right side for each block
+/// Portable.packed_cholesky(MatMut::new(&mut factors, 2, 3)?, 2, 1.0)?;
+/// let mut work = [f64::NAN; factor::packed_inverse_workspace_len(2)];
+/// Portable.packed_inverse(MatMut::new(&mut inverses, 2, 3)?, 2, 1.0, &mut work)?;
+/// let inverses = MatRef::new(&inverses, 2, 3)?;
+/// Portable.packed_symv(MatMut::new(&mut w, 2, 2)?, inverses, MatRef::new(&v, 2, 2)?)?;
+/// Portable.packed_cholesky_solve(MatMut::new(&mut v, 2, 2)?, MatRef::new(&factors, 2, 3)?)?;
+/// assert!(v.iter().zip(&w).all(|(v, w)| (v - w).abs() < 1e-12));
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub trait Backend<T: Real> {
     /// `C ← α A B + β C`. Shapes: a p×k, b k×q, c p×q; any strides for a and b, contiguous rows
     /// or contiguous columns for c.

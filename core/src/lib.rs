@@ -30,6 +30,16 @@
 //! workspace and parameters are checked before anything is written, and every failure is an
 //! [`Error`] that names the place.
 //!
+//! # Formulas
+//! A layer of independent neurons with pre-activations $t = \tilde W \tilde x$ has the relative Fisher
+//! metric
+//! $$ \bar G_i = \frac1n \sum_s \nu_f(t_i) \tilde x_s \tilde x_s^\top, \quad i = 1, \dots, m, $$
+//! with $\nu_{\tanh}(t) = \mathrm{sech}^2 t$, for example, and the step
+//! $\delta w_i = -\gamma (\bar G_i + \lambda I)^{-1} \partial L / \partial w_i$; a soft-max layer
+//! $\frac1n \sum_s (\mathrm{diag}(\eta_s) - \eta_s \eta_s^\top) \otimes \tilde x_s \tilde x_s^\top$.
+//! A K-FAC step is $(G + \sqrt\lambda / \pi I)^{-1} V (A + \pi \sqrt\lambda I)^{-1}$ with
+//! $\pi^2 = \frac{\mathrm{tr} A / d}{\mathrm{tr} G / m}$.
+//!
 //! # Features
 //! `std` (off) takes square roots from the standard library. They are correctly rounded either way, so
 //! no bit changes; but the compiler makes vectors of them, which it cannot of `libm`'s.

@@ -9,6 +9,21 @@ use crate::math::{self, Elementary};
 ///
 /// Arithmetic is plain (no contraction into fused operations), so the same expression has the same
 /// bits on every processor. Elementary functions are the crate's own polynomials ([`crate::math`]).
+/// ```
+/// use relfisher_core::Real;
+/// fn softplus<T: Real>(x: T) -> T {
+///     x.max(T::ZERO) + (-x.abs()).exp().ln_1p()
+/// }
+/// assert_eq!(softplus(0.0_f32), 2.0_f32.ln());
+/// assert!((softplus(1.0_f64) - 1.0_f64.exp().ln_1p()).abs() < 1e-15);
+/// let x = <f32 as Real>::from_f64(2.25);
+/// assert_eq!((Real::sqrt(x), Real::to_f64(x), <f32 as Real>::from_usize(3)), (1.5, 2.25, 3.0));
+/// assert!(Real::is_finite(x) && Real::copysign(x, -1.0) == -2.25);
+/// assert!(Real::magnitude_key(-3.0_f64) > Real::magnitude_key(2.0_f64));
+/// assert_eq!((Real::min(1.0, 2.0), Real::tanh(0.0), Real::sigm(0.0)), (1.0, 0.0, 0.5));
+/// assert_eq!((Real::exp_m1(0.0), Real::ln(1.0)), (0.0, 0.0));
+/// assert!((Real::powf(2.0, 0.5) - 2.0_f64.sqrt()).abs() < 1e-15);
+/// ```
 pub trait Real:
     Copy
     + Default

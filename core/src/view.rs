@@ -9,6 +9,18 @@
 use crate::{Error, Real};
 
 /// A read-only matrix view: element (i, j) is `data[i·row_stride + j·col_stride]`.
+/// ```
+/// use relfisher_core::MatRef;
+/// let data = [1.0, 2.0, 3.0, 9.0, 4.0, 5.0, 6.0, 9.0]; // rows of three, a gap behind each
+/// let a = MatRef::with_strides(&data, 2, 3, 4, 1)?;
+/// assert_eq!((a.rows(), a.cols(), a.row_stride(), a.col_stride()), (2, 3, 4, 1));
+/// assert_eq!((a.row(1), a.data().len()), (&[4.0, 5.0, 6.0][..], 8));
+/// let corner = a.sub(0, 1, 2, 2)?.t();
+/// assert_eq!((corner.at(1, 0), corner.rows_contiguous()), (3.0, false));
+/// assert!(corner.check_finite("corner").is_ok());
+/// assert!(MatRef::with_strides(&data, 3, 3, 4, 1).is_err(), "the third row is outside");
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct MatRef<'a, T> {
     data: &'a [T],
@@ -20,6 +32,23 @@ pub struct MatRef<'a, T> {
 
 /// A writable matrix view: element (i, j) is `data[i·row_stride + j·col_stride]`; no two elements
 /// share a place.
+/// ```
+/// use relfisher_core::MatMut;
+/// let mut data = [f64::NAN; 6];
+/// let mut a = MatMut::new(&mut data, 2, 3)?;
+/// a.fill(0.0);
+/// a.set(1, 2, 5.0);
+/// a.row_mut(0)[1] = 4.0;
+/// assert_eq!((a.rows(), a.cols(), a.row_stride(), a.col_stride()), (2, 3, 3, 1));
+/// assert_eq!((a.at(1, 2), a.row(0), a.rows_contiguous()), (5.0, &[0.0, 4.0, 0.0][..], true));
+/// a.rb_mut().t().set(0, 1, 3.0); // (1, 0) through the transposed view
+/// assert_eq!((a.rb().at(1, 0), a.data_mut()[3]), (3.0, 3.0));
+/// let read_only = a.into_ref();
+/// assert_eq!(read_only.row(1), [3.0, 0.0, 5.0]);
+/// let mut shared = [0.0; 4];
+/// assert!(MatMut::with_strides(&mut shared, 2, 2, 1, 1).is_err(), "two elements share a place");
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MatMut<'a, T> {
     data: &'a mut [T],

@@ -19,3 +19,13 @@ pub mod tolerance;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// That of `relfisher-core`.
+#[cfg(doctest)]
+#[doc = include_str!("../../core/README.md")]
+pub struct CoreReadme;
+
+/// That of `relfisher`.
+#[cfg(doctest)]
+#[doc = include_str!("../../host/README.md")]
+pub struct HostReadme;

@@ -111,6 +111,12 @@ pub fn axpy<T: Real>(y: &mut [T], alpha: T, x: &[T]) {
 }
 
 /// x ← α x; α = 0 overwrites without reading.
+/// ```
+/// let mut x = [1.0, f64::NAN];
+/// relfisher_core::blas::vector::scale(&mut x[..1], 2.0);
+/// relfisher_core::blas::vector::scale(&mut x[1..], 0.0);
+/// assert_eq!(x, [2.0, 0.0]);
+/// ```
 #[inline(always)]
 pub fn scale<T: Real>(x: &mut [T], alpha: T) {
     if alpha == T::ZERO {
@@ -123,6 +129,9 @@ pub fn scale<T: Real>(x: &mut [T], alpha: T) {
 }
 
 /// ‖x‖₂ = √(Σ xᵢ²), without protection against overflow of the squares.
+/// ```
+/// assert_eq!(relfisher_core::blas::vector::nrm2(&[3.0, 4.0]), 5.0);
+/// ```
 #[inline(always)]
 pub fn nrm2<T: Real>(x: &[T]) -> T {
     dot(x, x).sqrt()
@@ -160,6 +169,10 @@ pub fn norm<T: Real>(x: &[T]) -> T {
 }
 
 /// Whether every element is finite.
+/// ```
+/// use relfisher_core::blas::vector::all_finite;
+/// assert!(all_finite(&[1.0, -2.0]) && !all_finite(&[1.0, f64::INFINITY]));
+/// ```
 #[inline(always)]
 pub fn all_finite<T: Real>(x: &[T]) -> bool {
     // 0·x is 0 for finite x and NaN otherwise, and a NaN stays in its lane

@@ -222,6 +222,17 @@ pub fn ekfac_solve<T: Real, B: Backend<T> + ?Sized>(
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Layout`], [`Error::Workspace`]; [`Error::Parameter`] for λ.
+/// ```
+/// use relfisher_core::curvature::{KronBasis, ekfac_apply, ekfac_apply_workspace_len};
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let one = [1.0];
+/// let basis = KronBasis { g: MatRef::new(&one, 1, 1)?, a: MatRef::new(&one, 1, 1)? };
+/// let (mut v, mut work) = ([6.0], [f64::NAN; ekfac_apply_workspace_len(1, 1)]);
+/// let scale = MatRef::new(&[2.0], 1, 1)?;
+/// ekfac_apply(&Portable, MatMut::new(&mut v, 1, 1)?, basis, scale, 1.0, &mut work)?;
+/// assert_eq!(v, [18.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn ekfac_apply<T: Real, B: Backend<T> + ?Sized>(
     backend: &B,
     v: MatMut<'_, T>,

@@ -16,6 +16,15 @@ const SAMPLES: usize = 64;
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Layout`].
+/// ```
+/// use relfisher_core::curvature::normalisation_gradients;
+/// use relfisher_core::{MatMut, MatRef};
+/// let (x, delta) = ([1.0, 2.0], [3.0, 4.0]); // one sample, two positions, one channel
+/// let (mut out, x) = ([f64::NAN; 2], MatRef::new(&x, 2, 1)?);
+/// normalisation_gradients(MatMut::new(&mut out, 1, 2)?, x, MatRef::new(&delta, 2, 1)?)?;
+/// assert_eq!(out, [11.0, 7.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn normalisation_gradients<T: Real>(
     mut out: MatMut<'_, T>,
     x: MatRef<'_, T>,

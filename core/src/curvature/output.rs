@@ -134,6 +134,15 @@ impl<T: Real> OutputLoss<T> {
     ///
     /// # Errors
     /// As [`OutputLoss::hessian_root`].
+    /// ```
+    /// use relfisher_core::curvature::OutputLoss;
+    /// use relfisher_core::{MatMut, MatRef};
+    /// let (p, v, mut out) = ([0.25, 0.75], [1.0, 0.0], [f64::NAN; 2]);
+    /// let (p, v) = (MatRef::new(&p, 1, 2)?, MatRef::new(&v, 1, 2)?);
+    /// OutputLoss::SoftmaxCrossEntropy.hessian_apply(MatMut::new(&mut out, 1, 2)?, p, v)?;
+    /// assert_eq!(out, [0.1875, -0.1875]); // (diag p − ppᵀ) v
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
     pub fn hessian_apply(
         &self,
         mut out: MatMut<'_, T>,

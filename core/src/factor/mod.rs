@@ -43,6 +43,9 @@ use crate::Real;
 
 /// The smallest ratio of a pivot to its diagonal element that a factorisation of order d accepts:
 /// 8 √d ε, a few times the rounding error that the subtraction collects.
+/// ```
+/// assert_eq!(relfisher_core::factor::pivot_tolerance::<f64>(4), 16.0 * f64::EPSILON);
+/// ```
 #[inline(always)]
 pub fn pivot_tolerance<T: Real>(d: usize) -> T {
     T::from_f64(8.0) * T::from_usize(d).sqrt() * T::EPSILON

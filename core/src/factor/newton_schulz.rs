@@ -27,6 +27,9 @@ pub enum InverseRoot {
 
 impl InverseRoot {
     /// p.
+    /// ```
+    /// assert_eq!(relfisher_core::factor::InverseRoot::Fourth.degree(), 4);
+    /// ```
     #[inline]
     pub const fn degree(self) -> usize {
         match self {

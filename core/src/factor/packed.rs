@@ -142,6 +142,13 @@ pub const fn packed_inverse_workspace_len(d: usize) -> usize {
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Layout`], [`Error::NotPositiveDefinite`].
+/// ```
+/// use relfisher_core::{MatRef, factor::packed_log_determinant};
+/// let factors = [2.0, 9.0, 3.0]; // L = [2 0; 9 3]
+/// let sum = packed_log_determinant(MatRef::new(&factors, 1, 3)?, 2)?;
+/// assert!((sum - 36.0_f64.ln()).abs() < 1e-14);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn packed_log_determinant<T: Real>(factors: MatRef<'_, T>, d: usize) -> Result<T, Error> {
     check_len("packed_log_determinant: columns", packed_len(d), factors.cols())?;

@@ -101,6 +101,12 @@ impl<'a, T: Real> KronCholesky<'a, T> {
     ///
     /// # Errors
     /// As [`log_determinant`].
+    /// ```
+    /// use relfisher_core::{MatRef, kron::KronCholesky};
+    /// let factors = KronCholesky { g: MatRef::new(&[2.0], 1, 1)?, a: MatRef::new(&[3.0], 1, 1)? };
+    /// assert!((factors.log_determinant()? - 36.0_f64.ln()).abs() < 1e-14); // (2·2)·(3·3)
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
     pub fn log_determinant(&self) -> Result<T, Error> {
         let (m, d) = (T::from_usize(self.g.rows()), T::from_usize(self.a.rows()));
         Ok(m * log_determinant(self.a)? + d * log_determinant(self.g)?)

@@ -7,9 +7,10 @@ use crate::{Error, MatRef, Real};
 pub enum Damping {
     /// (G + λI) ⊗ (A + λI).
     Factored,
-    /// (G + √λ/π I) ⊗ (A + π√λ I), π = √((tr A / dim A)/(tr G / dim G)): the split that keeps the
-    /// cross terms small (Martens and Grosse 2015, §6.3). When a trace is not positive π does not
-    /// exist and both factors get +λ.
+    /// (G + √λ/π I) ⊗ (A + π√λ I), the split that keeps the cross terms small (Martens and Grosse 2015,
+    /// §6.3):
+    /// $$ \pi = \sqrt{\frac{\mathrm{tr} A / \dim A}{\mathrm{tr} G / \dim G}} $$
+    /// When a trace is not positive π does not exist and both factors get +λ.
     #[default]
     Pi,
     /// G ⊗ A + λI itself, through the eigenbases: the reference. See

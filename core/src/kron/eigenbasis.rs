@@ -6,6 +6,22 @@ use crate::{Backend, Error, MatMut, MatRef, Real};
 
 /// G = U_G diag(s_G) U_Gᵀ and A = U_A diag(s_A) U_Aᵀ in slices that the caller owns:
 /// G ⊗ A = (U_G ⊗ U_A) diag(s_G ⊗ s_A) (U_G ⊗ U_A)ᵀ.
+/// ```
+/// use relfisher_core::kron::{KronEigen, kron_eigen_apply_workspace_len};
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let (one, eye) = ([1.0], [1.0, 0.0, 0.0, 1.0]); // G = 2, A = diag(3, 4)
+/// let eigen = KronEigen {
+///     g_vectors: MatRef::new(&one, 1, 1)?,
+///     g_values: &[2.0],
+///     a_vectors: MatRef::new(&eye, 2, 2)?,
+///     a_values: &[3.0, 4.0],
+/// };
+/// let (mut v, mut work) = ([2.0, 3.0], [f64::NAN; kron_eigen_apply_workspace_len(1, 2)]);
+/// eigen.power(&Portable, MatMut::new(&mut v, 1, 2)?, 0.5, 1.0, &mut work)?; // (G ⊗ A + I)^−½
+/// assert!((v[0] - 2.0 / 7.0_f64.sqrt()).abs() < 1e-14 && (v[1] - 1.0).abs() < 1e-14);
+/// assert!((eigen.log_determinant(1.0)? - 63.0_f64.ln()).abs() < 1e-14);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct KronEigen<'a, T> {
     /// U_G, m×m, eigenvectors in columns.

@@ -4,6 +4,10 @@ use crate::error::check_len;
 use crate::{Error, MatMut, MatRef, Real};
 
 /// The elements of a packed triangle of order d: d(d+1)/2.
+/// ```
+/// use relfisher_core::kron::{packed_index, packed_len};
+/// assert_eq!((packed_len(3), packed_index(2, 1), packed_index(1, 2)), (6, 4, 4));
+/// ```
 #[inline]
 pub const fn packed_len(d: usize) -> usize {
     d.saturating_mul(d.saturating_add(1)) / 2

@@ -144,6 +144,12 @@ pub fn trace<T: Real>(g: MatRef<'_, T>, a: MatRef<'_, T>) -> Result<T, Error> {
 ///
 /// # Errors
 /// [`Error::Shape`].
+/// ```
+/// use relfisher_core::{MatRef, kron};
+/// let (g, a) = (MatRef::new(&[2.0], 1, 1)?, MatRef::new(&[1.0, 2.0, 3.0, 4.0], 2, 2)?);
+/// assert_eq!(kron::frobenius_inner((g, a), (g, a))?, 4.0 * 30.0);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn frobenius_inner<T: Real>(
     (g, a): (MatRef<'_, T>, MatRef<'_, T>),
     (h, b): (MatRef<'_, T>, MatRef<'_, T>),
@@ -166,6 +172,14 @@ pub fn frobenius_inner<T: Real>(
 ///
 /// # Errors
 /// [`Error::Shape`].
+/// ```
+/// use relfisher_core::{MatMut, MatRef, kron};
+/// let (g, a) = (MatRef::new(&[2.0], 1, 1)?, MatRef::new(&[1.0, 2.0, 3.0, 4.0], 2, 2)?);
+/// let mut out = [f64::NAN; 2];
+/// kron::diagonal(MatMut::new(&mut out, 1, 2)?, g, a)?;
+/// assert_eq!(out, [2.0, 8.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn diagonal<T: Real>(
     mut out: MatMut<'_, T>,
     g: MatRef<'_, T>,
@@ -223,6 +237,14 @@ pub fn row<T: Real>(
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Parameter`] for an index outside.
+/// ```
+/// use relfisher_core::{MatMut, MatRef, kron};
+/// let (g, a) = (MatRef::new(&[2.0], 1, 1)?, MatRef::new(&[1.0, 2.0, 3.0, 4.0], 2, 2)?);
+/// let mut out = [f64::NAN; 2];
+/// kron::column(MatMut::new(&mut out, 1, 2)?, g, a, 1)?;
+/// assert_eq!(out, [4.0, 8.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn column<T: Real>(
     out: MatMut<'_, T>,
     g: MatRef<'_, T>,

@@ -15,6 +15,9 @@ fn tanh_near_zero<T: Real>(t: T) -> T {
 /// 1 − 2/(1 + e^{2|t|}) with the sign of t beyond.
 ///
 /// The second is a composition of monotone functions.
+/// ```
+/// assert!((relfisher_core::math::tanh(0.5_f64) / 0.5_f64.tanh() - 1.0).abs() < 1e-15);
+/// ```
 #[inline(always)]
 pub fn tanh<T: Real>(t: T) -> T {
     let twice = t.abs() + t.abs();
@@ -30,6 +33,11 @@ pub fn tanh<T: Real>(t: T) -> T {
 ///
 /// With e⁻ᵗ = m·2ⁿ it is computed as 2⁻ⁿ/(2⁻ⁿ + m), which is the same number without the overflow
 /// that would lose the subnormal end of the tail.
+/// ```
+/// use relfisher_core::math::{sigm, sigm_complement};
+/// assert_eq!((sigm(0.0), sigm(-800.0_f64)), (0.5, 0.0));
+/// assert!((sigm_complement(40.0_f64) / (-40.0_f64).exp() - 1.0).abs() < 1e-15);
+/// ```
 #[inline(always)]
 pub fn sigm<T: Real>(t: T) -> T {
     let x = if t > -T::EXP_FLOOR { T::EXP_FLOOR } else { -t };

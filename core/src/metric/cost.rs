@@ -224,6 +224,12 @@ pub fn choose_construction(m: usize, d: usize, n: usize) -> Construction {
 }
 
 /// The cost of one step by a route.
+/// ```
+/// use relfisher_core::metric::cost::{LayerKind, Problem, Route, choose, cost};
+/// let problem = Problem::new(LayerKind::Nonlinear, 80, 81, 50); // fewer samples than inputs
+/// assert!(cost(&problem, Route::Sample).time() < cost(&problem, Route::Block).time());
+/// assert_eq!(choose(&problem), Route::Sample);
+/// ```
 pub fn cost(problem: &Problem, route: Route) -> Cost {
     let (m, d, n) = (problem.outputs as f64, problem.inputs as f64, problem.samples as f64);
     let size = problem.element_bytes as f64;

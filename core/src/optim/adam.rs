@@ -56,6 +56,12 @@ pub struct AdamStep<T> {
 
 impl<T: Real> Adam<T> {
     /// The scalars of step t = `index` + 1 (`index` counts from 0).
+    /// ```
+    /// use relfisher_core::optim::Adam;
+    /// let rule = Adam { beta1: 0.5, beta2: 0.75, epsilon: 0.0, weight_decay: 0.0 };
+    /// let first = rule.at(0.1, 0);
+    /// assert_eq!((first.rate, first.scale), (0.2, 2.0)); // 0.1/(1 − ½), 1/√(1 − ¾)
+    /// ```
     pub fn at(&self, learning_rate: T, index: u64) -> AdamStep<T> {
         let t = index.saturating_add(1);
         let first = T::ONE - power(self.beta1, t);

@@ -7,6 +7,14 @@ use crate::{Error, Real};
 ///
 /// # Errors
 /// [`Error::Shape`] when the slices differ in length.
+/// ```
+/// use relfisher_core::optim::ema_update;
+/// let mut average = [f64::NAN];
+/// ema_update(&mut average, &[4.0], 0.0)?;
+/// ema_update(&mut average, &[8.0], 0.75)?;
+/// assert_eq!(average, [5.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn ema_update<T: Real>(average: &mut [T], sample: &[T], keep: T) -> Result<(), Error> {
     check_len("ema_update: sample", average.len(), sample.len())?;

@@ -8,6 +8,11 @@ use crate::{Error, Real};
 ///
 /// # Errors
 /// [`Error::Shape`].
+/// ```
+/// use relfisher_core::optim::inner_product;
+/// assert_eq!(inner_product(&[1.0, 2.0], &[3.0, 4.0])?, 11.0);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn inner_product<T: Real>(a: &[T], b: &[T]) -> Result<T, Error> {
     check_len("inner_product: b", a.len(), b.len())?;
@@ -31,6 +36,10 @@ pub fn kl_clip<T: Real>(learning_rate: T, curvature: T, bound: T) -> T {
 }
 
 /// `min(1, bound/norm)`: the factor that keeps a vector of this norm within the bound.
+/// ```
+/// use relfisher_core::optim::norm_clip;
+/// assert_eq!((norm_clip(4.0, 1.0), norm_clip(0.5, 1.0)), (0.25, 1.0));
+/// ```
 pub fn norm_clip<T: Real>(norm: T, bound: T) -> T {
     if norm <= bound { T::ONE } else { bound / norm }
 }

@@ -5,6 +5,10 @@ use crate::Real;
 
 /// `ρ = (L(θ + δ) − L(θ)) / (½δᵀCδ + gᵀδ)`: the reduction that a step brought over the one that the
 /// quadratic model promised. NaN when the model promised nothing.
+/// ```
+/// use relfisher_core::optim::reduction_ratio;
+/// assert_eq!(reduction_ratio(2.0, 1.5, -1.0), 0.5); // half of what was promised
+/// ```
 pub fn reduction_ratio<T: Real>(before: T, after: T, predicted: T) -> T {
     (after - before) / predicted
 }

@@ -43,6 +43,10 @@ pub struct Schedule<T> {
 
 impl<T: Real> Schedule<T> {
     /// The same rate at every step.
+    /// ```
+    /// use relfisher_core::optim::Schedule;
+    /// assert_eq!(Schedule::constant(0.1).rate(1000), 0.1);
+    /// ```
     pub const fn constant(base: T) -> Self {
         Self { base, warm_up: 0, decay: Decay::Constant }
     }

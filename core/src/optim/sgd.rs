@@ -73,6 +73,15 @@ impl<T: Real> Sgd<T> {
 ///
 /// # Errors
 /// [`Error::Shape`].
+/// ```
+/// use relfisher_core::optim::{add_weight_decay, descend};
+/// let (mut theta, mut gradient) = ([1.0, 2.0], [0.5, 0.0]);
+/// add_weight_decay(&mut gradient, &theta, 0.25)?;
+/// assert_eq!(gradient, [0.75, 0.5]);
+/// descend(&mut theta, &gradient, 2.0)?;
+/// assert_eq!(theta, [-0.5, 1.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn descend<T: Real>(theta: &mut [T], direction: &[T], learning_rate: T) -> Result<(), Error> {
     check_len("descend: direction", theta.len(), direction.len())?;

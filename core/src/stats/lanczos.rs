@@ -40,6 +40,34 @@ pub enum Step {
 /// `beta[i]` for i < p couples v_i with v_p, and `beta[i]` for i ≥ p couples v_i with v_{i+1}.
 ///
 /// Memory: (capacity + 1)·n elements for the basis, all owned by the caller.
+/// ```
+/// use relfisher_core::stats::{Lanczos, Step, lanczos_workspace_len};
+/// use relfisher_core::{MatMut, MatRef, Portable, factor};
+/// const N: usize = 3;
+/// let apply = |v: &[f64]| [v[0], 2.0 * v[1], 5.0 * v[2]]; // A = diag(1, 2, 5)
+/// let (mut basis, mut alpha, mut beta) = ([f64::NAN; (N + 1) * N], [f64::NAN; N], [f64::NAN; N]);
+/// let mut work = [f64::NAN; lanczos_workspace_len(N, 0)];
+/// let (basis, locked) = (MatMut::new(&mut basis, N + 1, N)?, MatRef::new(&[], 0, N)?);
+/// let mut lanczos = Lanczos::new(basis, &mut alpha, &mut beta, locked, 0.0, &mut work)?;
+/// assert!(lanczos.is_empty());
+/// let mut step = lanczos.start(&Portable, &[1.0, 1.0, 1.0])?;
+/// while step == Step::Continue {
+///     let product = apply(lanczos.next_vector());
+///     step = lanczos.advance(&Portable, &product)?;
+/// }
+/// assert_eq!((lanczos.len(), lanczos.kept(), lanczos.basis()?.rows()), (N, 0, N));
+/// assert!((lanczos.alpha().iter().sum::<f64>() - 8.0).abs() < 1e-12); // the trace
+/// assert!(lanczos.beta()[N - 1].abs() < 1e-12 && lanczos.scale() <= 5.0 + 1e-12);
+///
+/// let (mut values, mut bounds, mut s) = ([f64::NAN; N], [f64::NAN; N], [f64::NAN; N * N]);
+/// let mut work = [f64::NAN; factor::eigh_workspace_len(N)];
+/// lanczos.ritz(&Portable, &mut values, &mut bounds, MatMut::new(&mut s, N, N)?, &mut work)?;
+/// assert!(values.iter().zip([1.0, 2.0, 5.0]).all(|(a, b)| (a - b).abs() < 1e-12));
+/// let mut vectors = [f64::NAN; N * N]; // eigenvectors in rows
+/// lanczos.combine(&Portable, MatMut::new(&mut vectors, N, N)?, MatRef::new(&s, N, N)?)?;
+/// assert!((vectors[0].abs() - 1.0).abs() < 1e-12);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Lanczos<'a, T> {
     pub(super) basis: MatMut<'a, T>,

@@ -8,4 +8,4 @@ mod weights;
 pub use atomic::{check_writable, check_writable_folder, replace_file, write_atomic, write_bytes};
 pub use npy::{Array, read_npy, read_npz, write_npy};
 pub use tensors::{Tensor, TensorFile};
-pub use weights::{load_parameters, parse_parameters, save_parameters};
+pub use weights::{load_parameters, parameters_of, parse_parameters, save_parameters};

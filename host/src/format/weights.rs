@@ -20,7 +20,7 @@ pub fn load_parameters<T: Scalar>(
     path: &Path,
 ) -> Result<Parameters<T>, Error> {
     let file = TensorFile::load(path)?;
-    parameters(network, file).map_err(|e| e.in_file(path.display()))
+    parameters_of(network, file).map_err(|e| e.in_file(path.display()))
 }
 
 /// [`load_parameters`] for bytes that are at hand.
@@ -31,7 +31,7 @@ pub fn parse_parameters<T: Scalar>(
     network: &Network<T>,
     bytes: &[u8],
 ) -> Result<Parameters<T>, Error> {
-    parameters(network, TensorFile::parse(bytes)?)
+    parameters_of(network, TensorFile::parse(bytes)?)
 }
 
 /// Writes the parameters of a network, whole or not at all.
@@ -74,7 +74,11 @@ pub fn save_parameters<T: Scalar>(
     file.save(path)
 }
 
-fn parameters<T: Scalar>(
+/// [`load_parameters`] for tensors that are in memory.
+///
+/// # Errors
+/// As [`load_parameters`], without a file.
+pub fn parameters_of<T: Scalar>(
     network: &Network<T>,
     mut file: TensorFile<T>,
 ) -> Result<Parameters<T>, Error> {

@@ -18,6 +18,22 @@ use crate::{Backend, Error, MatMut, MatRef, Real, blas};
 /// assert_eq!(q, 4.0 * (1.0 + 9.0) / 2.0);
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
+/// The damped step, one factor for all neurons:
+/// ```
+/// use relfisher_core::metric::layer::LinearMetric;
+/// use relfisher_core::{MatMut, MatRef, Portable, blas};
+/// let x = [1.0, 1.0, 3.0, 1.0];
+/// let metric = LinearMetric::new(MatRef::new(&x, 2, 2)?, 1, 1.0)?;
+/// let (mut block, mut work) = ([f64::NAN; 4], [f64::NAN; blas::gram_workspace_len(2, 2)]);
+/// metric.block(&Portable, MatMut::new(&mut block, 2, 2)?, &mut work)?;
+/// assert_eq!((block, metric.precision()), ([5.0, 2.0, 2.0, 1.0], 1.0));
+/// let (g, mut step) = ([8.0, 4.0], [f64::NAN; 2]);
+/// let mut work = [f64::NAN; LinearMetric::<f64>::solve_workspace_len(2, 1, 2)];
+/// let (out, g) = (MatMut::new(&mut step, 1, 2)?, MatRef::new(&g, 1, 2)?);
+/// metric.solve(&Portable, out, g, 1.0, &mut work)?; // [6 2; 2 2]⁻¹ [8 4]
+/// assert!((step[0] - 1.0).abs() < 1e-14 && (step[1] - 1.0).abs() < 1e-14);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LinearMetric<'a, T> {
     x: MatRef<'a, T>,

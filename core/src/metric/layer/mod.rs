@@ -47,6 +47,33 @@ impl<T: Real> Default for SolveOptions<T> {
 ///
 /// The provided methods are the same for every layer; an implementor says how R_s acts on the m
 /// outputs of sample s.
+/// ```
+/// use relfisher_core::metric::layer::{Coupling, LayerMetric, NonlinearMetric, dense_workspace_len};
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let (x, nu) = ([1.0, 1.0, 3.0, 1.0], [0.5, 1.0]); // two samples of [x ; 1], one neuron
+/// let metric = NonlinearMetric::new(MatRef::new(&x, 2, 2)?, MatRef::new(&nu, 2, 1)?)?;
+/// assert_eq!((metric.samples(), metric.outputs(), metric.inputs(), metric.parameters()), (2, 1, 2, 2));
+/// assert_eq!((metric.coupling(), metric.weight(1, 0, 0)), (Coupling::Rows, 1.0));
+/// metric.check_inputs()?;
+///
+/// let (mut dense, mut diagonal) = ([f64::NAN; 4], [f64::NAN; 2]);
+/// let mut work = [f64::NAN; dense_workspace_len(2, 2)];
+/// metric.dense(&Portable, MatMut::new(&mut dense, 2, 2)?, &mut work)?;
+/// assert_eq!(dense, [4.75, 1.75, 1.75, 0.75]); // (½ x̃x̃ᵀ + x̃x̃ᵀ)/2
+/// metric.diagonal(MatMut::new(&mut diagonal, 1, 2)?)?;
+/// assert_eq!(diagonal, [4.75, 0.75]);
+/// metric.accumulate_dense(&Portable, MatMut::new(&mut dense, 2, 2)?, 0.5, &mut work)?;
+/// assert_eq!(dense[2], 1.75); // the mean of twice the same
+///
+/// // without forming it: Ḡ V and ⟨V, V⟩
+/// let (v, mut product, mut work) = ([1.0, -1.0], [f64::NAN; 2], [f64::NAN; 4]);
+/// let v = MatRef::new(&v, 1, 2)?;
+/// assert!(metric.multiply_workspace_len() <= work.len());
+/// metric.multiply(&Portable, MatMut::new(&mut product, 1, 2)?, v, &mut work)?;
+/// assert_eq!(product, [3.0, 1.0]);
+/// assert_eq!(metric.quadratic_form(&Portable, v, &mut work)?, 2.0);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub trait LayerMetric<T: Real> {
     /// X̃, n × d̃ with contiguous rows.
     fn input(&self) -> MatRef<'_, T>;

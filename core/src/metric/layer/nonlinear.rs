@@ -10,6 +10,8 @@ use crate::{Backend, Error, MatMut, MatRef, Real, blas};
 /// The mean metric of a layer of m independent neurons: m blocks of d̃ × d̃,
 /// `Ḡ_i = (1/n) Σ_s ν_si x̃_s x̃_sᵀ` (S4, non-linear layer).
 ///
+/// $$ \bar G_i = \frac1n \sum_s \nu_{si} \tilde x_s \tilde x_s^\top $$
+///
 /// ν (n × m) comes from the neuron's response model ([`crate::metric::neuron`]); a neuron whose
 /// input weights are scaled (batch normalisation) has s_i² folded into it ([`fold_scale`]).
 ///
@@ -27,6 +29,24 @@ use crate::{Backend, Error, MatMut, MatRef, Real, blas};
 /// metric.solve(&Portable, MatMut::new(&mut out, 1, 2)?, MatRef::new(&g, 1, 2)?, 0.1, options, &mut work)?;
 /// // g = 2 x̃, so (½ x̃x̃ᵀ + 0.1)⁻¹ g = g / (½ · 5 + 0.1)
 /// assert!((out[0] - 4.0f64 / 2.6).abs() < 1e-12);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
+/// The blocks themselves, and the scratch of the route that is taken:
+/// ```
+/// use relfisher_core::metric::layer::NonlinearMetric;
+/// use relfisher_core::{MatMut, MatRef, Portable, blas};
+/// let (x, nu) = ([2.0, 1.0], [0.5, 3.0]); // one sample, two neurons
+/// let metric = NonlinearMetric::new(MatRef::new(&x, 1, 2)?, MatRef::new(&nu, 1, 2)?)?;
+/// assert_eq!((metric.x().at(0, 0), metric.nu().at(0, 1)), (2.0, 3.0));
+/// let (mut packed, mut block) = ([f64::NAN; 6], [f64::NAN; 4]);
+/// let mut work = [f64::NAN; blas::packed_grams_workspace_len(1, 2, 2)];
+/// metric.packed(&Portable, MatMut::new(&mut packed, 2, 3)?, 0.0, &mut work)?;
+/// assert_eq!(packed, [2.0, 1.0, 0.5, 12.0, 6.0, 3.0]);
+/// let mut work = [f64::NAN; NonlinearMetric::<f64>::block_workspace_len(1, 2)];
+/// metric.block(&Portable, MatMut::new(&mut block, 2, 2)?, 1, &mut work)?;
+/// assert_eq!(block, [12.0, 6.0, 6.0, 3.0]);
+/// let route = NonlinearMetric::<f64>::route(1, 2, 2, None, true);
+/// assert!(NonlinearMetric::<f64>::solve_workspace_len(1, 2, 2, route) > 0);
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -236,6 +256,13 @@ impl<T: Real> LayerMetric<T> for NonlinearMetric<'_, T> {
 ///
 /// # Errors
 /// Shape, layout.
+/// ```
+/// use relfisher_core::{MatMut, metric::layer::fold_scale};
+/// let mut nu = [1.0, 2.0];
+/// fold_scale(MatMut::new(&mut nu, 1, 2)?, &[3.0, 0.5])?;
+/// assert_eq!(nu, [9.0, 0.5]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn fold_scale<T: Real>(mut nu: MatMut<'_, T>, scale: &[T]) -> Result<(), Error> {
     check_len("fold_scale: scale", nu.cols(), scale.len())?;
     super::super::support::check_rows("nu", nu.rb())?;

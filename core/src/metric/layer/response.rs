@@ -5,6 +5,19 @@ use crate::error::check_len;
 use crate::{Error, MatMut, MatRef, Real};
 
 /// How the metric of the response looks at the m pre-activations of each sample.
+/// ```
+/// use relfisher_core::{MatMut, MatRef, metric::layer::ResponseMetric};
+/// let eta = [0.25, 0.75];
+/// let metric = ResponseMetric::Softmax(MatRef::new(&eta, 1, 2)?);
+/// metric.check_shape(1)?;
+/// metric.check_values()?;
+/// assert_eq!((metric.outputs(), metric.entry(0, 0, 1)), (2, -0.1875));
+/// let mut p = [1.0, 0.0];
+/// assert_eq!(metric.energy(MatRef::new(&p, 1, 2)?), 0.1875); // Σ pᵀRp
+/// metric.apply(&mut MatMut::new(&mut p, 1, 2)?); // p ← Rp
+/// assert_eq!(p, [0.1875, -0.1875]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum ResponseMetric<'a, T> {
     /// `R_s = weight · I_m`: linear neurons, weight = σ⁻².

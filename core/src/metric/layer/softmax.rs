@@ -22,6 +22,21 @@ use crate::{Backend, Error, MatMut, MatRef, Real};
 /// assert_eq!(q, 0.25 * 0.75);
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
+/// The damped step, by the route that costs least:
+/// ```
+/// use relfisher_core::metric::layer::{SoftmaxMetric, SolveOptions};
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let (x, eta, g) = ([1.0], [0.5, 0.5], [1.0, -1.0]);
+/// let metric = SoftmaxMetric::new(MatRef::new(&x, 1, 1)?, MatRef::new(&eta, 1, 2)?)?;
+/// assert_eq!((metric.x().at(0, 0), metric.eta().at(0, 1)), (1.0, 0.5));
+/// let route = SoftmaxMetric::<f64>::route(1, 2, 1, None, true);
+/// let (mut step, mut work) = ([f64::NAN; 2], [f64::NAN; 64]);
+/// assert!(SoftmaxMetric::<f64>::solve_workspace_len(1, 2, 1, route) <= work.len());
+/// let (out, g) = (MatMut::new(&mut step, 2, 1)?, MatRef::new(&g, 2, 1)?);
+/// metric.solve(&Portable, out, g, 0.5, SolveOptions::default(), &mut work)?;
+/// assert!((step[0] - 1.0).abs() < 1e-14 && (step[1] + 1.0).abs() < 1e-14); // ½ g and ½ g
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SoftmaxMetric<'a, T> {
     x: MatRef<'a, T>,

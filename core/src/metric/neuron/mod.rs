@@ -41,6 +41,21 @@ use crate::error::check_len;
 use crate::{Error, Real};
 
 /// An element-wise activation function a = f(t).
+/// ```
+/// use relfisher_core::metric::neuron::Activation;
+/// let elu = Activation::Elu { alpha: 0.5_f64 };
+/// elu.check()?;
+/// assert_eq!((elu.value(2.0), elu.derivative(2.0), elu.second_derivative(2.0)), (2.0, 1.0, 0.0));
+/// let (t, mut out) = ([-1.0, 3.0], [f64::NAN; 2]);
+/// elu.derivative_slice(&mut out, &t)?;
+/// assert!((out[0] - 0.5 * (-1.0_f64).exp()).abs() < 1e-16 && out[1] == 1.0);
+/// elu.second_derivative_slice(&mut out, &t)?;
+/// assert!((out[0] - 0.5 * (-1.0_f64).exp()).abs() < 1e-16 && out[1] == 0.0);
+/// let mut delta = [2.0, 2.0];
+/// Activation::Relu { leak: 0.25 }.backward_slice(&mut delta, &t)?; // δ ← δ f′(t)
+/// assert_eq!(delta, [0.5, 2.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation<T> {
     /// f(t) = t.
@@ -62,6 +77,20 @@ pub enum Activation<T> {
 }
 
 /// The response model of a neuron, which fixes ν_f(t) (S4; MATH.md §2).
+/// ```
+/// use relfisher_core::metric::neuron::{Activation, Response};
+/// let relu = Response::of_activation(Activation::Relu { leak: 0.5_f64 }, 0.0, 2.0);
+/// relu.check()?;
+/// assert_eq!((relu.mean(-2.0), relu.mean_derivative(-2.0), relu.nu(-2.0)), (-1.0, 0.5, 0.0625));
+/// let (t, mut out) = ([-2.0, 4.0], [f64::NAN; 2]);
+/// relu.nu_slice(&mut out, &t)?; // σ⁻² f′(t)²
+/// assert_eq!(out, [0.0625, 0.25]);
+/// relu.mean_slice(&mut out, &t)?;
+/// assert_eq!(out, [-1.0, 4.0]);
+/// relu.mean_derivative_slice(&mut out, &t)?;
+/// assert_eq!(out, [0.5, 1.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Response<T> {
     /// y ∈ {−1, 1}, p(y = 1) = (1 + tanh t)/2: ν = sech² t.

@@ -3,6 +3,29 @@
 //!
 //! Non-linear layer: m packed blocks of d̃(d̃+1)/2 elements in the rows of one matrix. Soft-max layer:
 //! one dense (C·d̃)² matrix of which the lower triangle is used.
+//!
+//! ```
+//! use relfisher_core::metric::layer::NonlinearMetric;
+//! use relfisher_core::metric::route::block;
+//! use relfisher_core::{MatMut, MatRef, Portable, blas, factor};
+//! let (x, nu) = ([2.0, 1.0], [0.5]);
+//! let metric = NonlinearMetric::new(MatRef::new(&x, 1, 2)?, MatRef::new(&nu, 1, 1)?)?;
+//! let mut blocks = [f64::NAN; 3];
+//! let mut work = [f64::NAN; blas::packed_grams_workspace_len(1, 1, 2)];
+//! block::build(&Portable, MatMut::new(&mut blocks, 1, 3)?, &metric, 0.0, &mut work)?;
+//! assert_eq!(blocks, [2.0, 1.0, 0.5]);
+//!
+//! let (mut factors, mut inverses) = (blocks, blocks);
+//! let (mut step, mut product) = ([4.0, 2.0], [f64::NAN; 2]); // 2 x̃, an eigenvector
+//! block::factor(&Portable, MatMut::new(&mut factors, 1, 3)?, 2, 0.5)?;
+//! let mut work = [f64::NAN; factor::packed_inverse_workspace_len(2)];
+//! block::invert(&Portable, MatMut::new(&mut inverses, 1, 3)?, 2, 0.5, &mut work)?;
+//! let g = MatRef::new(&[4.0, 2.0], 1, 2)?;
+//! block::apply_inverse(&Portable, MatMut::new(&mut product, 1, 2)?, MatRef::new(&inverses, 1, 3)?, g)?;
+//! block::apply(&Portable, MatMut::new(&mut step, 1, 2)?, MatRef::new(&factors, 1, 3)?)?;
+//! assert!((step[0] - 4.0 / 3.0).abs() < 1e-14 && (product[1] - 2.0 / 3.0).abs() < 1e-14);
+//! # Ok::<(), relfisher_core::Error>(())
+//! ```
 
 use super::super::layer::{LayerMetric, NonlinearMetric, SoftmaxMetric};
 use super::super::support::{check_damping, check_factor, check_pivot, packed_len};

@@ -183,6 +183,20 @@ pub(crate) fn check_options<T: Real>(damping: T, options: Options<T>) -> Result<
 /// Shape, layout, workspace; [`Error::Parameter`] for λ = 0 or a bad option; [`Error::NonFinite`]
 /// naming the argument; [`Error::NoConvergence`] after `max_iterations`;
 /// [`Error::NotPositiveDefinite`] naming the system for which pᵀAp was not positive.
+/// ```
+/// use relfisher_core::metric::layer::NonlinearMetric;
+/// use relfisher_core::metric::route::conjugate_gradient;
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let (x, nu, g) = ([2.0, 1.0], [0.5], [4.0, 2.0]);
+/// let metric = NonlinearMetric::new(MatRef::new(&x, 1, 2)?, MatRef::new(&nu, 1, 1)?)?;
+/// let mut step = [f64::NAN; 2];
+/// let mut work = [f64::NAN; conjugate_gradient::workspace_len(1, 2, 1)];
+/// let (out, g) = (MatMut::new(&mut step, 1, 2)?, MatRef::new(&g, 1, 2)?);
+/// let products = conjugate_gradient::solve(&Portable, out, &metric, g, 0.5, conjugate_gradient::Options::default(), &mut work)?;
+/// assert!((step[0] - 4.0 / 3.0).abs() < 1e-14); // g = 2x̃, an eigenvector
+/// assert!(products <= 2);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn solve<T: Real, B: Backend<T> + ?Sized, M: LayerMetric<T>>(
     backend: &B,

@@ -19,6 +19,19 @@ use crate::{Backend, Error, MatMut, MatRef, Real, factor};
 /// # Errors
 /// Shape, layout, workspace; [`Error::Parameter`] for λ = 0 or a negative ν; [`Error::NonFinite`]
 /// naming the argument; [`Error::NotPositiveDefinite`] when λ is lost in rounding.
+/// ```
+/// use relfisher_core::metric::layer::NonlinearMetric;
+/// use relfisher_core::metric::route::sample;
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let (x, nu, g) = ([2.0, 1.0], [0.5], [4.0, 2.0]);
+/// let metric = NonlinearMetric::new(MatRef::new(&x, 1, 2)?, MatRef::new(&nu, 1, 1)?)?;
+/// let mut step = [f64::NAN; 2];
+/// let mut work = [f64::NAN; sample::workspace_len(1, 1, 2)];
+/// let (out, g) = (MatMut::new(&mut step, 1, 2)?, MatRef::new(&g, 1, 2)?);
+/// sample::solve(&Portable, out, &metric, g, 0.5, &mut work)?;
+/// assert!((step[0] - 4.0 / 3.0).abs() < 1e-14); // g = 2x̃, an eigenvector
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn solve<T: Real, B: Backend<T> + ?Sized>(
     backend: &B,
