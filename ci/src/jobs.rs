@@ -4,8 +4,8 @@ use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{
-    Options, bench_gate, capi, cuda_drivers, embedded, examples, golden_job, gpu_bundle, msrv,
-    no_panic,
+    Options, bench_gate, capi, cuda_drivers, embedded, engines, examples, golden_job, gpu_bundle,
+    msrv, no_panic,
 };
 
 /// One check.
@@ -58,6 +58,11 @@ pub(crate) const JOBS: &[Job] = &[
         name: "embedded",
         purpose: "the C library on a microcontroller, in wasm and as PTX: the bits of native, code size, stack (--update)",
         run: |options| Ok(embedded::check(options.update)?),
+    },
+    Job {
+        name: "engines",
+        purpose: "natural gradient in candle and burn, views of ndarray, nalgebra and faer",
+        run: |_| Ok(engines::check()?),
     },
     Job {
         name: "ptx",

@@ -8,6 +8,7 @@ mod bench_gate;
 mod capi;
 mod cuda_drivers;
 mod embedded;
+mod engines;
 mod examples;
 mod golden_job;
 mod gpu_bundle;

@@ -57,27 +57,9 @@ impl Probed {
     }
 
     pub(crate) fn spec<T: Scalar>(&self) -> Result<LayerSpec<T>> {
-        use relfisher_engine::Response as R;
         let (outputs, inputs) = self.weight.dims2()?;
-        let c = |x: f64| <T as relfisher_engine::Real>::from_f64(x);
-        let site = match self.site {
-            Site::Softmax => Site::Softmax,
-            Site::Neurons(R::Tanh) => Site::Neurons(R::Tanh),
-            Site::Neurons(R::Sigm) => Site::Neurons(R::Sigm),
-            Site::Neurons(R::Relu { leak, smoothing, sigma }) => {
-                Site::Neurons(R::Relu { leak: c(leak), smoothing: c(smoothing), sigma: c(sigma) })
-            }
-            Site::Neurons(R::Elu { alpha, sigma }) => {
-                Site::Neurons(R::Elu { alpha: c(alpha), sigma: c(sigma) })
-            }
-            Site::Neurons(R::Linear { sigma }) => Site::Neurons(R::Linear { sigma: c(sigma) }),
-            Site::Neurons(R::Gaussian { .. }) => {
-                let remedy = "name the response: Tanh, Sigm, Relu, Elu or Linear";
-                let problem = "a Gaussian response of an activation is not taken here";
-                return Err(refused(relfisher_engine::Error::new(&self.name, problem, remedy)));
-            }
-        };
-        Ok(LayerSpec { name: self.name.clone(), inputs, outputs, bias: self.bias.is_some(), site })
+        let (name, bias) = (self.name.clone(), self.bias.is_some());
+        Ok(LayerSpec { name, inputs, outputs, bias, site: self.site.cast() })
     }
 
     /// The last mini-batch.

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Linear, ModuleT, Optimizer, VarBuilder, VarMap, loss};
-use relfisher_candle::{Activation, Config, NaturalGradient, Probed, Response, Settings, Site};
+use relfisher_candle::{Config, NaturalGradient, Probed, Response, Settings, Site};
 
 const HIDDEN: Site<f64> = Site::Neurons(Response::Tanh);
 
@@ -91,16 +91,6 @@ fn shapes_types_and_variables_that_do_not_fit() -> Result<()> {
         NaturalGradient::<f32>::new(variables.all_vars(), settings),
         "config: damping: is 0; set a finite number above 0",
     );
-    let gaussian = Response::Gaussian { activation: Activation::Tanh, sigma: 1.0 };
-    let gaussian = Site::Neurons(gaussian);
-    let vb = VarBuilder::from_varmap(&VarMap::new(), DType::F32, &Device::Cpu);
-    let odd = Probed::new("odd", candle_nn::linear(3, 2, vb)?, gaussian)?;
-    let settings = Settings { layers: vec![odd], config: Config::<f32>::kfac() };
-    says(
-        NaturalGradient::with_backend(settings, relfisher_candle::Portable),
-        "odd: a Gaussian response of an activation is not taken here; name the response",
-    );
-
     // A layer shared by positions has three axes: no row a sample.
     let mut optimiser = optimiser(&variables, &layers)?;
     let x = Tensor::ones((2, 5, 3), DType::F32, &Device::Cpu)?;

@@ -1,6 +1,6 @@
 //! What an engine says about a layer, and what it hands over of a mini-batch.
 
-use relfisher_core::metric::neuron::Response;
+use relfisher_core::metric::neuron::{Activation, Response};
 use relfisher_core::{MatMut, MatRef, Real};
 
 use crate::Error;
@@ -13,6 +13,37 @@ pub enum Site<T> {
     Neurons(Response<T>),
     /// The soft-max of a cross entropy.
     Softmax,
+}
+
+impl Site<f64> {
+    /// The same with constants of another type.
+    pub fn cast<T: Real>(self) -> Site<T> {
+        let c = T::from_f64;
+        Site::Neurons(match self {
+            Site::Softmax => return Site::Softmax,
+            Site::Neurons(response) => match response {
+                Response::Tanh => Response::Tanh,
+                Response::Sigm => Response::Sigm,
+                Response::Relu { leak, smoothing, sigma } => {
+                    Response::Relu { leak: c(leak), smoothing: c(smoothing), sigma: c(sigma) }
+                }
+                Response::Elu { alpha, sigma } => {
+                    Response::Elu { alpha: c(alpha), sigma: c(sigma) }
+                }
+                Response::Linear { sigma } => Response::Linear { sigma: c(sigma) },
+                Response::Gaussian { activation, sigma } => Response::Gaussian {
+                    activation: match activation {
+                        Activation::Linear => Activation::Linear,
+                        Activation::Tanh => Activation::Tanh,
+                        Activation::Sigm => Activation::Sigm,
+                        Activation::Relu { leak } => Activation::Relu { leak: c(leak) },
+                        Activation::Elu { alpha } => Activation::Elu { alpha: c(alpha) },
+                    },
+                    sigma: c(sigma),
+                },
+            },
+        })
+    }
 }
 
 /// A fully connected layer t = Wx + b.
