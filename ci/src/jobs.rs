@@ -4,7 +4,7 @@ use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{
-    Options, api, bench_gate, capi, cuda_drivers, deny, embedded, examples, features, fuzz,
+    Options, api, bench_gate, capi, cuda_drivers, deny, embedded, engines, examples, features, fuzz,
     golden_job, gpu_bundle, msrv, no_panic, package, python, sanitize,
 };
 
@@ -83,6 +83,11 @@ pub(crate) const JOBS: &[Job] = &[
         name: "embedded",
         purpose: "the C library on a microcontroller, in wasm and as PTX: the bits of native, code size, stack (--update)",
         run: |options| Ok(embedded::check(options.update)?),
+    },
+    Job {
+        name: "engines",
+        purpose: "natural gradient in candle and burn, views of ndarray, nalgebra and faer",
+        run: |_| Ok(engines::check()?),
     },
     Job {
         name: "ptx",

@@ -11,6 +11,7 @@ mod cuda_drivers;
 mod deny;
 mod doc_examples;
 mod embedded;
+mod engines;
 mod examples;
 mod fuzz;
 mod features;
