@@ -4,8 +4,8 @@ use relfisher_ci::repository::{cargo, command, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{
-    Options, api, bench_gate, capi, cuda_drivers, deny, embedded, engines, examples, features, fuzz,
-    golden_job, gpu_bundle, msrv, no_panic, package, python, sanitize,
+    Options, api, bench_gate, capi, cuda_drivers, deny, embedded, engines, examples, features,
+    fuzz, golden_job, gpu_bundle, msrv, no_panic, package, python, sanitize,
 };
 
 /// One check.
