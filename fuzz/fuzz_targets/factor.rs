@@ -96,7 +96,7 @@ fn lower<T: Copy>(a: &[T], n: usize, i: usize, j: usize) -> T {
 /// 2ᵏ next to the largest element, so that products of what is divided by it (or its root) are finite.
 fn size(a: impl Iterator<Item = f64>) -> f64 {
     let largest = a.fold(0.0, |m: f64, x| m.max(x.abs()));
-    if largest == 0.0 { 1.0 } else { 2.0_f64.powi(2 * (largest.log2() / 2.0).ceil() as i32) }
+    if largest == 0.0 { 1.0 } else { 2.0_f64.powi(2 * (largest.log2() / 2.0).floor() as i32) }
 }
 
 /// Half a unit in the last place of what underflows, relative to a size.
@@ -110,6 +110,10 @@ fn cholesky_residual<T: Bits>(a: &[T], l: &[T], n: usize, damping: T) {
         let shift = if i == j { damping.to_f64() } else { 0.0 };
         lower(a, n, i, j).to_f64() + shift
     };
+    if (0..n).any(|i| !(lower(a, n, i, i) + damping).is_finite()) {
+        // A + λI lies outside the format, and so does L.
+        return;
+    }
     let size = size((0..n).map(|i| damped(i, i)));
     let root = size.sqrt();
     let unit = 4.0 * (n + 1) as f64 * T::EPSILON.to_f64();
