@@ -96,7 +96,7 @@ fn lower<T: Copy>(a: &[T], n: usize, i: usize, j: usize) -> T {
 /// 2ᵏ next to the largest element, so that products of what is divided by it (or its root) are finite.
 fn size(a: impl Iterator<Item = f64>) -> f64 {
     let largest = a.fold(0.0, |m: f64, x| m.max(x.abs()));
-    if largest == 0.0 { 1.0 } else { 2.0_f64.powi(2 * (largest.log2() / 2.0).floor() as i32) }
+    if largest == 0.0 { 1.0 } else { (2.0 * (largest.log2() / 2.0).floor()).exp2() }
 }
 
 /// Half a unit in the last place of what underflows, relative to a size.
