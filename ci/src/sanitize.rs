@@ -62,7 +62,7 @@ fn one(sanitizer: &Sanitizer) -> Outcome {
     planted(sanitizer)?;
     // The slices that the C library makes of pointers.
     tests(sanitizer, &["--manifest-path", "core/capi/Cargo.toml", "--lib"])?;
-    let mut arguments = vec!["-p", "relfisher-tests"];
+    let mut arguments = vec!["--release", "-p", "relfisher-tests"];
     TESTS.iter().for_each(|test| arguments.extend(["--test", test]));
     tests(sanitizer, &arguments)
 }
@@ -70,7 +70,7 @@ fn one(sanitizer: &Sanitizer) -> Outcome {
 /// `cargo test` with these arguments, instrumented.
 fn tests(sanitizer: &Sanitizer, which: &[&str]) -> Outcome {
     let folder = root().join("target/sanitize").join(sanitizer.name).display().to_string();
-    let how = ["test", "--release", "--target", TARGET, "--target-dir", &folder];
+    let how = ["test", "--target", TARGET, "--target-dir", &folder];
     let mut tests = nightly::tool("cargo", &[how.as_slice(), which].concat());
     tests.env("RUSTFLAGS", sanitizer.flags);
     // Instrumented code takes long to compile; little of it is worth optimising.

@@ -66,7 +66,7 @@ fn routine<T: Bits>(input: &mut Input<'_>) {
         let (old, new) = (&before[place.clone()], &a[place]);
         match kind % 6 {
             0 | 3 | 5 => cholesky_residual(old, new, n, damping),
-            1 => inverse_is_finite(new, n),
+            1 => inverse_is_finite(old, new, n),
             _ => eigen_residual(old, new, &values[i * n..(i + 1) * n]),
         }
     }
@@ -96,7 +96,7 @@ fn lower<T: Copy>(a: &[T], n: usize, i: usize, j: usize) -> T {
 /// 2ᵏ next to the largest element, so that products of what is divided by it (or its root) are finite.
 fn size(a: impl Iterator<Item = f64>) -> f64 {
     let largest = a.fold(0.0, |m: f64, x| m.max(x.abs()));
-    if largest == 0.0 { 1.0 } else { 2.0_f64.powi(2 * (largest.log2() / 2.0).ceil() as i32) }
+    if largest == 0.0 { 1.0 } else { (2.0 * (largest.log2() / 2.0).floor()).exp2() }
 }
 
 /// Half a unit in the last place of what underflows, relative to a size.
@@ -110,6 +110,10 @@ fn cholesky_residual<T: Bits>(a: &[T], l: &[T], n: usize, damping: T) {
         let shift = if i == j { damping.to_f64() } else { 0.0 };
         lower(a, n, i, j).to_f64() + shift
     };
+    if (0..n).any(|i| !(lower(a, n, i, i) + damping).is_finite()) {
+        // A + λI lies outside the format, and so does L.
+        return;
+    }
     let size = size((0..n).map(|i| damped(i, i)));
     let root = size.sqrt();
     let unit = 4.0 * (n + 1) as f64 * T::EPSILON.to_f64();
@@ -128,7 +132,12 @@ fn cholesky_residual<T: Bits>(a: &[T], l: &[T], n: usize, damping: T) {
     }
 }
 
-fn inverse_is_finite<T: Bits>(x: &[T], n: usize) {
+/// Pivots are at least a few ε of their diagonal elements, so the inverse of what is not tiny is finite.
+fn inverse_is_finite<T: Bits>(a: &[T], x: &[T], n: usize) {
+    let least = T::MAX.to_f64().powf(-0.5);
+    if (0..n).any(|i| lower(a, n, i, i).to_f64() < least) {
+        return;
+    }
     for i in 0..n {
         for j in 0..n {
             assert!(x[i * n + j].is_finite(), "element ({i}, {j}) is {}", x[i * n + j]);
