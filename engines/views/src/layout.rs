@@ -85,8 +85,11 @@ impl Layout {
             .map_err(|_| ViewError::Overlap)
     }
 
-    /// [`ViewError::Gaps`], or what else is wrong, unless the matrix is dense.
-    pub(crate) fn dense(&self) -> Result<(), ViewError> {
+    /// Whether a view can do without the slice that the matrix is a part of.
+    ///
+    /// # Errors
+    /// [`ViewError::Negative`]; [`ViewError::Gaps`] unless the matrix is dense.
+    pub fn dense(&self) -> Result<(), ViewError> {
         self.strides()?;
         if self.is_dense() { Ok(()) } else { Err(ViewError::Gaps) }
     }
