@@ -1,5 +1,5 @@
 from os import PathLike
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -7,10 +7,26 @@ import numpy.typing as npt
 _T = TypeVar("_T", np.float32, np.float64)
 _Route = Literal["auto", "block", "sample", "cg", "kronecker"]
 
+__all__ = [
+    "DivergenceError",
+    "Network",
+    "__version__",
+    "curvature",
+    "kfac_factors",
+    "kron_apply",
+    "layer_metric",
+    "layer_step",
+    "nu",
+    "precondition",
+    "quantities",
+    "softmax_step",
+    "unpack",
+]
 __version__: str
 
 class DivergenceError(ArithmeticError): ...
 
+@final
 class Network:
     def __new__(cls, source: str | PathLike[str] | dict[str, Any]) -> Network: ...
     @property

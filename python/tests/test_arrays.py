@@ -39,6 +39,22 @@ def test_any_layout_gives_the_same():
         )
 
 
+def test_curvature_reads_inputs_of_any_layout(case):
+    net = relfisher.Network(case.arch)
+    names = ["loss", "grad", "ggn_diag"]
+    want = relfisher.curvature(net, case.weights, case.inputs, case.targets, quantities=names)
+    a = case.inputs
+    wide = np.full((*a.shape[:-1], a.shape[-1] + 3), np.nan)
+    wide[..., : a.shape[-1]] = a
+    apart = np.full((2 * len(a), *a.shape[1:]), np.nan)
+    apart[::2] = a
+    for view in (np.asfortranarray(a), wide[..., : a.shape[-1]], apart[::2], a[::-1].copy()[::-1]):
+        targets = np.asfortranarray(case.targets)
+        got = relfisher.curvature(net, case.weights, view, targets, quantities=names)
+        for name in want:
+            np.testing.assert_array_equal(got[name], want[name])
+
+
 def test_empty_and_single_arrays():
     assert relfisher.nu("tanh", np.zeros((0, 3))).shape == (0, 3)
     assert relfisher.nu("tanh", np.array(0.0)).shape == ()

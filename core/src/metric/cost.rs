@@ -72,6 +72,10 @@ pub struct Problem {
 
 impl Problem {
     /// One solve (T = 1) in f32, conjugate gradients taking min(rank + 1, 60) products.
+    /// ```
+    /// use relfisher_core::metric::cost::{LayerKind, Problem};
+    /// assert_eq!(Problem::new(LayerKind::Nonlinear, 80, 81, 50).iterations, 51);
+    /// ```
     pub const fn new(kind: LayerKind, outputs: usize, inputs: usize, samples: usize) -> Self {
         let rank = match kind {
             LayerKind::Nonlinear => min(samples, inputs),
@@ -128,6 +132,11 @@ impl Cost {
     }
 
     /// The predicted time in units of one FLOP of a large product: arithmetic and traffic overlap.
+    /// ```
+    /// use relfisher_core::metric::cost::Cost;
+    /// let bytes = Cost { flops: 1.0, bytes: 3.0, memory: 0.0, effective_flops: 2.0 };
+    /// assert_eq!(bytes.time(), 60.0); // the traffic is what takes time
+    /// ```
     pub fn time(&self) -> f64 {
         let traffic = self.bytes * FLOPS_PER_BYTE;
         if traffic > self.effective_flops { traffic } else { self.effective_flops }

@@ -58,7 +58,7 @@ impl<T: Real> Adam<T> {
     /// The scalars of step t = `index` + 1 (`index` counts from 0).
     /// ```
     /// use relfisher_core::optim::Adam;
-    /// let rule = Adam { beta1: 0.5, beta2: 0.75, epsilon: 0.0, weight_decay: 0.0 };
+    /// let rule = Adam { beta1: 0.5, beta2: 0.75, ..Adam::default() };
     /// let first = rule.at(0.1, 0);
     /// assert_eq!((first.rate, first.scale), (0.2, 2.0)); // 0.1/(1 − ½), 1/√(1 − ¾)
     /// ```

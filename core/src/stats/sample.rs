@@ -165,6 +165,14 @@ impl<T: Real> GradientNoise<T> {
     /// The simple noise scale tr Σ/|G|², in samples: the batch size at which noise and signal of the
     /// mean gradient are equally large (McCandlish et al. 2018, equation 2.9). NaN where the estimate
     /// of |G|² is not positive.
+    /// ```
+    /// use relfisher_core::stats::GradientNoise;
+    /// // u_1 = (2, 0), u_2 = (2, 1): g = (2, ½)
+    /// let noise = GradientNoise::new(&[4.0, 5.0], &[4.0, 4.5], 4.25)?;
+    /// assert_eq!((noise.variance, noise.signal), (0.5, 4.0));
+    /// assert_eq!((noise.noise_scale(), noise.signal_to_noise(2)), (0.125, 16.0));
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
     pub fn noise_scale(&self) -> T {
         if self.signal > T::ZERO { self.variance / self.signal } else { T::NAN }
     }

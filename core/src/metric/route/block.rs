@@ -147,6 +147,21 @@ pub fn apply_inverse<T: Real, B: Backend<T> + ?Sized>(
 ///
 /// # Errors
 /// Shape, layout, workspace, [`Error::NonFinite`] naming the argument, a negative η.
+/// ```
+/// use relfisher_core::metric::layer::{SoftmaxMetric, dense_workspace_len};
+/// use relfisher_core::metric::route::block;
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let (x, eta) = ([1.0], [0.5, 0.5]);
+/// let metric = SoftmaxMetric::new(MatRef::new(&x, 1, 1)?, MatRef::new(&eta, 1, 2)?)?;
+/// let (mut matrix, mut work) = ([0.0; 4], [f64::NAN; dense_workspace_len(1, 1)]);
+/// block::softmax_build(&Portable, MatMut::new(&mut matrix, 2, 2)?, &metric, 0.0, &mut work)?;
+/// assert_eq!((matrix[0], matrix[2], matrix[3]), (0.25, -0.25, 0.25));
+/// block::softmax_factor(&Portable, MatMut::new(&mut matrix, 2, 2)?, 0.5)?;
+/// let mut v = [1.0, -1.0]; // an eigenvector, of ½ + λ
+/// block::softmax_apply(&Portable, &mut v, MatRef::new(&matrix, 2, 2)?)?;
+/// assert!((v[0] - 1.0).abs() < 1e-14 && (v[1] + 1.0).abs() < 1e-14);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn softmax_build<T: Real, B: Backend<T> + ?Sized>(
     backend: &B,
     matrix: MatMut<'_, T>,

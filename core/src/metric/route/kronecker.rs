@@ -22,6 +22,25 @@ pub enum Damping {
 
 /// The two factors, in a slice that the caller owns: first their (moving) averages, after
 /// [`State::factor`] what [`State::apply`] needs. Copy the slice before factoring to go on averaging.
+/// ```
+/// use relfisher_core::metric::cost::LayerKind;
+/// use relfisher_core::metric::layer::NonlinearMetric;
+/// use relfisher_core::metric::route::kronecker::{Damping, State, state_len, workspace_len};
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// const KIND: LayerKind = LayerKind::Nonlinear;
+/// let (x, nu) = ([1.0, 0.0, 0.0, 1.0], [1.0, 3.0]); // two samples, one neuron
+/// let metric = NonlinearMetric::new(MatRef::new(&x, 2, 2)?, MatRef::new(&nu, 2, 1)?)?;
+/// let mut slice = [f64::NAN; state_len(KIND, 1, 2)];
+/// let mut work = [f64::NAN; workspace_len(KIND, 2, 1, 2)];
+/// let mut state = State::new(KIND, 1, 2, &mut slice)?;
+/// state.build_nonlinear(&Portable, &metric, 0.0, &mut work)?;
+/// assert_eq!((state.input(), state.output()), (&[0.5, 0.0, 0.0, 0.5][..], &[2.0][..]));
+/// state.factor(&Portable, Damping::Exact, 1.0, &mut work)?;
+/// let mut v = [4.0, 6.0];
+/// state.apply(&Portable, MatMut::new(&mut v, 1, 2)?, Damping::Exact, 1.0, &mut work)?;
+/// assert!((v[0] - 2.0).abs() < 1e-14 && (v[1] - 3.0).abs() < 1e-14); // (2 · ½ + 1)⁻¹
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct State<'a, T> {
     kind: LayerKind,
@@ -136,6 +155,20 @@ impl<'a, T: Real> State<'a, T> {
     ///
     /// # Errors
     /// As [`Self::build_nonlinear`].
+    /// ```
+    /// use relfisher_core::metric::cost::LayerKind;
+    /// use relfisher_core::metric::layer::SoftmaxMetric;
+    /// use relfisher_core::metric::route::kronecker::{State, state_len, workspace_len};
+    /// use relfisher_core::{MatRef, Portable};
+    /// let (x, eta) = ([2.0], [0.25, 0.75]);
+    /// let metric = SoftmaxMetric::new(MatRef::new(&x, 1, 1)?, MatRef::new(&eta, 1, 2)?)?;
+    /// let mut slice = [f64::NAN; state_len(LayerKind::Softmax, 2, 1)];
+    /// let mut work = [f64::NAN; workspace_len(LayerKind::Softmax, 1, 2, 1)];
+    /// let mut state = State::new(LayerKind::Softmax, 2, 1, &mut slice)?;
+    /// state.build_softmax(&Portable, &metric, 0.0, &mut work)?;
+    /// assert_eq!((state.input(), state.output()[0]), (&[4.0][..], 0.1875));
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
     pub fn build_softmax<B: Backend<T> + ?Sized>(
         &mut self,
         backend: &B,

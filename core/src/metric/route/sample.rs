@@ -99,6 +99,14 @@ pub const fn workspace_len(n: usize, m: usize, _d: usize) -> usize {
 ///
 /// # Errors
 /// Shape or layout.
+/// ```
+/// use relfisher_core::{MatMut, MatRef, metric::route::sample};
+/// let mut root = [f64::NAN; 2];
+/// let eta = MatRef::new(&[0.5, 0.5], 1, 2)?;
+/// sample::softmax_roots(MatMut::new(&mut root, 1, 2)?, eta)?;
+/// assert_eq!(root, [0.5, -0.5]); // bbᵀ = diag η − ηηᵀ
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn softmax_roots<T: Real>(mut roots: MatMut<'_, T>, eta: MatRef<'_, T>) -> Result<(), Error> {
     let (n, c) = (eta.rows(), eta.cols());
     let rank = c.saturating_sub(1);

@@ -6,6 +6,20 @@ use crate::error::{check_len, take_work};
 use crate::{Backend, Error, MatMut, MatRef, Real};
 
 /// `Ḡ = (1/n) Σ_s (D_s CᵀR_sC D_s) ⊗ x̃_s x̃_sᵀ` on W̃ (m × d̃).
+/// ```
+/// use relfisher_core::metric::layer::{LayerMetric, ResponseMetric};
+/// use relfisher_core::metric::two_layer::LowerMetric;
+/// use relfisher_core::{MatMut, MatRef};
+/// let (x, slope, upper) = ([1.0, 1.0], [0.5], [3.0]);
+/// let response = ResponseMetric::Constant { weight: 1.0, outputs: 1 };
+/// let (x, slope, upper) = (MatRef::new(&x, 1, 2)?, MatRef::new(&slope, 1, 1)?, MatRef::new(&upper, 1, 1)?);
+/// let metric = LowerMetric::new(x, slope, upper, response)?;
+/// assert_eq!(metric.response().outputs(), 1);
+/// let mut diagonal = [f64::NAN; 2];
+/// metric.diagonal(MatMut::new(&mut diagonal, 1, 2)?)?;
+/// assert_eq!(diagonal, [2.25, 2.25]); // (3 · ½)²
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LowerMetric<'a, T> {
     x: MatRef<'a, T>,

@@ -89,6 +89,42 @@ impl<T: Real> LayerMetric<T> for UpperMetric<'_, T> {
 /// assert_eq!(q, (3.0f64 * 0.5 * 2.0 + 4.0 * 0.25).powi(2));
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
+/// The dense matrix, a product with it, and a damped step:
+/// ```
+/// use relfisher_core::metric::layer::{LayerMetric, ResponseMetric};
+/// use relfisher_core::metric::route::conjugate_gradient::Options;
+/// use relfisher_core::metric::two_layer::TwoLayerMetric;
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let (x, slope, h, c) = ([2.0], [0.5], [0.25], [3.0]); // u = 3 h: J = [3 · ½ · 2, ¼]
+/// let metric = TwoLayerMetric::new(
+///     MatRef::new(&x, 1, 1)?,
+///     MatRef::new(&slope, 1, 1)?,
+///     MatRef::new(&h, 1, 1)?,
+///     MatRef::new(&c, 1, 1)?,
+///     ResponseMetric::Constant { weight: 1.0, outputs: 1 },
+/// )?;
+/// metric.check_inputs()?;
+/// assert_eq!((metric.parameters(), metric.lower().outputs(), metric.upper().outputs()), (2, 1, 1));
+/// let (mut dense, mut work) = ([f64::NAN; 4], [f64::NAN; 1]);
+/// metric.dense(&Portable, MatMut::new(&mut dense, 2, 2)?, &mut work)?;
+/// assert_eq!(dense, [9.0, 0.75, 0.75, 0.0625]); // JᵀJ
+/// let mut cross = [f64::NAN];
+/// metric.cross(&Portable, MatMut::new(&mut cross, 1, 1)?, &mut work)?;
+/// assert_eq!(cross, [0.75]);
+///
+/// let (w, v, mut out_w, mut out_c) = ([1.0], [4.0], [f64::NAN], [f64::NAN]);
+/// let mut work = [f64::NAN; TwoLayerMetric::<f64>::multiply_workspace_len(1, 1, 1)];
+/// let (w, v) = (MatRef::new(&w, 1, 1)?, MatRef::new(&v, 1, 1)?);
+/// let outs = (MatMut::new(&mut out_w, 1, 1)?, MatMut::new(&mut out_c, 1, 1)?);
+/// metric.multiply(&Portable, outs.0, outs.1, w, v, &mut work)?;
+/// assert_eq!((out_w, out_c), ([12.0], [1.0]));
+///
+/// let mut step = [f64::NAN; 2];
+/// let mut work = [f64::NAN; TwoLayerMetric::<f64>::solve_workspace_len(1, 1, 1, 2)];
+/// metric.solve(&Portable, &mut step, &[3.0, 0.25], 0.9375, Options::default(), &mut work)?;
+/// assert!((step[0] - 0.3).abs() < 1e-12); // Jᵀ is an eigenvector of 9.0625
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TwoLayerMetric<'a, T> {
     lower: LowerMetric<'a, T>,
