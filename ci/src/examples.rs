@@ -35,7 +35,7 @@ pub(crate) fn check() -> Outcome {
 
 /// Name and executable of every example, in order.
 fn build() -> Result<Vec<(String, PathBuf)>, String> {
-    let mut build = command("cargo", &["build", "--release", "-p", "relfisher", "--examples"]);
+    let mut build = command("cargo", &["build", "--release", "--workspace", "--examples"]);
     build.arg("--message-format=json-render-diagnostics");
     let messages = output(build)?;
     let mut examples: Vec<(String, PathBuf)> = messages

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use relfisher_accuracy::golden::{self, Program};
 use relfisher_ci::Outcome;
-use relfisher_ci::repository::{command, output, root, run};
+use relfisher_ci::repository::{command, program, root, run};
 
 use crate::Options;
 
@@ -32,8 +32,8 @@ pub(crate) fn check(options: &Options) -> Outcome {
 /// `--update` measures anew.
 pub(crate) fn accuracy(options: &Options) -> Outcome {
     let executable = executable(options)?;
-    let program = executable.to_str().ok_or("the path of the program is not UTF-8")?;
-    let mut accuracy = command(program, &["accuracy", "--golden", "tests/golden"]);
+    let name = executable.to_str().ok_or("the path of the program is not UTF-8")?;
+    let mut accuracy = command(name, &["accuracy", "--golden", "tests/golden"]);
     accuracy.args(["--baseline", "tests/golden/accuracy-baseline.json"]);
     if options.update {
         accuracy.arg("--update");
@@ -45,19 +45,6 @@ pub(crate) fn accuracy(options: &Options) -> Outcome {
 fn executable(options: &Options) -> Result<PathBuf, String> {
     match &options.program {
         Some(path) => path.canonicalize().map_err(|e| format!("{}: {e}", path.display())),
-        None => build(),
+        None => program("relfisher"),
     }
-}
-
-/// Builds the program and returns its path.
-fn build() -> Result<PathBuf, String> {
-    let arguments = ["build", "--release", "-p", "relfisher", "--bin", "relfisher"];
-    let mut build = command("cargo", &arguments);
-    build.arg("--message-format=json-render-diagnostics");
-    let messages = output(build)?;
-    let mut executables = messages.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    executables.next_back().ok_or_else(|| "cargo named no executable".into())
 }

@@ -33,8 +33,9 @@ pub(crate) fn check(options: &Options) -> Outcome {
 }
 
 fn build(bundle: &Path) -> Outcome {
-    let tests = ["test", "-p", "relfisher", "--test", "gpu", "--no-run"];
-    let programs = ["build", "-p", "relfisher", "-p", "relfisher-bench", "--bins"];
+    // The features of the whole workspace, which its tests were built with: nothing is built twice.
+    let tests = ["test", "--workspace", "--test", "gpu", "--no-run"];
+    let programs = ["build", "--workspace", "--bins"];
     let mut messages = artifacts(&tests)?;
     messages.extend(artifacts(&programs)?);
     for (target, kind, name) in PROGRAMS {

@@ -1,6 +1,6 @@
 //! The list of jobs.
 
-use relfisher_ci::repository::{cargo, command, run};
+use relfisher_ci::repository::{cargo, command, program, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{
@@ -199,15 +199,15 @@ fn docs() -> Outcome {
 
 /// Criterion's test mode runs every benchmark body once: their answer checks run, nothing is timed.
 fn bench_smoke() -> Outcome {
-    cargo(&["bench", "-p", "relfisher-bench", "--bench", "processor", "--", "--test"])?;
-    let mut device =
-        command("cargo", &["bench", "-p", "relfisher-bench", "--bench", "device", "--", "--test"]);
+    let bench = ["bench", "--workspace", "--bench"];
+    cargo(&[&bench, ["processor", "--", "--test"].as_slice()].concat())?;
+    let mut device = command("cargo", &[&bench, ["device", "--", "--test"].as_slice()].concat());
     device.env("RELFISHER_GPU", "emulated");
     run(device)
 }
 
 /// The section is what the program makes of the newest committed record.
 fn readme() -> Outcome {
-    let program = ["run", "--release", "-p", "relfisher-bench", "--bin", "relfisher-bench", "--"];
-    cargo(&[program.as_slice(), &["readme", "--check"]].concat())
+    let program = program("relfisher-bench")?.to_string_lossy().into_owned();
+    run(command(&program, &["readme", "--check"]))
 }

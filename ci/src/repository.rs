@@ -45,6 +45,22 @@ pub fn output(mut command: Command) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&result.stdout).into_owned())
 }
 
+/// Builds a program of the workspace and returns its path. The features are those of the whole workspace, with
+/// which its tests are built too: with those of one package, most of it would be built a second time.
+///
+/// # Errors
+/// What cargo said; a name that no package gives a program.
+pub fn program(name: &str) -> Result<PathBuf, String> {
+    let mut build = command("cargo", &["build", "--release", "--workspace", "--bin", name]);
+    build.arg("--message-format=json-render-diagnostics");
+    let messages = output(build)?;
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executables.next_back().ok_or_else(|| format!("cargo built no program {name}"))
+}
+
 fn describe(command: &Command) -> String {
     let mut line = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args() {
