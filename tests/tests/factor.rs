@@ -1,7 +1,7 @@
 //! Factorisations, solves and eigendecompositions against naive dense algebra in f64.
 
 use relfisher_core::factor::{self, Triangular};
-use relfisher_core::{Error, MatRef, Real};
+use relfisher_core::{Error, MatMut, MatRef, Real};
 use relfisher_tests::both_dtypes;
 use relfisher_tests::compare::{assert_bits_equal, assert_close, assert_symmetric, to_f64};
 use relfisher_tests::oracle::dense::Matrix;
@@ -434,7 +434,39 @@ fn orders_beyond_all_memory<T: Real>() {
     }
 }
 
+/// Matrices one below the other with gaps between the rows: each is met once, in order, and the gaps never.
+fn stacked<T: Real>() {
+    let (d, k, stride) = (2, 3, 5);
+    let mut data: Vec<T> = vec![T::NAN; 3 * d * stride];
+    let mut seen = 0;
+    let rows = MatMut::with_strides(&mut data, 3 * d, k, stride, 1).unwrap();
+    factor::for_each_stacked(rows, d, |mut part| {
+        assert_eq!((part.rows(), part.cols(), part.row_stride()), (d, k, stride));
+        part.fill(T::from_usize(seen));
+        seen += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(seen, 3);
+    for (i, x) in data.iter().enumerate() {
+        let (row, column) = (i / stride, i % stride);
+        let good = if column < k { *x == T::from_usize(row / d) } else { !x.is_finite() };
+        assert!(good, "row {row}, column {column}");
+    }
+    let mut none = |_: MatMut<'_, T>| panic!("called");
+    let rows = mat_mut(&mut data, 6, k);
+    let refused = factor::for_each_stacked(rows, 4, &mut none);
+    assert!(matches!(refused, Err(Error::Shape { found: 6, .. })), "{refused:?}");
+    let refused = factor::for_each_stacked(mat_mut(&mut data, 4, k).t(), 3, &mut none);
+    assert!(matches!(refused, Err(Error::Layout { .. })), "{refused:?}");
+    for (d, rows, good) in [(0, 0, true), (0, 2, false), (3, 0, true)] {
+        let outcome = factor::for_each_stacked(mat_mut(&mut data, rows, k), d, &mut none);
+        assert_eq!(outcome.is_ok(), good, "{rows} rows of order {d}");
+    }
+}
+
 both_dtypes!(
+    stacked,
     orders_beyond_all_memory,
     cholesky_and_solves,
     inverses,

@@ -76,6 +76,7 @@ fn cholesky_family<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let l = l.view()?;
     Portable.cholesky(x.out.view_mut()?, damping)?;
     Portable.cholesky_solve(x.out.view_mut()?, l)?;
+    Portable.cholesky_solve_stacked(x.out.view_mut()?, l)?;
     let which = if x.choice == 0 { Triangular::Lower } else { Triangular::LowerTransposed };
     factor::triangular_solve_left(x.out.view_mut()?, l, which)?;
     factor::triangular_solve_right(x.out.view_mut()?, l, which)?;
