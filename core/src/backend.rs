@@ -167,6 +167,14 @@ pub trait Backend<T: Real> {
     ///
     /// # Errors
     /// Shape, of rows that are no multiple of d too, or layout.
+    ///
+    /// ```
+    /// use relfisher_core::{Backend, MatMut, MatRef, Portable};
+    /// let mut b = [8.0, 4.0, -4.0];
+    /// Portable.cholesky_solve_stacked(MatMut::new(&mut b, 3, 1)?, MatRef::new(&[2.0], 1, 1)?)?;
+    /// assert_eq!(b, [2.0, 1.0, -1.0]);
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
     fn cholesky_solve_stacked(&self, b: MatMut<'_, T>, l: MatRef<'_, T>) -> Result<(), Error> {
         factor::for_each_stacked(b, l.rows(), |part| self.cholesky_solve(part, l))
     }

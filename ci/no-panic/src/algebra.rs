@@ -77,6 +77,7 @@ fn cholesky_family<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     Portable.cholesky(x.out.view_mut()?, damping)?;
     Portable.cholesky_solve(x.out.view_mut()?, l)?;
     Portable.cholesky_solve_stacked(x.out.view_mut()?, l)?;
+    factor::for_each_stacked(x.out.view_mut()?, x.counts[2], |b| factor::cholesky_solve(b, l))?;
     let which = if x.choice == 0 { Triangular::Lower } else { Triangular::LowerTransposed };
     factor::triangular_solve_left(x.out.view_mut()?, l, which)?;
     factor::triangular_solve_right(x.out.view_mut()?, l, which)?;
