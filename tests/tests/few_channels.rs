@@ -24,19 +24,20 @@ struct Geometry {
     bias: bool,
 }
 
-/// Rows of positions that fill vectors and that do not, of 8 to 40 columns; every option, alone and with
-/// others. The last two are outside of what is summed without patches.
-const GEOMETRIES: [Geometry; 10] = [
+/// Rows of positions that fill vectors and that do not, of 16 to 36 columns; every option, alone and with
+/// others. The last three are outside of what is summed without patches.
+const GEOMETRIES: [Geometry; 11] = [
     plain([1, 9, 16], [1, 1]),
     plain([3, 8, 34], [3, 3]),
     Geometry { padding: [1, 1], ..plain([3, 9, 32], [3, 3]) },
     Geometry { padding: [2, 2], bias: false, ..plain([1, 12, 28], [5, 5]) },
-    Geometry { padding: [0, 3], ..plain([2, 7, 9], [2, 4]) },
+    Geometry { padding: [0, 3], ..plain([2, 7, 19], [2, 4]) },
     Geometry { stride: [2, 1], padding: [1, 0], ..plain([4, 11, 19], [3, 2]) },
     Geometry { dilation: [2, 3], padding: [2, 1], ..plain([2, 13, 40], [3, 3]) },
     Geometry { stride: [3, 1], dilation: [1, 2], bias: false, ..plain([3, 10, 24], [2, 3]) },
     Geometry { stride: [1, 2], ..plain([3, 9, 25], [3, 3]) },
-    plain([12, 9, 11], [3, 3]),
+    plain([2, 9, 11], [3, 3]),
+    plain([12, 9, 18], [3, 3]),
 ];
 
 const fn plain(image: [usize; 3], kernel: [usize; 2]) -> Geometry {

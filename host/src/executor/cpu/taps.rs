@@ -21,8 +21,8 @@ const DOWN: usize = 4;
 const LANES: usize = 16;
 /// From so many columns of the Gram matrix on, the products of patches are as fast.
 const MOST_COLUMNS: usize = 96;
-/// A shorter row of positions leaves most of a vector empty.
-const LEAST_WIDTH: usize = 8;
+/// A shorter row of positions fills less than a vector, and the sums of all lanes are added for few products.
+const LEAST_WIDTH: usize = 16;
 
 /// Planes that outgrow the caches are no gain.
 const MOST_ELEMENTS: usize = 1 << 16;
