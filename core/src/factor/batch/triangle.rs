@@ -81,7 +81,6 @@ fn set_tile<T: Real, const L: usize>(
 }
 
 /// acc[r][c] −= Σ_k x[r][k] y[c][k] over the first `k` vectors of the rows.
-#[allow(clippy::needless_range_loop, reason = "constant indices into register tiles")]
 #[inline(always)]
 fn accumulate<T: Real, const L: usize>(
     acc: &mut [Quad<T, L>; 4],
@@ -95,14 +94,40 @@ fn accumulate<T: Real, const L: usize>(
     let left = x0.iter().zip(x1).zip(x2).zip(x3);
     let right = y0.iter().zip(y1).zip(y2).zip(y3);
     for ((((x0, x1), x2), x3), (((y0, y1), y2), y3)) in left.zip(right) {
-        let (x, y) = ([x0, x1, x2, x3], [y0, y1, y2, y3]);
-        for r in 0..4 {
-            for c in 0..4 {
-                sums[r][c] = minus_product(&sums[r][c], x[r], y[c]);
-            }
-        }
+        let y = [y0, y1, y2, y3];
+        minus_products(&mut sums[0], x0, y);
+        minus_products(&mut sums[1], x1, y);
+        minus_products(&mut sums[2], x2, y);
+        minus_products(&mut sums[3], x3, y);
     }
     *acc = sums;
+}
+
+/// sums[c] −= x y[c]. Written out, like the rows above: where eight elements make a vector, the compiler
+/// would turn a loop over rows or columns into gathers of the same element of all four.
+#[inline(always)]
+fn minus_products<T: Real, const L: usize>(
+    sums: &mut Quad<T, L>,
+    x: &Vector<T, L>,
+    y: [&Vector<T, L>; 4],
+) {
+    sums[0] = minus_product(&sums[0], x, y[0]);
+    sums[1] = minus_product(&sums[1], x, y[1]);
+    sums[2] = minus_product(&sums[2], x, y[2]);
+    sums[3] = minus_product(&sums[3], x, y[3]);
+}
+
+/// row ← row L⁻ᵀ for a lower triangle L of four rows, the reciprocals of its diagonal stored.
+#[allow(clippy::needless_range_loop, reason = "constant indices into register tiles")]
+#[inline(always)]
+fn solve_row<T: Real, const L: usize>(row: &mut Quad<T, L>, corner: &[Quad<T, L>; 4]) {
+    for c in 0..4 {
+        let mut x = row[c];
+        for b in 0..c {
+            x = minus_product(&x, &row[b], &corner[c][b]);
+        }
+        row[c] = product(&x, &corner[c][c]);
+    }
 }
 
 /// Notes the lanes whose pivot is refused, and lets them go on with 1.
@@ -155,15 +180,12 @@ pub(super) fn factor<T: Real, const L: usize>(
             let mut acc = source.tile(tile_at(current, 4 * j), i, j);
             accumulate(&mut acc, current, above, 4 * j);
             let corner = tile_at(above, 4 * j);
-            for row in &mut acc {
-                for c in 0..4 {
-                    let mut x = row[c];
-                    for b in 0..c {
-                        x = minus_product(&x, &row[b], &corner[c][b]);
-                    }
-                    row[c] = product(&x, &corner[c][c]);
-                }
-            }
+            // no loop over the rows, as in `minus_products`
+            let [first, second, third, fourth] = &mut acc;
+            solve_row(first, &corner);
+            solve_row(second, &corner);
+            solve_row(third, &corner);
+            solve_row(fourth, &corner);
             set_tile(&mut rows, 4 * j, &acc);
         }
         let current = rows.each_ref().map(|row| &**row);
