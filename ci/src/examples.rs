@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use relfisher_ci::Outcome;
-use relfisher_ci::repository::{command, output, root};
+use relfisher_ci::repository::{artifacts, output, root};
 
 /// What an example may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,13 +35,10 @@ pub(crate) fn check() -> Outcome {
 
 /// Name and executable of every example, in order.
 fn build() -> Result<Vec<(String, PathBuf)>, String> {
-    let mut build = command("cargo", &["build", "--release", "--workspace", "--examples"]);
-    build.arg("--message-format=json-render-diagnostics");
-    let messages = output(build)?;
+    let messages = artifacts(&["build", "--release", "--workspace", "--examples"])?;
     let mut examples: Vec<(String, PathBuf)> = messages
-        .lines()
-        .filter_map(|line| {
-            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        .iter()
+        .filter_map(|message| {
             let name = message["target"]["name"].as_str()?.to_owned();
             Some((name, PathBuf::from(message["executable"].as_str()?)))
         })

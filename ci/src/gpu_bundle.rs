@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use relfisher_ci::Outcome;
-use relfisher_ci::repository::{command, output, root, run};
+use relfisher_ci::repository::{artifacts, command, output, root, run};
 use serde_json::Value;
 
 use crate::Options;
@@ -34,8 +34,8 @@ pub(crate) fn check(options: &Options) -> Outcome {
 
 fn build(bundle: &Path) -> Outcome {
     // The features of the whole workspace, which its tests were built with: nothing is built twice.
-    let tests = ["test", "--workspace", "--test", "gpu", "--no-run"];
-    let programs = ["build", "--workspace", "--bins"];
+    let tests = ["test", "--release", "--workspace", "--test", "gpu", "--no-run"];
+    let programs = ["build", "--release", "--workspace", "--bins"];
     let mut messages = artifacts(&tests)?;
     messages.extend(artifacts(&programs)?);
     for (target, kind, name) in PROGRAMS {
@@ -65,19 +65,6 @@ fn build(bundle: &Path) -> Outcome {
     let commit = output(command("git", &["describe", "--always", "--dirty", "--abbrev=12"]));
     write("commit", &commit.unwrap_or_else(|_| "unknown\n".to_owned()))?;
     measure(bundle)
-}
-
-/// The messages of a release build.
-fn artifacts(arguments: &[&str]) -> Result<Vec<Value>, String> {
-    let (verb, rest) = arguments.split_first().ok_or("no cargo command")?;
-    let options = ["--release", "--message-format=json-render-diagnostics"];
-    let all = [&[*verb], options.as_slice(), rest].concat();
-    println!("$ cargo {}", all.join(" "));
-    let text = output(command("cargo", &all))?;
-    text.lines()
-        .filter(|line| line.starts_with('{'))
-        .map(|line| serde_json::from_str(line).map_err(|e| format!("cargo's message: {e}")))
-        .collect()
 }
 
 /// Where cargo put the program of a target.

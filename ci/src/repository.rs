@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::Outcome;
 
 /// The root of the checkout that this program was built from.
@@ -51,14 +53,25 @@ pub fn output(mut command: Command) -> Result<String, String> {
 /// # Errors
 /// What cargo said; a name that no package gives a program.
 pub fn program(name: &str) -> Result<PathBuf, String> {
-    let mut build = command("cargo", &["build", "--release", "--workspace", "--bin", name]);
-    build.arg("--message-format=json-render-diagnostics");
-    let messages = output(build)?;
-    let mut executables = messages.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
+    let messages = artifacts(&["build", "--release", "--workspace", "--bin", name])?;
+    let mut executables =
+        messages.iter().filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     executables.next_back().ok_or_else(|| format!("cargo built no program {name}"))
+}
+
+/// Runs a cargo command that builds and returns its messages: what was built, and where it is.
+///
+/// # Errors
+/// What cargo said; a message that is no JSON.
+pub fn artifacts(arguments: &[&str]) -> Result<Vec<Value>, String> {
+    println!("$ cargo {}", arguments.join(" "));
+    let mut build = command("cargo", arguments);
+    build.arg("--message-format=json-render-diagnostics");
+    output(build)?
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).map_err(|e| format!("cargo's message: {e}")))
+        .collect()
 }
 
 fn describe(command: &Command) -> String {
