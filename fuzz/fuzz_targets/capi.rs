@@ -128,6 +128,9 @@ impl Call<'_> {
             24..32 => (cols.wrapping_add(3), 1),
             _ => (cols, 1),
         };
+        // So is a row or a column that stands for all.
+        let rows = if row_stride == 0 { rows.min(64) } else { rows };
+        let cols = if col_stride == 0 { cols.min(64) } else { cols };
         let last = |n: usize, stride: usize| n.saturating_sub(1).saturating_mul(stride);
         let need = last(rows, row_stride).saturating_add(last(cols, col_stride)).saturating_add(1);
         let need = if rows == 0 || cols == 0 { 0 } else { need };

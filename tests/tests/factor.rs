@@ -373,6 +373,12 @@ fn eigendecompositions<T: Real>() {
         let b = matrix(&random.normals::<T>(d * d), d, d);
         check_eigh::<T>("indefinite", &to_t(&b.plus(1.0, &b.t()).data), d);
         check_eigh::<T>("zero", &vec![T::ZERO; d * d], d);
+        // products of what is beside the one coupling are subnormal: so are both sides of a rotation
+        let least = T::MIN_POSITIVE.to_f64().sqrt() * 0.02;
+        let noise = b.plus(1.0, &b.t()).scaled(least);
+        let coupled = |i: usize, j: usize| i.max(j) + 1 == d && i.min(j) == 1 && d > 2;
+        let one = Matrix::from_fn(d, d, |i, j| if coupled(i, j) { 1.0 } else { noise.at(i, j) });
+        check_eigh::<T>("one coupling", &to_t(&one.data), d);
         check_eigh::<T>("identity", &to_t(&Matrix::identity(d).data), d);
         check_eigh::<T>("ones", &vec![T::ONE; d * d], d);
         check_eigh("low rank", &low_rank::<T>(&mut random, d, d / 3 + 1), d);

@@ -210,6 +210,26 @@ fn shift<T: Real>(off: &mut [T]) {
     }
 }
 
+/// Sine, cosine and r of the rotation that turns (f, g) into (0, r), r = √(f² + g²) > 0; `None` for two zeros.
+///
+/// The sine and the cosine come from the quotient of f and g, not from r: where both are subnormal, r has
+/// few digits, and the rotation would stretch what it turns.
+#[inline(always)]
+fn rotation<T: Real>(f: T, g: T) -> Option<(T, T, T)> {
+    let (size_f, size_g) = (f.abs(), g.abs());
+    let steep = size_f > size_g;
+    let (large, small) = if steep { (f, g) } else { (g, f) };
+    if large == T::ZERO {
+        return None;
+    }
+    let quotient = small / large.abs();
+    let root = (T::ONE + quotient * quotient).sqrt();
+    let near = (T::ONE / root).copysign(large);
+    let far = quotient / root;
+    let (sine, cosine) = if steep { (near, far) } else { (far, near) };
+    Some((sine, cosine, large.abs() * root))
+}
+
 /// Diagonalises the tridiagonal matrix with the diagonal `values` and off[i] between i and i + 1
 /// (the last is 0), and applies the rotations to the rows of `vectors`, `width` elements each. The
 /// matrix should be scaled to elements of about 1.
@@ -255,16 +275,16 @@ pub(crate) fn implicit_ql<T: Real>(
             while i > l {
                 i -= 1;
                 let (f, b) = (s * at(off, i), c * at(off, i));
-                let r = hypot(f, g);
-                set(off, i + 1, r);
-                if r == T::ZERO {
+                let Some((sine, cosine, r)) = rotation(f, g) else {
+                    set(off, i + 1, T::ZERO);
                     let x = at(values, i + 1) - p;
                     set(values, i + 1, x);
                     set(off, m, T::ZERO);
                     split = true;
                     break;
-                }
-                (s, c) = (f / r, g / r);
+                };
+                set(off, i + 1, r);
+                (s, c) = (sine, cosine);
                 let x = at(values, i + 1) - p;
                 let q = (at(values, i) - x) * s + T::TWO * c * b;
                 p = s * q;

@@ -27,20 +27,32 @@ impl Array {
         let bad = |problem: String, remedy: &str| Err(Error::input("", "header", problem, remedy));
         // The length of the header comes first in the file: it is checked before anyone trusts it.
         let header = match bytes {
-            [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
-                Some(10 + usize::from(u16::from_le_bytes([*a, *b])))
+            [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, rest @ ..] => {
+                rest.split_at_checked(usize::from(u16::from_le_bytes([*a, *b])))
             }
-            [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, c, d, ..] => {
-                Some(12 + u32::from_le_bytes([*a, *b, *c, *d]) as usize)
+            [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, c, d, rest @ ..] => {
+                rest.split_at_checked(u32::from_le_bytes([*a, *b, *c, *d]) as usize)
             }
             _ => None,
         };
-        let Some(payload) = header.and_then(|h| bytes.get(h..)) else {
+        let Some((text, payload)) = header else {
             return bad(
                 "not a .npy file, or truncated".into(),
                 "save the array again with numpy.save",
             );
         };
+        // An array of numbers has one dictionary with one shape. Its parser takes a time that doubles
+        // with every bracket that others open within each other.
+        if text.contains(&b'[') {
+            return bad("a structured array".into(), "save a plain array of numbers");
+        }
+        let opened = text.iter().filter(|c| matches!(c, b'{' | b'(')).count();
+        if opened > 2 {
+            return bad(
+                format!("damaged: {opened} brackets are opened in it"),
+                "save the array again with numpy.save",
+            );
+        }
         let file = match NpyFile::new(bytes) {
             Ok(file) => file,
             Err(e) => return bad(format!("damaged: {e}"), "save the array again with numpy.save"),

@@ -336,6 +336,17 @@ fn npy(header: &str, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Brackets within brackets once took the parser of headers a time that doubled with each.
+#[test]
+fn numpy_headers_of_many_brackets_are_refused_at_once() {
+    for (bracket, problem) in [("[", "a structured array"), ("(", "brackets are opened")] {
+        let header = format!("{{'descr': '<i8', {}'fortran_order': Fals", bracket.repeat(60));
+        says(Array::parse(&npy(&header, &[])), &["header", problem, "save"]);
+    }
+    let structured = "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (0,), }";
+    says(Array::parse(&npy(structured, &[])), &["a structured array", "plain array"]);
+}
+
 #[test]
 fn numpy_arrays_of_every_type() {
     let header =

@@ -89,18 +89,40 @@ impl<'a, T: Real, R: Layout> Batch<'a, T, R> {
         l: &mut [Vector<T, L>],
         first: usize,
     ) {
+        let left = self.load_rows::<M, L>(l, first);
+        if left == self.n {
+            return;
+        }
         // four matrices from their first row to their last: large ones come from memory as streams
         for quad in 0..L / 4 {
             let four = self.four(first.wrapping_add(4 * quad));
-            for i in 0..self.n.div_ceil(4) {
-                for r in 0..self.n.wrapping_sub(4 * i).min(4) {
-                    let row = (4 * i).wrapping_add(r);
-                    let start = self.layout.start(row);
-                    let out = l.get_mut(row_range(row)).unwrap_or(&mut []).as_chunks_mut().0;
-                    load::<T, M, L>(out, four, start, quad);
-                }
+            for row in left..self.n {
+                let start = self.layout.start(row);
+                let out = l.get_mut(row_range(row)).unwrap_or(&mut []).as_chunks_mut().0;
+                load::<T, M, L>(out, four, start, quad);
             }
         }
+    }
+
+    /// The first rows of a whole group, in the machine's own way; the number of them.
+    #[inline(always)]
+    fn load_rows<M: Transpose<T>, const L: usize>(
+        &self,
+        l: &mut [Vector<T, L>],
+        first: usize,
+    ) -> usize {
+        if first.saturating_add(L) > self.count {
+            return 0;
+        }
+        let group = self.tail(first);
+        for row in 0..self.n {
+            let out = l.get_mut(row_range(row)).unwrap_or(&mut []);
+            let data = group.get(self.layout.start(row)..).unwrap_or(&[]);
+            if !M::load_rows(out, data, self.stride) {
+                return row;
+            }
+        }
+        self.n
     }
 
     /// The inverse of [`Batch::load`], without the lanes past the end. Diagonal elements, which the
@@ -111,23 +133,46 @@ impl<'a, T: Real, R: Layout> Batch<'a, T, R> {
         l: &[Vector<T, L>],
         first: usize,
     ) {
+        let left = self.store_rows::<M, L>(l, first);
+        if left == self.n {
+            return;
+        }
         for quad in 0..L / 4 {
             let start = first.wrapping_add(4 * quad);
             let found = self.count.saturating_sub(start).min(4);
             let tail = self.data.get_mut(start.wrapping_mul(self.stride)..);
             let mut four = four_mut(tail.unwrap_or(&mut []), self.stride, found);
-            for i in 0..self.n.div_ceil(4) {
-                for r in 0..self.n.wrapping_sub(4 * i).min(4) {
-                    let row = (4 * i).wrapping_add(r);
-                    let start = self.layout.start(row);
-                    let from = l.get(row_range(row)).unwrap_or(&[]).as_chunks().0;
-                    // the square of the diagonal is not written as a whole
-                    let Some((corner, whole)) = from.split_last() else { return };
-                    store::<T, M, L>(&mut four, start, whole, quad);
-                    let start = start.wrapping_add(4 * i);
-                    store_corner::<T, M, L>(&mut four, start, corner, (quad, r));
-                }
+            for row in left..self.n {
+                let start = self.layout.start(row);
+                let from = l.get(row_range(row)).unwrap_or(&[]).as_chunks().0;
+                // the square of the diagonal is not written as a whole
+                let Some((corner, whole)) = from.split_last() else { return };
+                store::<T, M, L>(&mut four, start, whole, quad);
+                let start = start.wrapping_add(row / 4 * 4);
+                store_corner::<T, M, L>(&mut four, start, corner, (quad, row % 4));
             }
         }
+    }
+
+    /// The first rows of a whole group, in the machine's own way; the number of them.
+    #[inline(always)]
+    fn store_rows<M: Transpose<T>, const L: usize>(
+        &mut self,
+        l: &[Vector<T, L>],
+        first: usize,
+    ) -> usize {
+        if first.saturating_add(L) > self.count {
+            return 0;
+        }
+        let (n, layout, stride) = (self.n, self.layout, self.stride);
+        let group = self.tail_mut(first);
+        for row in 0..n {
+            let from = l.get(row_range(row)).unwrap_or(&[]);
+            let data = group.get_mut(layout.start(row)..).unwrap_or(&mut []);
+            if !M::store_rows(data, stride, from, row.wrapping_add(1)) {
+                return row;
+            }
+        }
+        n
     }
 }

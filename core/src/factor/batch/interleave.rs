@@ -5,12 +5,37 @@
 use super::lanes::{Quad, Vector};
 use crate::Real;
 
-/// How a machine transposes a square of four rows. It moves elements and changes none, so that every
+/// How a machine transposes squares of four rows. It moves elements and changes none, so that every
 /// implementation gives the same bits; one of them may be shuffles of vectors, which compilers do not
 /// find in the element-wise form.
 pub trait Transpose<T> {
     /// Element c of row r of the result is element r of `rows[c]`.
     fn transpose(rows: [[T; 4]; 4]) -> [[T; 4]; 4];
+
+    /// Whole rows of L matrices at once: lane k of `vectors[c]` ← `data[k·stride + c]`.
+    ///
+    /// False, and nothing is written, where the machine has no faster way than squares of four rows, or
+    /// where a row goes past the end of `data`. `vectors` are whole squares, a multiple of four.
+    #[inline(always)]
+    fn load_rows<const L: usize>(vectors: &mut [[T; L]], data: &[T], stride: usize) -> bool {
+        let _ = (vectors, data, stride);
+        false
+    }
+
+    /// The inverse: `data[k·stride + c]` ← lane k of `vectors[c]` for c < `len`, of which no more than the
+    /// last three vectors lie beyond; other elements of `data` keep their values.
+    ///
+    /// False as of [`Transpose::load_rows`].
+    #[inline(always)]
+    fn store_rows<const L: usize>(
+        data: &mut [T],
+        stride: usize,
+        vectors: &[[T; L]],
+        len: usize,
+    ) -> bool {
+        let _ = (data, stride, vectors, len);
+        false
+    }
 }
 
 /// One element after the other.

@@ -7,6 +7,8 @@ mod factor;
 mod pairs;
 mod pool;
 mod product;
+#[cfg(target_arch = "x86_64")]
+mod rows;
 mod small;
 mod taps;
 mod transpose;

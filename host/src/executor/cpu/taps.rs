@@ -147,14 +147,16 @@ impl<T: Scalar> Sum<'_, T> {
             (0..d).step_by(R).flat_map(across)
         };
         lanes.fill(T::ZERO);
+        let lines = lines::<T, S, L>(&taps);
+        // divisions, once a call; past the end the last column again: those sums are not used
+        let starts: [usize; MOST_COLUMNS + DOWN + ACROSS] =
+            std::array::from_fn(|column| taps.start(column.min(d - 1)));
         for image in images.chunks_exact(taps.window.image_len()) {
             taps.load(planes, image);
             for ((i, j), lanes) in tiles().zip(lanes.chunks_exact_mut(tile)) {
-                // past the end the last column again: those sums are not used
-                let start = |k: usize| taps.start(k.min(d - 1));
-                let left: [usize; R] = std::array::from_fn(|r| start(i + r));
-                let right: [usize; ACROSS] = std::array::from_fn(|r| start(j + r));
-                dots::<T, S, R, L>(&ctx, lanes, planes, (left, right), &taps);
+                let left: [usize; R] = std::array::from_fn(|r| starts[i + r]);
+                let right: [usize; ACROSS] = std::array::from_fn(|r| starts[j + r]);
+                dots::<T, S, R, L>(&ctx, lanes, planes, (left, right), &lines);
             }
         }
         for ((i, j), lanes) in tiles().zip(lanes.chunks_exact(tile)) {
@@ -168,6 +170,32 @@ impl<T: Scalar> Sum<'_, T> {
     }
 }
 
+/// The rows of positions of a view.
+struct Lines<V> {
+    /// How many.
+    count: usize,
+    /// Elements between two.
+    step: usize,
+    /// Vectors that a row fills.
+    full: usize,
+    /// What is left of a row: ones for it and zeros behind.
+    rest: Option<V>,
+}
+
+/// The rows of positions of a window.
+#[inline(always)]
+fn lines<T: Scalar, S: pulp::Simd, const L: usize>(taps: &Taps) -> Lines<T::SimdVec<S>> {
+    let window = &taps.window;
+    let (full, rest) = (window.out_width() / L, window.out_width() % L);
+    let mask: [T; L] = std::array::from_fn(|k| if k < rest { T::ONE } else { T::ZERO });
+    Lines {
+        count: window.out_height(),
+        step: window.stride[0] * taps.plane()[1],
+        full,
+        rest: (rest > 0).then(|| vector::<T, S, L>(&mask)),
+    }
+}
+
 /// Adds the products of R views with four others to the lanes of a tile, over all positions.
 #[inline(always)]
 fn dots<T: Scalar, S: pulp::Simd, const R: usize, const L: usize>(
@@ -175,45 +203,48 @@ fn dots<T: Scalar, S: pulp::Simd, const R: usize, const L: usize>(
     lanes: &mut [T],
     planes: &[T],
     (left, right): ([usize; R], [usize; ACROSS]),
-    taps: &Taps,
+    lines: &Lines<T::SimdVec<S>>,
 ) {
-    let window = &taps.window;
-    let (full, rest) = (window.out_width() / L, window.out_width() % L);
-    let step = window.stride[0] * taps.plane()[1];
-    let mask: [T; L] = std::array::from_fn(|k| if k < rest { T::ONE } else { T::ZERO });
-    let mask = vector::<T, S, L>(&mask);
+    let full = lines.full;
     let mut sums: [[T::SimdVec<S>; ACROSS]; R] = std::array::from_fn(|r| {
         std::array::from_fn(|k| vector::<T, S, L>(&lanes[(r * ACROSS + k) * L..][..L]))
     });
-    for y in 0..window.out_height() {
+    for y in 0..lines.count {
         let line = |start: usize| {
-            let line = &planes[start + y * step..][..(full + 1) * L];
+            let line = &planes[start + y * lines.step..][..(full + 1) * L];
             &line.as_chunks::<L>().0[..full + 1]
         };
         let a: [&[[T; L]]; R] = std::array::from_fn(|r| line(left[r]));
         let b: [&[[T; L]]; ACROSS] = std::array::from_fn(|k| line(right[k]));
         for x in 0..full {
             let b: [_; ACROSS] = std::array::from_fn(|k| vector::<T, S, L>(&b[k][x]));
-            for r in 0..R {
-                let a = vector::<T, S, L>(&a[r][x]);
-                for k in 0..ACROSS {
-                    sums[r][k] = T::simd_mul_add(ctx, a, b[k], sums[r][k]);
-                }
-            }
+            add::<T, S, R, L>(ctx, &mut sums, &a, x, b);
         }
-        if rest > 0 {
+        if let Some(mask) = lines.rest {
             let b: [_; ACROSS] =
                 std::array::from_fn(|k| T::simd_mul(ctx, vector::<T, S, L>(&b[k][full]), mask));
-            for r in 0..R {
-                let a = vector::<T, S, L>(&a[r][full]);
-                for k in 0..ACROSS {
-                    sums[r][k] = T::simd_mul_add(ctx, a, b[k], sums[r][k]);
-                }
-            }
+            add::<T, S, R, L>(ctx, &mut sums, &a, full, b);
         }
     }
     for (lanes, sum) in lanes.chunks_exact_mut(L).zip(sums.as_flattened()) {
         cast_slice_mut::<T, u8>(lanes).copy_from_slice(bytes_of(sum));
+    }
+}
+
+/// sums[r][k] += a[r] b[k] with the vectors x of R rows.
+#[inline(always)]
+fn add<T: Scalar, S: pulp::Simd, const R: usize, const L: usize>(
+    ctx: &T::SimdCtx<S>,
+    sums: &mut [[T::SimdVec<S>; ACROSS]; R],
+    a: &[&[[T; L]]; R],
+    x: usize,
+    b: [T::SimdVec<S>; ACROSS],
+) {
+    for r in 0..R {
+        let a = vector::<T, S, L>(&a[r][x]);
+        for k in 0..ACROSS {
+            sums[r][k] = T::simd_mul_add(ctx, a, b[k], sums[r][k]);
+        }
     }
 }
 

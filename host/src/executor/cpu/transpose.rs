@@ -1,8 +1,10 @@
-//! Transpositions of 4×4 squares by vector shuffles.
+//! Transpositions of 4×4 squares by vector shuffles, and of whole rows of a group of matrices.
 //!
 //! The element-wise form of the core costs a load and a store of one element each; here four
-//! elements move at once. The instructions belong to every x86-64 processor, so that no dispatch is
-//! needed; other machines take the element-wise form.
+//! elements move at once. The instructions of the squares belong to every x86-64 processor, so that no
+//! dispatch is needed. With AVX-512 the squares of all matrices of a group are transposed at once: as
+//! many shuffles as one square takes, whole vectors written, and one check of bounds a row. Other
+//! machines take the element-wise form.
 
 use relfisher_core::factor::batch::Transpose;
 
@@ -18,6 +20,7 @@ mod x86 {
 
     use pulp::bytemuck::cast;
 
+    use super::super::rows;
     use super::{Shuffles, Transpose};
 
     impl Transpose<f32> for Shuffles {
@@ -36,6 +39,25 @@ mod x86 {
                 ]
             })
         }
+
+        #[inline(always)]
+        fn load_rows<const L: usize>(
+            vectors: &mut [[f32; L]],
+            data: &[f32],
+            stride: usize,
+        ) -> bool {
+            rows::load(vectors, data, stride)
+        }
+
+        #[inline(always)]
+        fn store_rows<const L: usize>(
+            data: &mut [f32],
+            stride: usize,
+            vectors: &[[f32; L]],
+            len: usize,
+        ) -> bool {
+            rows::store(data, stride, vectors, len)
+        }
     }
 
     impl Transpose<f64> for Shuffles {
@@ -51,6 +73,25 @@ mod x86 {
                     [_mm_unpackhi_pd(p, q), _mm_unpackhi_pd(r, s)],
                 ]
             })
+        }
+
+        #[inline(always)]
+        fn load_rows<const L: usize>(
+            vectors: &mut [[f64; L]],
+            data: &[f64],
+            stride: usize,
+        ) -> bool {
+            rows::load(vectors, data, stride)
+        }
+
+        #[inline(always)]
+        fn store_rows<const L: usize>(
+            data: &mut [f64],
+            stride: usize,
+            vectors: &[[f64; L]],
+            len: usize,
+        ) -> bool {
+            rows::store(data, stride, vectors, len)
         }
     }
 }
