@@ -2,7 +2,7 @@
  *
  * Written by `cargo ci capi --update` from core/capi/src; do not edit. C99 or C++17, nothing but
  * <stddef.h> and <stdint.h>. Every function is in single (_f32) and double precision (_f64); the
- * comment is at the single one.
+ * comment is at the single one. A function that is _f64 alone computes in double precision for both.
  *
  * Contract of every function that returns rf_status:
  *  - Arguments come in the order outputs, inputs, scalars, options, work, error.
