@@ -94,8 +94,12 @@ fn header(update: bool) -> Outcome {
     Err(format!("{HEADER}:{line} is not what the sources give: run `cargo ci capi --update`"))
 }
 
+/// How instances of generic structs end in Rust, and in C.
+const SUFFIXES: [[&str; 2]; 4] =
+    [["_f32", "_f32"], ["_f64", "_f64"], ["_u32", "_u32"], ["_usize", "_size"]];
+
 /// The renames of the configuration for generic structs too, whose instances cbindgen names after the
-/// Rust type: `Matrix_f32` becomes `rf_matrix_f32`.
+/// Rust type: `Matrix_f32` becomes `rf_matrix_f32`, `Slice_usize` becomes `rf_slice_size`.
 fn renamed(text: &str, names: &HashMap<String, String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut word = String::new();
@@ -104,12 +108,11 @@ fn renamed(text: &str, names: &HashMap<String, String>) -> String {
             word.push(c);
             continue;
         }
-        let instance = word
-            .strip_suffix("_f32")
-            .or_else(|| word.strip_suffix("_f64"))
-            .and_then(|base| Some((base, names.get(base)?)));
+        let instance = SUFFIXES
+            .iter()
+            .find_map(|[rust, c]| Some([names.get(word.strip_suffix(rust)?)?.as_str(), c]));
         match instance {
-            Some((base, name)) => out.extend([name, &word[base.len()..]]),
+            Some(parts) => out.extend(parts),
             None => out.push_str(&word),
         }
         word.clear();
@@ -160,6 +163,17 @@ fn imports() -> Outcome {
     }
 }
 
+/// A program of core/capi/examples, compiled against the header with warnings as errors.
+fn compile(source: &str, flags: &[&str], libraries: &[&str]) -> Result<String, String> {
+    let name = source.split('.').next().unwrap_or(source);
+    let program = format!("{}/{name}", target().display());
+    let compiler = if source.ends_with(".cpp") { "g++" } else { "gcc" };
+    let source = format!("core/capi/examples/{source}");
+    let fixed = ["-Icore/capi/include", &source, "-o", &program];
+    run(command(compiler, &[WARNINGS.as_slice(), flags, &fixed, libraries].concat()))?;
+    Ok(program)
+}
+
 /// The programs of core/capi/examples on the bundled digits and the golden cases.
 fn programs() -> Outcome {
     let folder = target().display().to_string();
@@ -168,20 +182,14 @@ fn programs() -> Outcome {
         run(command("sh", &["-c", &line]))?;
     }
     let archive = format!("{folder}/release/librelfisher.a");
-    let hello = format!("{folder}/hello");
-    let source = ["-std=c99", "-Icore/capi/include", "core/capi/examples/hello.c"];
-    let rest = [archive.as_str(), "-o", &hello];
-    run(command("gcc", &[WARNINGS.as_slice(), &source, &rest].concat()))?;
+    let hello = compile("hello.c", &["-std=c99"], &[&archive])?;
     // (Ḡ + 0.1 I)⁻¹ (½, ¼), by hand.
     let step = output(command(&hello, &[]))?;
     if !step.ends_with(": step 0.349476 0.308592\n") {
         return Err(format!("hello.c printed {step}"));
     }
 
-    let digits = format!("{folder}/digits");
-    let source = ["-std=c99", "-O2", "-Icore/capi/include", "core/capi/examples/digits.c"];
-    let rest = [archive.as_str(), "-lm", "-pthread", "-o", &digits];
-    run(command("gcc", &[WARNINGS.as_slice(), &source, &rest].concat()))?;
+    let digits = compile("digits.c", &["-std=c99", "-O2"], &[&archive, "-lm", "-pthread"])?;
     run(command(
         &digits,
         &[
@@ -190,11 +198,17 @@ fn programs() -> Outcome {
             "host/data/nets/ml_digits.safetensors",
         ],
     ))?;
+    run(command(&compile("refusals.c", &["-std=c99", "-O2"], &[&archive])?, &[]))?;
 
-    let golden = format!("{folder}/golden");
-    let source = ["-std=c++17", "-O2", "-Icore/capi/include", "core/capi/examples/golden.cpp"];
     let search = [format!("-L{folder}/release"), format!("-Wl,-rpath,{folder}/release")];
-    let rest = [search[0].as_str(), &search[1], "-lrelfisher", "-o", &golden];
-    run(command("g++", &[WARNINGS.as_slice(), &source, &rest].concat()))?;
-    run(command(&golden, &["tests/golden"]))
+    let shared = [search[0].as_str(), &search[1], "-lrelfisher"];
+    let flags = ["-std=c++17", "-O2"];
+    for source in ["golden.cpp", "golden_layers.cpp"] {
+        run(command(&compile(source, &flags, &shared)?, &["tests/golden"]))?;
+    }
+    for source in ["definitions_layers.cpp", "definitions_matrices.cpp", "definitions_weights.cpp"]
+    {
+        run(command(&compile(source, &flags, &shared)?, &[]))?;
+    }
+    Ok(())
 }

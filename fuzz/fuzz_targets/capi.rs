@@ -14,26 +14,47 @@ mod export;
 mod argument;
 #[path = "../../core/capi/src/blas.rs"]
 mod blas;
+#[path = "../../core/capi/src/conv.rs"]
+mod conv;
 #[path = "../../core/capi/src/curvature.rs"]
 mod curvature;
+#[path = "../../core/capi/src/exact.rs"]
+mod exact;
 #[path = "../../core/capi/src/factor.rs"]
 mod factor;
 #[path = "../../core/capi/src/kron.rs"]
 mod kron;
+#[path = "../../core/capi/src/laplace.rs"]
+mod laplace;
 #[path = "../../core/capi/src/metric.rs"]
 mod metric;
 #[path = "../../core/capi/src/neuron.rs"]
 mod neuron;
 #[path = "../../core/capi/src/optim.rs"]
 mod optim;
+#[path = "../../core/capi/src/prune.rs"]
+mod prune;
+#[path = "../../core/capi/src/sample_space.rs"]
+mod sample_space;
 #[path = "../../core/capi/src/shared.rs"]
 mod shared;
+#[path = "../../core/capi/src/sparse.rs"]
+mod sparse;
+#[path = "../../core/capi/src/spectrum.rs"]
+mod spectrum;
+#[path = "../../core/capi/src/stats.rs"]
+mod stats;
 #[path = "../../core/capi/src/status.rs"]
 mod status;
+#[path = "../../core/capi/src/two_layer.rs"]
+mod two_layer;
 
 use argument::{Matrix, MatrixMut, Slice, SliceMut};
+use conv::Window;
 use libfuzzer_sys::fuzz_target;
 use relfisher_fuzz::{Bits, Input};
+use sparse::MeanState;
+use stats::{Frobenius, GradientNoise};
 use status::{Detail, Status};
 
 /// The precisions and names of all functions, by `build.rs`.
@@ -47,6 +68,46 @@ fuzz_target!(|data: &[u8]| {
     let mut call = Call { input, dimensions, blocks: Vec::new() };
     function(&mut call);
 });
+
+/// What lies behind pointers.
+trait Element: Copy {
+    fn several(input: &mut Input<'_>, len: usize) -> Vec<Self>;
+    fn word(self) -> u64;
+}
+
+/// Numbers of any bits, and places: mostly small ones.
+macro_rules! elements {
+    ($($t:ident)*; $($place:ident)*) => {
+        $(impl Element for $t {
+            fn several(input: &mut Input<'_>, len: usize) -> Vec<Self> {
+                input.numbers(len)
+            }
+            fn word(self) -> u64 {
+                Bits::word(self)
+            }
+        })*
+        $(impl Element for $place {
+            fn several(input: &mut Input<'_>, len: usize) -> Vec<Self> {
+                let mut ascending = 0;
+                (0..len)
+                    .map(|_| match input.byte() {
+                        0 => input.word() as $place,
+                        byte @ 1..64 => $place::from(byte % 9),
+                        byte => {
+                            ascending += $place::from(byte % 4);
+                            ascending
+                        }
+                    })
+                    .collect()
+            }
+            fn word(self) -> u64 {
+                self as u64
+            }
+        })*
+    };
+}
+
+elements! { f32 f64; u32 usize }
 
 /// Memory behind an argument: as words, so that it suits both precisions.
 struct Block {
@@ -79,7 +140,7 @@ impl Call<'_> {
     }
 
     /// Memory for `len` numbers, its address, and the length that is stated.
-    fn memory<T: Bits>(&mut self, len: usize, written: bool) -> (*mut T, usize) {
+    fn memory<T: Element>(&mut self, len: usize, written: bool) -> (*mut T, usize) {
         match self.input.byte() {
             0 => return (std::ptr::null_mut(), len),
             // Neither is ever read: one is misaligned, the other ends past all memory.
@@ -105,7 +166,7 @@ impl Call<'_> {
         let mut words = vec![0_u64; len.div_ceil(per_word)];
         // The numbers end where the memory ends, also when their count is odd.
         let first = words.len() * per_word - len;
-        for (k, number) in self.input.numbers::<T>(len).into_iter().enumerate() {
+        for (k, number) in T::several(&mut self.input, len).into_iter().enumerate() {
             let place = first + k;
             words[place / per_word] |= number.word() << (64 / per_word * (place % per_word));
         }
@@ -115,8 +176,16 @@ impl Call<'_> {
         (block.words.as_mut_ptr().cast::<T>().wrapping_add(first), len)
     }
 
+    /// Memory without a stated length: of `len` numbers, or null.
+    fn place<T: Element>(&mut self, len: usize) -> *mut T {
+        match self.memory(len, true) {
+            (data, enough) if enough >= len => data,
+            _ => std::ptr::null_mut(),
+        }
+    }
+
     /// Data, length, rows, columns and the two strides of a matrix.
-    fn matrix<T: Bits>(&mut self, written: bool) -> (*mut T, [usize; 5]) {
+    fn matrix<T: Element>(&mut self, written: bool) -> (*mut T, [usize; 5]) {
         let (mut rows, mut cols) = (self.dimension(), self.dimension());
         if rows == 0 || cols == 0 {
             // Valid whatever the other is, and gone through row by row: 2⁶⁴ empty rows take their time.
@@ -143,7 +212,7 @@ impl Call<'_> {
         (data, [len, rows, cols, row_stride, col_stride])
     }
 
-    fn vector<T: Bits>(&mut self, written: bool) -> (*mut T, usize) {
+    fn vector<T: Element>(&mut self, written: bool) -> (*mut T, usize) {
         let len = match self.input.byte() {
             // Enough for any workspace of these dimensions.
             0..64 if written => 1 << 11,
@@ -189,6 +258,29 @@ macro_rules! arguments {
                 Self { data, len, rows, cols, row_stride, col_stride }
             }
         }
+        impl Argument for *mut GradientNoise<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                call.place::<$t>(8).cast()
+            }
+        }
+        impl Argument for *mut Frobenius<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                call.place::<$t>(4).cast()
+            }
+        }
+        impl Argument for $t {
+            fn make(call: &mut Call<'_>) -> Self {
+                call.input.number()
+            }
+        }
+    )* };
+}
+
+arguments! { f32 f64 }
+
+/// Vectors and single places.
+macro_rules! vectors {
+    ($($t:ident)*) => { $(
         impl Argument for Slice<$t> {
             fn make(call: &mut Call<'_>) -> Self {
                 let (data, len) = call.vector::<$t>(false);
@@ -203,18 +295,35 @@ macro_rules! arguments {
         }
         impl Argument for *mut $t {
             fn make(call: &mut Call<'_>) -> Self {
-                call.memory::<$t>(1, true).0
-            }
-        }
-        impl Argument for $t {
-            fn make(call: &mut Call<'_>) -> Self {
-                call.input.number()
+                call.place::<$t>(1)
             }
         }
     )* };
 }
 
-arguments! { f32 f64 }
+vectors! { f32 f64 u32 usize }
+
+impl Argument for Window {
+    /// Small, but for one of its numbers: a kernel and a padding that are both huge are a loop as long.
+    fn make(call: &mut Call<'_>) -> Self {
+        let extreme = call.input.byte() % 64;
+        let mut which = 0;
+        let mut next = |least: usize| {
+            which += 1;
+            let small = least + usize::from(call.input.byte() % 4);
+            if which == extreme { call.dimension() } else { small }
+        };
+        Self {
+            channels: next(1),
+            height: next(1),
+            width: next(1),
+            kernel: [next(1), next(1)],
+            stride: [next(1), next(1)],
+            padding: [next(0), next(0)],
+            dilation: [next(1), next(1)],
+        }
+    }
+}
 
 impl Argument for usize {
     fn make(call: &mut Call<'_>) -> Self {
@@ -258,6 +367,20 @@ structs! {
     optim Schedule: kind warm_up steps base factor;
     optim LevenbergMarquardt: decay interval lower upper least greatest;
     curvature Loss: kind scale;
+    sample_space LowRank: vectors values;
+    sparse Sparse: starts indices values;
+    sparse SparseMut: starts indices values;
+    two_layer TwoLayer: x slope c upper;
+}
+
+impl Argument for MeanState {
+    fn make(call: &mut Call<'_>) -> Self {
+        Self {
+            sums: Argument::make(call),
+            peaks: Argument::make(call),
+            counts: Argument::make(call),
+        }
+    }
 }
 
 /// A function that can be called with made arguments.
@@ -292,5 +415,6 @@ arities! {
     (A B C D E F)
     (A B C D E F G)
     (A B C D E F G H)
+    (A B C D E F G H I)
     (A B C D E F G H I J)
 }

@@ -5,139 +5,9 @@
 //
 // Prints the worst error of each quantity, relative to its largest entry; status 0 when all are
 // within 1e-9 (preconditioned vectors 1e-8), 1 when one is not, 2 for a bad file.
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <map>
-#include <string>
-#include <vector>
-
-#include "files.h"
-#include "relfisher.h"
+#include "golden.h"
 
 namespace {
-
-using Numbers = std::vector<double>;
-
-// A matrix that owns its numbers and lends them to the library.
-struct Dense {
-    std::size_t rows, cols;
-    Numbers data;
-
-    Dense(std::size_t m, std::size_t n) : rows(m), cols(n), data(m * n) {}
-
-    rf_matrix_f64 view() const { return rf_view_f64(data.data(), rows, cols); }
-    rf_matrix_mut_f64 out() { return rf_view_mut_f64(data.data(), rows, cols); }
-    double at(std::size_t i, std::size_t j) const { return data[i * cols + j]; }
-    double &at(std::size_t i, std::size_t j) { return data[i * cols + j]; }
-};
-
-// The last argument of every call: reports what went wrong when the call fails.
-class Call {
-  public:
-    explicit Call(const char *name) : name_(name) {}
-    operator rf_error *() { return &error_; }
-    void operator=(rf_status status) const {
-        if (status == RF_STATUS_OK) return;
-        char message[160];
-        rf_error_message(message, &error_, sizeof message);
-        std::fprintf(stderr, "%s: %s\n", name_, message);
-        std::exit(1);
-    }
-
-  private:
-    const char *name_;
-    rf_error error_{};
-};
-
-// rf(gemm)(arguments...) calls rf_gemm_f64 and ends the program with its message on an error.
-#define RF(function, ...)                                \
-    do {                                                 \
-        Call call_(#function);                           \
-        call_ = rf_##function##_f64(__VA_ARGS__, call_); \
-    } while (0)
-
-struct Work {
-    Numbers data;
-    explicit Work(std::size_t len) : data(len + 1) {}
-    rf_slice_mut_f64 lend() { return {data.data(), data.size()}; }
-};
-
-// Worst errors by quantity.
-class Comparison {
-  public:
-    void take(const std::string &what, double tolerance, const Numbers &got, const Numbers &want) {
-        double worst = got.size() == want.size() ? 0 : INFINITY, largest = 0;
-        for (std::size_t i = 0; i < std::min(got.size(), want.size()); i++) {
-            worst = std::max(worst, std::fabs(got[i] - want[i]));
-            if (std::isnan(got[i])) worst = INFINITY;
-            largest = std::max(largest, std::fabs(want[i]));
-        }
-        auto &entry = worst_[what];
-        entry.first = std::max(entry.first, worst / largest);
-        entry.second = tolerance;
-    }
-
-    int report() const {
-        int failures = 0;
-        for (const auto &[what, entry] : worst_) {
-            const bool holds = entry.first <= entry.second;
-            failures += !holds;
-            std::printf("%s  %-36s %.1e of %.0e\n", holds ? "ok  " : "FAIL", what.c_str(),
-                        entry.first, entry.second);
-        }
-        return failures;
-    }
-
-  private:
-    std::map<std::string, std::pair<double, double>> worst_;
-};
-
-Dense tensor(const file_t &file, const std::string &name, std::size_t m, std::size_t n) {
-    Dense out(m, n);
-    tensor_read(&file, name.c_str(), out.data.data(), m * n * sizeof(double));
-    return out;
-}
-
-// [a | 1].
-Dense augmented(const Dense &a) {
-    Dense out(a.rows, a.cols + 1);
-    for (std::size_t i = 0; i < a.rows; i++) {
-        std::copy_n(&a.data[i * a.cols], a.cols, &out.at(i, 0));
-        out.at(i, a.cols) = 1;
-    }
-    return out;
-}
-
-Dense product(const Dense &a, const Dense &b, bool transpose_b) {
-    const rf_matrix_f64 right = transpose_b ? rf_transposed_f64(b.view()) : b.view();
-    Dense out(a.rows, right.cols);
-    RF(gemm, out.out(), a.view(), right, 1, 0);
-    return out;
-}
-
-// (1/n) A^T B.
-Dense mean_outer(const Dense &a, const Dense &b) {
-    Dense out(a.cols, b.cols);
-    RF(gemm, out.out(), rf_transposed_f64(a.view()), b.view(), 1.0 / double(a.rows), 0);
-    return out;
-}
-
-void add_gram(Dense &g, const Dense &x, double beta) {
-    Work work(rf_gram_workspace_len(x.rows, x.cols));
-    RF(gram, g.out(), x.view(), rf_slice_f64{nullptr, 0}, 1.0 / double(x.rows), beta, work.lend());
-}
-
-void softmax(Dense &f) {
-    for (std::size_t s = 0; s < f.rows; s++) {
-        double most = -INFINITY, sum = 0;
-        for (std::size_t c = 0; c < f.cols; c++) most = std::max(most, f.at(s, c));
-        for (std::size_t c = 0; c < f.cols; c++) sum += f.at(s, c) = std::exp(f.at(s, c) - most);
-        for (std::size_t c = 0; c < f.cols; c++) f.at(s, c) /= sum;
-    }
-}
 
 // The case sa_tanh_ce: three linear layers, tanh between, soft-max cross-entropy, 32 digits.
 void network(const std::string &folder, Comparison &compare) {
@@ -152,20 +22,14 @@ void network(const std::string &folder, Comparison &compare) {
 
     Dense a(n, width[0]);
     npy_read((folder + "/x.npy").c_str(), a.data.data(), a.data.size() * sizeof(double));
-    std::vector<std::int64_t> labels(n);
-    npy_read((folder + "/y.npy").c_str(), labels.data(), n * sizeof(std::int64_t));
 
     // Forward.
     std::vector<Dense> weights, inputs, outputs;
     for (std::size_t k = 0; k < layers; k++) {
-        const std::string name = "layers." + std::to_string(k);
-        const Dense w = tensor(model, name + ".weight", width[k + 1], width[k]);
-        const Dense b = tensor(model, name + ".bias", width[k + 1], 1);
-        Dense joint = augmented(w);
-        for (std::size_t i = 0; i < joint.rows; i++) joint.at(i, width[k]) = b.at(i, 0);
+        const Dense joint = layer(model, k, width[k + 1], width[k]);
         inputs.push_back(augmented(a));
         outputs.push_back(product(inputs[k], joint, true));
-        weights.push_back(w);
+        weights.push_back(without_bias(joint));
         a = outputs[k];
         const Numbers &t = outputs[k].data;
         RF(activation_value, rf_slice_mut_f64{a.data.data(), a.data.size()},
@@ -176,26 +40,24 @@ void network(const std::string &folder, Comparison &compare) {
     softmax(p);
 
     // Backward: the loss's gradient and the columns of its Hessian's root, through every layer.
-    Dense gradient = p;
-    for (std::size_t s = 0; s < n; s++) gradient.at(s, std::size_t(labels[s])) -= 1;
-    std::vector<Dense> columns{gradient};
+    std::vector<Dense> columns{entropy_gradient(p, folder + "/y.npy")};
     for (std::size_t c = 0; c < width[layers]; c++) {
         columns.emplace_back(n, width[layers]);
         RF(loss_hessian_root, columns.back().out(), p.view(), c, entropy);
     }
     Dense kfra(width[layers], width[layers]);
-    for (std::size_t c = 1; c < columns.size(); c++) add_gram(kfra, columns[c], c == 1 ? 0 : 1);
+    for (std::size_t c = 1; c < columns.size(); c++) add_gram(kfra, columns[c], n, c == 1 ? 0 : 1);
 
     for (std::size_t k = layers; k-- > 0;) {
         const Dense &x = inputs[k];
         const std::size_t m = width[k + 1], d = width[k] + 1;
-        const Dense grad = mean_outer(columns[0], x);
+        const Dense grad = mean_outer(columns[0], x, n);
         compare.take("grad", 1e-9, grad.data, want("grad", k, m, d));
 
         Dense in(d, d), out(m, m), empirical(m, m);
-        add_gram(in, x, 0);
-        for (std::size_t c = 1; c < columns.size(); c++) add_gram(out, columns[c], c == 1 ? 0 : 1);
-        add_gram(empirical, columns[0], 0);
+        add_gram(in, x, n, 0);
+        for (std::size_t c = 1; c < columns.size(); c++) add_gram(out, columns[c], n, c == 1 ? 0 : 1);
+        add_gram(empirical, columns[0], n, 0);
         compare.take("kfac.A", 1e-9, in.data, want("kfac.A", k, d, d));
         compare.take("kfac_type2.G", 1e-9, out.data, want("kfac_type2.G", k, m, m));
         compare.take("kfac_emp.G", 1e-9, empirical.data, want("kfac_emp.G", k, m, m));
@@ -317,15 +179,10 @@ int main(int count, char **arguments) {
         std::fprintf(stderr, "usage: golden FOLDER\n");
         return 2;
     }
-    if (rf_abi_check(RF_ABI_VERSION, sizeof(std::size_t)) != RF_STATUS_OK) {
-        std::fprintf(stderr, "header and library %s do not belong together\n", rf_version());
-        return 2;
-    }
+    check_library();
     const std::string folder = arguments[1];
     Comparison compare;
     network(folder + "/sa_tanh_ce", compare);
     metrics(folder + "/rfim", compare);
-    const int failures = compare.report();
-    std::printf("relfisher %s: %d failures\n", rf_version(), failures);
-    return failures != 0;
+    return compare.report() != 0;
 }

@@ -37,6 +37,8 @@ static double next_input(uint32_t *state) {
 #define F(name) name##_f32
 #define SUFFIX ".f32"
 #include "tour_steps.h"
+#include "tour_structures.h"
+#undef TRY
 #undef REAL
 #undef BITS
 #undef F
@@ -47,8 +49,11 @@ static double next_input(uint32_t *state) {
 #define F(name) name##_f64
 #define SUFFIX ".f64"
 #include "tour_steps.h"
+#include "tour_structures.h"
 
 int tour(void) {
     int status = tour_f32();
-    return status != RF_STATUS_OK ? status : tour_f64();
+    if (status == RF_STATUS_OK) status = structures_f32();
+    if (status == RF_STATUS_OK) status = tour_f64();
+    return status != RF_STATUS_OK ? status : structures_f64();
 }

@@ -169,5 +169,3 @@ static int F(tour)(void) {
     port_write("\n");
     return RF_STATUS_OK;
 }
-
-#undef TRY

@@ -71,7 +71,7 @@ pub struct Region {
 
 impl Region {
     /// No memory.
-    pub const EMPTY: Self = Self { start: 0, bytes: 0, writable: false, what: "" };
+    const EMPTY: Self = Self { start: 0, bytes: 0, writable: false, what: "" };
 
     /// The bytes of `len` elements at `data`, when they are memory that a slice can be made of.
     ///
@@ -110,18 +110,21 @@ impl Region {
     }
 }
 
-/// Every argument is valid memory, and what is written shares no byte with anything else.
+/// A region, or why it is none.
+pub type Checked = Result<Region, Failure>;
+
+/// Every argument, given by its regions, is valid memory, and what is written shares no byte with
+/// anything else.
 ///
 /// # Errors
 /// [`Failure::Memory`] of the first argument that is at fault.
-pub fn check<const N: usize>(arguments: [Result<[Region; 2], Failure>; N]) -> Result<(), Failure> {
-    let mut regions = [[Region::EMPTY; 2]; N];
-    for (region, argument) in regions.iter_mut().zip(arguments) {
-        *region = argument?;
+pub fn check(arguments: &[&[Checked]]) -> Result<(), Failure> {
+    let regions = || arguments.iter().copied().flatten();
+    for region in regions() {
+        (*region)?;
     }
-    let regions = regions.as_flattened();
-    for (i, a) in regions.iter().enumerate() {
-        for b in regions.iter().take(i) {
+    for (i, a) in regions().flatten().enumerate() {
+        for b in regions().flatten().take(i) {
             if (a.writable || b.writable) && a.shares_bytes(b) {
                 let what = if a.writable { a.what } else { b.what };
                 return Err(Failure::Memory { status: Status::Overlap, what });
@@ -131,16 +134,24 @@ pub fn check<const N: usize>(arguments: [Result<[Region; 2], Failure>; N]) -> Re
     Ok(())
 }
 
+/// A number of which any bits are one: what lies behind a pointer.
+pub trait Element: Copy + 'static {}
+
+macro_rules! elements {
+    ($($t:ty)*) => { $(impl Element for $t {})* };
+}
+
+elements! { f32 f64 u32 usize }
+
 /// A type that stands in a signature of the header.
 pub trait Argument: Copy {
     /// What the core gets.
     type Lent<'a>;
+    /// An array of as many regions as there are pointers in it.
+    type Regions;
 
     /// The memory behind it.
-    ///
-    /// # Errors
-    /// As [`Region::new`].
-    fn regions(&self, what: &'static str) -> Result<[Region; 2], Failure>;
+    fn regions(&self, what: &'static str) -> Self::Regions;
 
     /// Makes what the core gets.
     ///
@@ -180,9 +191,10 @@ unsafe fn slice_mut<'a, T>(data: *mut T, len: usize) -> &'a mut [T] {
 
 impl<T: Real> Argument for Matrix<T> {
     type Lent<'a> = MatRef<'a, T>;
+    type Regions = [Checked; 1];
 
-    fn regions(&self, what: &'static str) -> Result<[Region; 2], Failure> {
-        Ok([Region::new(self.data, self.len, false, what)?, Region::EMPTY])
+    fn regions(&self, what: &'static str) -> Self::Regions {
+        [Region::new(self.data, self.len, false, what)]
     }
 
     unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
@@ -196,9 +208,10 @@ impl<T: Real> Argument for Matrix<T> {
 
 impl<T: Real> Argument for MatrixMut<T> {
     type Lent<'a> = MatMut<'a, T>;
+    type Regions = [Checked; 1];
 
-    fn regions(&self, what: &'static str) -> Result<[Region; 2], Failure> {
-        Ok([Region::new(self.data, self.len, true, what)?, Region::EMPTY])
+    fn regions(&self, what: &'static str) -> Self::Regions {
+        [Region::new(self.data, self.len, true, what)]
     }
 
     unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
@@ -210,11 +223,12 @@ impl<T: Real> Argument for MatrixMut<T> {
     }
 }
 
-impl<T: Real> Argument for Slice<T> {
+impl<T: Element> Argument for Slice<T> {
     type Lent<'a> = &'a [T];
+    type Regions = [Checked; 1];
 
-    fn regions(&self, what: &'static str) -> Result<[Region; 2], Failure> {
-        Ok([Region::new(self.data, self.len, false, what)?, Region::EMPTY])
+    fn regions(&self, what: &'static str) -> Self::Regions {
+        [Region::new(self.data, self.len, false, what)]
     }
 
     unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
@@ -223,11 +237,12 @@ impl<T: Real> Argument for Slice<T> {
     }
 }
 
-impl<T: Real> Argument for SliceMut<T> {
+impl<T: Element> Argument for SliceMut<T> {
     type Lent<'a> = &'a mut [T];
+    type Regions = [Checked; 1];
 
-    fn regions(&self, what: &'static str) -> Result<[Region; 2], Failure> {
-        Ok([Region::new(self.data, self.len, true, what)?, Region::EMPTY])
+    fn regions(&self, what: &'static str) -> Self::Regions {
+        [Region::new(self.data, self.len, true, what)]
     }
 
     unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
@@ -237,11 +252,12 @@ impl<T: Real> Argument for SliceMut<T> {
 }
 
 /// A place for one number.
-impl<T: Real> Argument for *mut T {
+impl<T: Element> Argument for *mut T {
     type Lent<'a> = &'a mut T;
+    type Regions = [Checked; 1];
 
-    fn regions(&self, what: &'static str) -> Result<[Region; 2], Failure> {
-        Ok([Region::new(*self, 1, true, what)?, Region::EMPTY])
+    fn regions(&self, what: &'static str) -> Self::Regions {
+        [Region::new(*self, 1, true, what)]
     }
 
     unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
@@ -255,9 +271,10 @@ macro_rules! plain {
     ($($t:ty)*) => { $(
         impl Argument for $t {
             type Lent<'a> = $t;
+            type Regions = [Checked; 0];
 
-            fn regions(&self, _: &'static str) -> Result<[Region; 2], Failure> {
-                Ok([Region::EMPTY; 2])
+            fn regions(&self, _: &'static str) -> Self::Regions {
+                []
             }
 
             unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
@@ -342,7 +359,7 @@ mod tests {
         let mut data = [0.0_f64; 8];
         let a = Slice { data: data[input.clone()].as_ptr(), len: input.len() };
         let b = SliceMut { data: data[output.clone()].as_mut_ptr(), len: output.len() };
-        status(check([a.regions("a"), b.regions("b")]))
+        status(check(&[&a.regions("a"), &b.regions("b")]))
     }
 
     #[test]
@@ -356,7 +373,7 @@ mod tests {
         assert_eq!(pair(3..3, 0..8), Status::Ok);
         let data = [0.0_f32; 2];
         let a = Slice { data: data.as_ptr(), len: 2 };
-        assert_eq!(status(check([a.regions("a"), a.regions("b")])), Status::Ok);
+        assert_eq!(status(check(&[&a.regions("a"), &a.regions("b")])), Status::Ok);
     }
 
     #[test]

@@ -4,9 +4,22 @@
 macro_rules! kind {
     (Scalar $t:ident) => { $t };
     (Out $t:ident) => { *mut $t };
+    (Double $t:ident) => { f64 };
+    (DoubleOut $t:ident) => { *mut f64 };
+    (Doubles $t:ident) => { $crate::argument::Slice<f64> };
+    (DoublesMut $t:ident) => { $crate::argument::SliceMut<f64> };
     (Count $t:ident) => { usize };
+    (CountOut $t:ident) => { *mut usize };
+    (CountsMut $t:ident) => { $crate::argument::SliceMut<usize> };
+    (Indices $t:ident) => { $crate::argument::Slice<u32> };
+    (IndicesMut $t:ident) => { $crate::argument::SliceMut<u32> };
     (Step $t:ident) => { u64 };
     (Code $t:ident) => { u32 };
+    (Most $t:ident) => { u32 };
+    (Window $t:ident) => { Window };
+    (MeanState $t:ident) => { MeanState };
+    (NoiseOut $t:ident) => { *mut GradientNoise<$t> };
+    (FrobeniusOut $t:ident) => { *mut Frobenius<$t> };
     ($kind:ident $t:ident) => { $kind<$t> };
 }
 
@@ -14,17 +27,15 @@ macro_rules! kind {
 macro_rules! lent {
     (Scalar $t:ident) => { $t };
     (Out $t:ident) => { &mut $t };
-    (Count $t:ident) => { usize };
-    (Step $t:ident) => { u64 };
-    (Code $t:ident) => { u32 };
-    ($kind:ident $t:ident) => { <$kind<$t> as $crate::argument::Argument>::Lent<'_> };
+    ($kind:ident $t:ident) => { <kind!($kind $t) as $crate::argument::Argument>::Lent<'_> };
 }
 
 /// Exports `rf_NAME_f32` and `rf_NAME_f64`, whose body is written once.
 ///
 /// The types of arguments are named without the scalar type (`Matrix`, `MatrixMut`, `Slice`,
 /// `SliceMut`, a struct of options), or `Scalar`, `Out` (a pointer to one number that is written),
-/// `Count`, `Step` (a 64-bit count) and `Code` (an option's code).
+/// `Count`, `Step` (a 64-bit count), `Most` (a 32-bit count of iterations) and `Code` (an option's code). `Double`, `DoubleOut`, `Doubles` and
+/// `DoublesMut` are double in both functions; `Indices` are 32-bit.
 macro_rules! export {
     ($(
         $(#[doc = $doc:literal])*
@@ -40,7 +51,7 @@ macro_rules! export {
             #[allow(unused_imports)]
             use super::*;
 
-            fn body<T: ::relfisher_core::Real>($($arg: lent!($kind T)),*)
+            fn body<T: ::relfisher_core::Real + $crate::argument::Element>($($arg: lent!($kind T)),*)
                 -> Result<(), $crate::status::Failure> $body
 
             export! { @one f32 $name single
@@ -58,7 +69,9 @@ macro_rules! export {
             error: *mut $crate::status::Detail,
         ) -> $crate::status::Status {
             use $crate::argument::{Argument, check};
-            let outcome = check([$(Argument::regions(&$arg, stringify!($arg))),*]).and_then(|()| {
+            let regions: &[&[$crate::argument::Checked]] =
+                &[$(&Argument::regions(&$arg, stringify!($arg))),*];
+            let outcome = check(regions).and_then(|()| {
                 // SAFETY: the regions were accepted, the caller vouches for the memory.
                 body::<$t>($(unsafe { Argument::lend($arg) }?),*)
             });
@@ -66,6 +79,27 @@ macro_rules! export {
             unsafe { $crate::status::report(outcome, error) }
         }
     };
+}
+
+/// Exports `rf_NAME_f64` alone: functions of doubles that serve both precisions.
+macro_rules! export_double {
+    ($(
+        $(#[doc = $doc:literal])*
+        fn $name:ident($($arg:ident: $kind:ident),* $(,)?) $body:block
+    )*) => { $(
+        pub mod $name {
+            #![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
+            #![allow(clippy::extra_unused_type_parameters)]
+            #![doc = concat!("`rf_", stringify!($name), "_f64`.")]
+
+            #[allow(unused_imports)]
+            use super::*;
+
+            fn body<T>($($arg: lent!($kind f64)),*) -> Result<(), $crate::status::Failure> $body
+
+            export! { @one f64 $name double { $(#[doc = $doc])* } ($($arg: $kind),*) }
+        }
+    )* };
 }
 
 /// Exports workspace queries: functions of counts that depend on no scalar type.
@@ -117,12 +151,10 @@ macro_rules! options {
     ($($from:ident => $to:ty, |$options:ident| $read:expr;)*) => { $(
         impl<T: ::relfisher_core::Real> $crate::argument::Argument for $from<T> {
             type Lent<'a> = $to;
+            type Regions = [$crate::argument::Checked; 0];
 
-            fn regions(
-                &self,
-                _: &'static str,
-            ) -> Result<[$crate::argument::Region; 2], $crate::status::Failure> {
-                Ok([$crate::argument::Region::EMPTY; 2])
+            fn regions(&self, _: &'static str) -> Self::Regions {
+                []
             }
 
             unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, $crate::status::Failure> {

@@ -114,6 +114,32 @@ export! {
         Ok(Shared.packed_inverse(blocks, d, damping, work)?)
     }
 
+    /// `out <- sum_i ln det(L_i L_i^T)` with the factors of `rf_packed_cholesky` of order d.
+    fn packed_log_determinant(out: Out, factors: Matrix, d: Count) {
+        *out = factor::packed_log_determinant(factors, d)?;
+        Ok(())
+    }
+
+    /// `out_i <- A_i v_i` for every row of packed lower triangles. Shapes: out and v m*d, blocks
+    /// m*d(d+1)/2, contiguous rows.
+    fn packed_symv(out: MatrixMut, blocks: Matrix, v: Matrix) {
+        Ok(Shared.packed_symv(out, blocks, v)?)
+    }
+
+    /// `A_i <- L_i` with `A_i + damping I = L_i L_i^T` for every row, a row-major d*d matrix whose lower
+    /// triangle is read and written: many small ones at once. Shape: matrices m*d^2 with contiguous rows.
+    /// Work: `rf_cholesky_batch_workspace_len(d)`.
+    fn cholesky_batch(matrices: MatrixMut, d: Count, damping: Scalar, work: SliceMut) {
+        Ok(Shared.cholesky_batch(matrices, d, damping, work)?)
+    }
+
+    /// `A_i = U_i diag(values_i) U_i^T` for every row, a row-major d*d matrix that becomes U_i (eigenvectors in
+    /// columns); the values ascend. Shapes: matrices m*d^2, whose lower triangles are read, values m*d,
+    /// contiguous rows. Work: `rf_eigh_batch_workspace_len(d)`.
+    fn eigh_batch(matrices: MatrixMut, values: MatrixMut, d: Count, work: SliceMut) {
+        Ok(Shared.eigh_batch(matrices, values, d, work)?)
+    }
+
     /// `packed <- ` the lower triangle of a (d*d, any strides), row by row: d(d+1)/2 elements.
     fn pack(packed: SliceMut, a: Matrix) {
         Ok(kron::pack(packed, a)?)
@@ -135,6 +161,10 @@ lengths! {
     fn newton_schulz_workspace_len(d) = factor::newton_schulz_workspace_len;
     /// The elements of `work` for `rf_packed_inverse` of blocks of order d.
     fn packed_inverse_workspace_len(d) = factor::packed_inverse_workspace_len;
+    /// The elements of `work` for `rf_cholesky_batch` of order d.
+    fn cholesky_batch_workspace_len(d) = factor::cholesky_batch_workspace_len;
+    /// The elements of `work` for `rf_eigh_batch` of order d.
+    fn eigh_batch_workspace_len(d) = factor::eigh_batch_workspace_len;
     /// The elements of a packed triangle of order d: d(d+1)/2.
     fn packed_len(d) = kron::packed_len;
     /// The place of element (a, b) = (b, a) in a packed triangle.

@@ -12,14 +12,23 @@ mod export;
 
 pub mod argument;
 pub mod blas;
+pub mod conv;
 pub mod curvature;
+pub mod exact;
 pub mod factor;
 pub mod kron;
+pub mod laplace;
 pub mod metric;
 pub mod neuron;
 pub mod optim;
+pub mod prune;
+pub mod sample_space;
 pub mod shared;
+pub mod sparse;
+pub mod spectrum;
+pub mod stats;
 pub mod status;
+pub mod two_layer;
 pub mod version;
 
 /// Reached by no function: the shared library is also built with a handler that does not exist.

@@ -7,7 +7,7 @@ use relfisher_core::metric::layer::{
 use relfisher_core::metric::normalisation;
 use relfisher_core::{MatRef, Real, blas};
 
-use crate::argument::{Argument, Matrix, MatrixMut, Region, Slice, SliceMut};
+use crate::argument::{Argument, Checked, Matrix, MatrixMut, Region, Slice, SliceMut};
 use crate::shared::Shared;
 use crate::status::Failure;
 
@@ -81,13 +81,16 @@ pub enum AnyMetric<'a, T> {
 
 impl<T: Real> Argument for Metric<T> {
     type Lent<'a> = AnyMetric<'a, T>;
+    type Regions = [Checked; 2];
 
-    fn regions(&self, what: &'static str) -> Result<[Region; 2], Failure> {
-        let weights = match MetricKind::read(self.kind)? {
-            MetricKind::Linear => Region::EMPTY,
-            _ => Region::new(self.weights.data, self.weights.len, false, what)?,
+    fn regions(&self, what: &'static str) -> Self::Regions {
+        let weights = match MetricKind::read(self.kind) {
+            // Not looked at.
+            Ok(MetricKind::Linear) => Region::new(self.weights.data, 0, false, what),
+            Ok(_) => Region::new(self.weights.data, self.weights.len, false, what),
+            Err(failure) => Err(failure),
         };
-        Ok([Region::new(self.x.data, self.x.len, false, what)?, weights])
+        [Region::new(self.x.data, self.x.len, false, what), weights]
     }
 
     unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {

@@ -36,6 +36,8 @@ once! {
     fn packed_cholesky(blocks: MatMut<'_, T>, d: usize, damping: T);
     fn packed_cholesky_solve(v: MatMut<'_, T>, factors: MatRef<'_, T>);
     fn packed_inverse(blocks: MatMut<'_, T>, d: usize, damping: T, work: &mut [T]);
+    fn cholesky_batch(matrices: MatMut<'_, T>, n: usize, damping: T, work: &mut [T]);
+    fn eigh_batch(matrices: MatMut<'_, T>, values: MatMut<'_, T>, n: usize, work: &mut [T]);
     fn packed_symv(out: MatMut<'_, T>, blocks: MatRef<'_, T>, v: MatRef<'_, T>);
     fn scaled_gram_solve(
         z: MatMut<'_, T>, k: MatRef<'_, T>, s: MatRef<'_, T>, damping: T, work: &mut [T]

@@ -18,8 +18,8 @@ export class RelfisherError extends Error {
     }
 }
 
-const SIZE = { f32: 4, f64: 8 };
-const ARRAY = { f32: Float32Array, f64: Float64Array };
+const SIZE = { f32: 4, f64: 8, u32: 4 };
+const ARRAY = { f32: Float32Array, f64: Float64Array, u32: Uint32Array };
 
 export class Relfisher {
     constructor(exports) {

@@ -1,10 +1,9 @@
-// The tour of examples/tour_steps.h through the wasm module: the same steps, the same bits.
+// The tour of examples/tour_steps.h and tour_structures.h through the wasm module: the same steps, the same bits.
 import { load } from "./relfisher.mjs";
 
 const [N, D, M] = [12, 5, 3];
 
-function generator() {
-    let state = 1;
+function generator(state = 1) {
     return () => {
         state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
         return ((state >>> 20) - 2048) / 1024;
@@ -132,11 +131,96 @@ function precision(rf, dtype, write) {
     }
 }
 
+function structures(rf, dtype, write) {
+    const f = (name) => `rf_${name}_${dtype}`;
+    const real = (x) => ({ [dtype]: x });
+    const numbers = (values) => rf.numbers(dtype, values);
+    const print = (step, n) => show(write, `${step}.${dtype}`, n.read ? n.read() : n);
+    const next = generator(7);
+    const [K, ALL] = [M + 1, M * D + M * (M + 1)];
+
+    const xs = [], hs = [], etas = [];
+    for (let i = 0; i < N; i++) {
+        for (let j = 0; j < D; j++) xs.push(j + 1 < D ? next() : 1);
+        for (let j = 0; j < K; j++) hs.push(j + 1 < K ? next() : 1);
+        for (let j = 0; j < M; j++) etas.push((i + j) % M === 0 ? 0.5 : 0.25);
+    }
+    const inputs = (len) => numbers(Array.from({ length: len }, next));
+    const [x, h, eta] = [xs, hs, etas].map(numbers);
+    const [slope, delta, c, g, image] = [N * M, N * M, M * K, ALL, 24].map(inputs);
+    const out = numbers(ALL), work = rf.vector(numbers(4096)), none = rf.vector();
+    const part = (n, start, len) => ({ ...n, address: n.address + start * size, len });
+    const size = dtype === "f32" ? 4 : 8;
+    const xView = rf.matrix(x, N, D), etaView = rf.matrix(eta, N, M), deltaView = rf.matrix(delta, N, M);
+
+    // Two layers.
+    const upper = rf.struct(2, rf.matrix(h, N, K), etaView, M, real(1));
+    const metric = rf.struct(xView, rf.matrix(slope, N, M), rf.matrix(c, M, K), upper);
+    const both = (n) => [rf.matrix(part(n, 0, M * D), M, D), rf.matrix(part(n, M * D, M * K), M, K)];
+    rf.call(f("two_layer_multiply"), ...both(out), metric, ...both(g), work);
+    print("two_layer_multiply", out);
+    const count = rf.numbers("u32", 1);
+    rf.call(f("two_layer_solve"), rf.vector(out), count, metric, rf.vector(g), 0.0625, 0.0009765625, 0,
+        work);
+    print("two_layer_solve", out);
+
+    // Exact blocks, and the space of the samples.
+    const packed = numbers(N * 6), block = numbers((M * D) ** 2), gram = numbers(N * N);
+    rf.call(f("loss_hessian_packed"), rf.matrix(packed, N, 6), etaView, rf.struct(0, real(1)));
+    rf.call(f("exact_block"), rf.matrix(block, M * D, M * D), rf.matrix(packed, N, 6), xView, 1 / N, work);
+    print("exact_block", block);
+    rf.call(f("khatri_rao_gram"), rf.matrix(gram, N, N), deltaView, xView, 0, work);
+    print("khatri_rao_gram", gram);
+
+    // Windows.
+    const window = rf.struct(2, 4, 3, 3, 3, 1, 1, 1, 1, 1, 1);
+    const patches = numbers(12 * 19), pooled = numbers(24), argmax = rf.numbers("u32", 24);
+    rf.call(f("unfold"), rf.matrix(patches, 12, 19), rf.vector(image), window, 0, 1, 0, 1);
+    print("unfold", patches);
+    rf.call(f("max_pool"), rf.vector(pooled), rf.vector(argmax), rf.vector(image), window);
+    print("max_pool", pooled);
+
+    // A sparse metric of two gradients, and the embedding of the second.
+    const zeros = new Array(M * D).fill(0), keep = 4, psi = numbers(keep);
+    const state = rf.struct(...["f64", "f64", "u32"].map((t) => rf.vector(rf.numbers(t, zeros))));
+    const indices = rf.numbers("u32", keep), root = rf.numbers("f64", M * D);
+    for (let i = 0; i < 2; i++) {
+        const gradient = g.read().slice(i * K, i * K + M * D);
+        rf.call(f("select_largest"), rf.vector(indices), count, rf.vector(part(g, i * K, M * D)));
+        psi.write(Array.from(indices.read(), (j) => gradient[j]));
+        rf.call(f("quasi_mean_add"), state, rf.vector(indices), rf.vector(psi), -1);
+    }
+    rf.call("rf_quasi_mean_root_f64", rf.vector(root), state, 2, -1);
+    rf.call(f("embed"), rf.vector(psi), rf.vector(indices), rf.vector(root), 0.0625);
+    print("embed", psi);
+
+    // A layer without every third weight, and the posterior around it.
+    const a = numbers(D * D), b = numbers(M * M), w = numbers(g.read().slice(0, M * D));
+    rf.call(f("gram"), rf.matrix(a, D, D), xView, none, 1 / N, 0, work);
+    rf.call(f("gram"), rf.matrix(b, M, M), deltaView, none, 1 / N, 0, work);
+    const kept = numbers(Array.from(zeros, (_, i) => Number(i % 3 !== 0)));
+    rf.call(f("prune_kron_compensate"), rf.matrix(w, M, D), count, rf.matrix(kept, M, D),
+        rf.matrix(b, M, M), rf.matrix(a, D, D), 0.0625, 0, 0, work);
+    print("prune_kron_compensate", w);
+    const variances = numbers(N * M);
+    rf.call(f("laplace_variances"), rf.vector(variances), rf.vector(eta), 100, 0.5);
+    print("laplace_variances", variances);
+
+    // A mini-batch whose mean gradient is that of G.
+    const [norms, products, noise] = [N, N, 8].map(numbers);
+    rf.call(f("outer_square_norms"), rf.vector(norms), deltaView, xView, 0);
+    rf.call(f("khatri_rao_apply"), rf.vector(products), deltaView, xView,
+        rf.matrix(part(g, 0, M * D), M, D), 0, work);
+    rf.call(f("batch_statistics"), noise, rf.vector(norms), rf.vector(products), 4);
+    print("batch_statistics", noise.read().slice(0, 6));
+}
+
 /** Runs the tour through a loaded module; `write` gets a line at a time. */
 export function tour(rf, write) {
     for (const dtype of ["f32", "f64"]) {
         const mark = rf.mark();
         precision(rf, dtype, write);
+        structures(rf, dtype, write);
         rf.release(mark);
     }
 }
