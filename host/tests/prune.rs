@@ -109,7 +109,7 @@ fn nothing_removed_costs_nothing() {
     let out = folder("prune-nothing");
     let output = run(&out, &["--targets", &targets(), "--sparsity", "0"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(!stdout(&output).contains("-0"), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("-0.0"), "{}", stdout(&output));
     let text = fs::read_to_string(out.join("prune.csv")).unwrap();
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     for row in reader.records().map(Result::unwrap).filter(|row| &row[0] != "whole") {

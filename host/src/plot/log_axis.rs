@@ -51,7 +51,8 @@ fn numbers(range: &Range<f64>, most: usize) -> Vec<f64> {
     };
     let fine = inside(&[1.0, 2.0, 5.0], 1);
     if fine.len() < FEWEST {
-        return RangedCoordf64::from(range.clone()).key_points(most);
+        // The library counts the steps between them.
+        return RangedCoordf64::from(range.clone()).key_points(most.saturating_sub(1));
     }
     if fine.len() <= most {
         return fine;
