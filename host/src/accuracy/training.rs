@@ -73,13 +73,13 @@ impl<T: Scalar> Climb<'_, T> {
     }
 
     /// C tanh(W̃x̃) with the loss ½|f − y|².
-    fn two_layers(&self) -> Result<(Network<T>, Parameters<T>), Error> {
+    fn tanh_network(&self) -> Result<(Network<T>, Parameters<T>), Error> {
         let (_, m, d) = SHAPE;
         let values = [self.input("in.w")?, self.input("in.c")?].concat();
         Ok((linear_layers(&[d - 1, m, m])?, Parameters { values, buffers: Vec::new() }))
     }
 
-    /// Loss and gradient of [`Self::two_layers`].
+    /// Loss and gradient of [`Self::tanh_network`].
     fn pass(
         &self,
         network: &Network<T>,
@@ -97,7 +97,7 @@ impl<T: Scalar> Climb<'_, T> {
     /// The reduction ratio of every change of the parameters, and λ after it.
     fn adapted(&self) -> Result<(Vec<T>, Vec<T>), Error> {
         let (n, m, _) = SHAPE;
-        let (network, parameters) = self.two_layers()?;
+        let (network, parameters) = self.tanh_network()?;
         let (wanted, v) = (self.input("in.delta")?, self.input("in.v")?);
         let targets = || MatRef::new(&wanted, n, m).map(Targets::Values);
         let mut tape = Tape::new(&network, n);
@@ -137,7 +137,7 @@ impl<T: Scalar> Climb<'_, T> {
     /// The parameters after a step: the first layer by gradient descent, the second by its exact block.
     fn mixed(&self) -> Result<Vec<T>, Error> {
         let (n, m, _) = SHAPE;
-        let (network, mut parameters) = self.two_layers()?;
+        let (network, mut parameters) = self.tanh_network()?;
         let mut tape = Tape::new(&network, n);
         let wanted = self.input("in.delta")?;
         let targets = || MatRef::new(&wanted, n, m).map(Targets::Values);
