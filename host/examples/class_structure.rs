@@ -73,7 +73,7 @@ fn main() -> Result<(), Error> {
     let network = uses::network(&[data.width, 24, CLASSES])?;
     let (out, exec, count) = (uses::folder()?, Cpu::new(None)?, network.parameter_count());
     let labels = &data.labels[..SAMPLES];
-    let names = ["classes and eigenvectors", "curvature in the classes", "gᵀHg by projection"];
+    let names = ["classes and eigenvectors", "curvature in the classes", "g·Hg by projection"];
     let mut lines = names.map(|name| Line { label: name.to_owned(), points: Vec::new() });
     println!(
         "{count} parameters; epochs: overlap of class gradients and top {CLASSES} eigenvectors;"
