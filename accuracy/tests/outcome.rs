@@ -40,7 +40,7 @@ fn every_row_of_the_ladder_matters() {
     let names: Vec<String> = rows(&ladder).map(str::to_owned).collect();
     assert_eq!(
         names.len(),
-        8 + 8 + 1 + 8 + 2 + 2 + 1 + 2 + 2 + 8 + 6 + 11 + 16 + 5 + 3 + 6 + 6,
+        8 + 8 + 1 + 8 + 2 + 2 + 1 + 2 + 2 + 8 + 6 + 11 + 16 + 5 + 3 + 8 + 6,
         "{names:?}"
     );
     for name in names {

@@ -1,4 +1,5 @@
-//! The job `examples`: every example of `host/examples` ends well, within a minute, and leaves a picture.
+//! The job `examples`: every example of `host/examples` ends well, within a minute, and leaves a picture
+//! below `runs/examples/NAME`, and nothing beside that folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +21,7 @@ pub(crate) fn check() -> Outcome {
     let outcomes: Vec<(String, Outcome)> = examples
         .into_iter()
         .map(|(name, program)| {
-            let outcome = check_one(&program, &scratch.join(&name));
+            let outcome = check_one((&name, &program), &scratch.join(&name));
             (name, outcome)
         })
         .collect();
@@ -55,7 +56,7 @@ fn build() -> Result<Vec<(String, PathBuf)>, String> {
     }
 }
 
-fn check_one(program: &Path, folder: &Path) -> Outcome {
+fn check_one((name, program): (&str, &Path), folder: &Path) -> Outcome {
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let started = Instant::now();
     output({
@@ -64,20 +65,27 @@ fn check_one(program: &Path, folder: &Path) -> Outcome {
         command
     })?;
     let taken = started.elapsed();
-    let pictures = pictures(folder);
-    println!(
-        "{:<30} {:>5.1} s, {} pictures",
-        program.file_name().unwrap_or_default().display(),
-        taken.as_secs_f64(),
-        pictures
-    );
+    let own = folder.join("runs/examples").join(name);
+    let pictures = pictures(&own);
+    println!("{name:<30} {:>5.1} s, {pictures} pictures", taken.as_secs_f64());
     if taken > LIMIT {
         return Err(format!("took {:.0} s, more than {}", taken.as_secs_f64(), LIMIT.as_secs()));
     }
     if pictures == 0 {
-        return Err("left no PNG with an SVG beside it below its folder".into());
+        return Err(format!("left no PNG with an SVG beside it below runs/examples/{name}"));
+    }
+    let (all, inside) = (files(folder), files(&own));
+    if all > inside {
+        return Err(format!("left {} files outside of runs/examples/{name}", all - inside));
     }
     Ok(())
+}
+
+/// The files below a folder.
+fn files(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
 }
 
 /// The pictures below a folder: PNG files that are not empty, with an SVG beside each.

@@ -6,11 +6,9 @@
 //! ```
 //!
 //! Logistic regression, even against odd digits of 7×7, where every digit adds a matrix of rank one, as
-//! the theorem asks. Writes runs/example-determinantal/error.svg and .png.
+//! the theorem asks. Writes error.svg and .png into runs/examples/determinantal (or the folder given).
 
 mod uses;
-
-use std::path::Path;
 
 use relfisher::plot::{LineAxis, LinePlot, Scale, Series, lines};
 use relfisher::{Error, random};
@@ -110,8 +108,7 @@ fn main() -> Result<(), Error> {
             });
         }
     }
-    let dir = Path::new("runs/example-determinantal");
-    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "create", &e))?;
+    let dir = uses::folder()?;
     let plot = LinePlot {
         title: "Newton steps averaged over workers",
         subtitle: "relative error of the step; logistic regression on digits, three trials",
@@ -119,7 +116,7 @@ fn main() -> Result<(), Error> {
         y: LineAxis { label: "relative error", scale: Scale::Logarithmic, range: None },
         series: &series,
     };
-    for file in lines(&plot, dir, "error")? {
+    for file in lines(&plot, &dir, "error")? {
         println!("{}", file.display());
     }
     Ok(())

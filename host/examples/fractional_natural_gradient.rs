@@ -1,10 +1,13 @@
 //! The fractional natural gradient: KFLR with the powers p = 1 (its inverse), ½ and ¼ of the damped
 //! curvature, each at two damping strengths. A small p needs less damping.
 //!
-//! `cargo run --release --example fractional_natural_gradient` draws the learning curves into
-//! `runs/examples/fractional` (or the folder given).
+//! ```sh
+//! cargo run --release -p relfisher --example fractional_natural_gradient
+//! ```
+//!
+//! Draws the learning curves into runs/examples/fractional_natural_gradient (or the folder given).
 
-use std::path::PathBuf;
+mod uses;
 
 use relfisher::Error;
 use relfisher::plot::{Line, Panel, Panels, Scale, line_panels};
@@ -24,15 +27,13 @@ fn experiment(damping: f64, power: f64, rate: f64) -> String {
 }
 
 fn main() -> Result<(), Error> {
-    let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/fractional".to_owned());
+    let out = uses::folder()?;
     let mut panels = Vec::new();
     for damping in [0.1, 0.003] {
         let mut lines = Vec::new();
         for (power, rate) in POWERS {
             let text = experiment(damping, power, rate);
-            let options = SessionOptions::new(
-                PathBuf::from(&out).join(format!("damping-{damping}-power-{power}")),
-            );
+            let options = SessionOptions::new(out.join(format!("damping-{damping}-power-{power}")));
             let experiment = Experiment::parse(&text, "fractional.toml", Size::Reduced)?;
             let record = train(&experiment, None, &options)?.record;
             let epochs = record.runs.iter().flat_map(|run| &run.epochs);
@@ -45,7 +46,7 @@ fn main() -> Result<(), Error> {
     }
     let title = "Fractional natural gradient".to_owned();
     let panels = Panels { title, x: "epoch", x_scale: Scale::Linear, panels };
-    for picture in line_panels(&panels, &PathBuf::from(out), "fractional")? {
+    for picture in line_panels(&panels, &out, "fractional")? {
         println!("{}", picture.display());
     }
     Ok(())

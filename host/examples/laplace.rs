@@ -5,11 +5,10 @@
 //! cargo run --release -p relfisher --example laplace
 //! ```
 //!
-//! Writes runs/example-laplace/evidence.svg and .png.
+//! Writes evidence.svg and .png into runs/examples/laplace (or the folder given).
 
 mod uses;
 
-use std::path::Path;
 use std::time::Instant;
 
 use relfisher::Error;
@@ -76,8 +75,7 @@ fn main() -> Result<(), Error> {
             dots: vec![(curve.best, curve.best_value)],
         });
     }
-    let dir = Path::new("runs/example-laplace");
-    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "create", &e))?;
+    let dir = uses::folder()?;
     let best = series.last().and_then(|s| s.dots.first()).map_or(0.0, |dot| dot.1);
     let plot = LinePlot {
         title: "Log-marginal likelihood of a small network",
@@ -94,7 +92,7 @@ fn main() -> Result<(), Error> {
         },
         series: &series,
     };
-    for file in lines(&plot, dir, "evidence")? {
+    for file in lines(&plot, &dir, "evidence")? {
         println!("{}", file.display());
     }
     Ok(())

@@ -1,10 +1,14 @@
 //! Statistics of every mini-batch as by-products of training: how long the gradient is, how much of it
 //! is noise, and what batch size would balance the two.
 //!
-//! `cargo run --release --example mini_batch_statistics` writes into `runs/examples/statistics` (or
-//! the folder given), among others `diagnostics-sgd-plain.csv` and its picture.
+//! ```sh
+//! cargo run --release -p relfisher --example mini_batch_statistics
+//! ```
+//!
+//! Writes into runs/examples/mini_batch_statistics (or the folder given), among others
+//! diagnostics-sgd-plain.csv and its picture.
 
-use std::path::PathBuf;
+mod uses;
 
 use relfisher::Error;
 use relfisher::train::{Experiment, SessionOptions, Size, Verbosity, train};
@@ -27,12 +31,12 @@ learning_rate = 0.03
 "#;
 
 fn main() -> Result<(), Error> {
-    let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/statistics".to_owned());
+    let out = uses::folder()?;
     let experiment = Experiment::parse(EXPERIMENT, "statistics.toml", Size::Reduced)?;
     let options = SessionOptions {
         diagnose_steps: 1,
         verbosity: Verbosity::Lines,
-        ..SessionOptions::new(PathBuf::from(out))
+        ..SessionOptions::new(out)
     };
     let outcomes = train(&experiment, None, &options)?;
     for plot in outcomes.plots {

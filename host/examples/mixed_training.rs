@@ -1,10 +1,13 @@
 //! Mixed training: the first layer, which has nine tenths of the parameters, on SGD, the others on
 //! K-FAC; beside SGD alone and K-FAC alone.
 //!
-//! `cargo run --release --example mixed_training` writes its record and learning curves into
-//! `runs/examples/mixed` (or the folder given).
+//! ```sh
+//! cargo run --release -p relfisher --example mixed_training
+//! ```
+//!
+//! Writes its record and learning curves into runs/examples/mixed_training (or the folder given).
 
-use std::path::PathBuf;
+mod uses;
 
 use relfisher::Error;
 use relfisher::train::{Experiment, SessionOptions, Size, Verbosity, table, train};
@@ -38,10 +41,9 @@ optimizer = { kind = "kfac" }
 "#;
 
 fn main() -> Result<(), Error> {
-    let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/mixed".to_owned());
+    let out = uses::folder()?;
     let experiment = Experiment::parse(EXPERIMENT, "mixed.toml", Size::Reduced)?;
-    let options =
-        SessionOptions { verbosity: Verbosity::Lines, ..SessionOptions::new(PathBuf::from(out)) };
+    let options = SessionOptions { verbosity: Verbosity::Lines, ..SessionOptions::new(out) };
     let outcomes = train(&experiment, None, &options)?;
     println!("{}", table(&outcomes.record, experiment.target_train_loss));
     for plot in outcomes.plots {

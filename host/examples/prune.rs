@@ -5,11 +5,9 @@
 //! cargo run --release -p relfisher --example prune
 //! ```
 //!
-//! Writes runs/example-prune/prune.svg and .png.
+//! Writes prune.svg and .png into runs/examples/prune (or the folder given).
 
 mod uses;
-
-use std::path::Path;
 
 use relfisher::Error;
 use relfisher::curvature::{Memory, Problem};
@@ -68,8 +66,7 @@ fn main() -> Result<(), Error> {
         let points = std::iter::once((0.0, whole)).chain(dots.iter().copied()).collect();
         series.push(Series { label: method.to_string(), points, dots });
     }
-    let dir = Path::new("runs/example-prune");
-    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "create", &e))?;
+    let dir = uses::folder()?;
     let plot = LinePlot {
         title: "Pruning a network for digits",
         subtitle: "without training again; curvature measured again at every dot",
@@ -77,7 +74,7 @@ fn main() -> Result<(), Error> {
         y: LineAxis { label: "test accuracy", scale: Scale::Linear, range: Some((0.0, 1.0)) },
         series: &series,
     };
-    for file in lines(&plot, dir, "prune")? {
+    for file in lines(&plot, &dir, "prune")? {
         println!("{}", file.display());
     }
     Ok(())

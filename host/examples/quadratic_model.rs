@@ -2,10 +2,13 @@
 //! little damping, with both fixed, with the damping adapted by the reduction ratio, and with the length
 //! of every step from the model too.
 //!
-//! `cargo run --release --example quadratic_model` draws the learning curves into
-//! `runs/examples/quadratic` (or the folder given).
+//! ```sh
+//! cargo run --release -p relfisher --example quadratic_model
+//! ```
+//!
+//! Draws the learning curves into runs/examples/quadratic_model (or the folder given).
 
-use std::path::PathBuf;
+mod uses;
 
 use relfisher::Error;
 use relfisher::plot::{Line, Panel, Panels, Scale, line_panels};
@@ -33,13 +36,13 @@ fn experiment(damping: f64, rule: &str) -> String {
 }
 
 fn main() -> Result<(), Error> {
-    let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/quadratic".to_owned());
+    let out = uses::folder()?;
     let mut panels = Vec::new();
     for damping in [30.0, 1e-4] {
         let mut lines = Vec::new();
         for (name, rule) in RULES {
             let run = format!("damping-{damping}-{}", name.replace(' ', "-"));
-            let options = SessionOptions::new(PathBuf::from(&out).join(run));
+            let options = SessionOptions::new(out.join(run));
             let text = experiment(damping, rule);
             let experiment = Experiment::parse(&text, "quadratic.toml", Size::Reduced)?;
             let record = train(&experiment, None, &options)?.record;
@@ -53,7 +56,7 @@ fn main() -> Result<(), Error> {
     }
     let title = "K-FAC and its quadratic model".to_owned();
     let panels = Panels { title, x: "epoch", x_scale: Scale::Linear, panels };
-    for picture in line_panels(&panels, &PathBuf::from(out), "quadratic")? {
+    for picture in line_panels(&panels, &out, "quadratic")? {
         println!("{}", picture.display());
     }
     Ok(())

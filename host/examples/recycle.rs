@@ -6,11 +6,10 @@
 //! cargo run --release -p relfisher --example recycle
 //! ```
 //!
-//! Writes runs/example-recycle/loss.svg and .png.
+//! Writes loss.svg and .png into runs/examples/recycle (or the folder given).
 
 mod uses;
 
-use std::path::Path;
 use std::time::Instant;
 
 use relfisher::executor::Cpu;
@@ -145,8 +144,7 @@ fn main() -> Result<(), Error> {
         series.push(Series { label: name.to_owned(), points, dots: Vec::new() });
     }
     ages(&network, &exec, &data, &batches)?;
-    let dir = Path::new("runs/example-recycle");
-    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "create", &e))?;
+    let dir = uses::folder()?;
     let plot = LinePlot {
         title: "Learning with a recycled subspace",
         subtitle: "digits of 14×14, batches of 50; so many eigenpairs, measured every so many updates",
@@ -154,7 +152,7 @@ fn main() -> Result<(), Error> {
         y: LineAxis { label: "train loss", scale: Scale::Linear, range: Some((0.1, 0.8)) },
         series: &series,
     };
-    for file in lines(&plot, dir, "loss")? {
+    for file in lines(&plot, &dir, "loss")? {
         println!("{}", file.display());
     }
     Ok(())

@@ -7,6 +7,10 @@
 //! ```sh
 //! cargo run --release -p relfisher --example sparse_embedding
 //! ```
+//!
+//! Draws into runs/examples/sparse_embedding (or the folder given).
+
+mod uses;
 
 use std::path::Path;
 
@@ -76,10 +80,9 @@ fn main() -> Result<(), relfisher::Error> {
         average(true),
         average(false)
     );
-    let dir = Path::new("runs/examples");
-    std::fs::create_dir_all(dir).map_err(|e| relfisher::Error::io(dir, "create", &e))?;
+    let dir = uses::folder()?;
     let title = "Mean cosine of sparse gradient embeddings, by digit";
-    for file in class_table(title, &means, classes, dir, "sparse-embedding")? {
+    for file in class_table(title, &means, classes, &dir, "sparse-embedding")? {
         println!("{}", file.display());
     }
     Ok(())

@@ -5,7 +5,10 @@
 //! cargo run --release -p relfisher --example spectral_density
 //! ```
 //!
-//! Writes spectrum.json, spectrum.csv and a picture for each matrix below runs/example-spectrum.
+//! Writes spectrum.json, spectrum.csv and a picture for each matrix below
+//! runs/examples/spectral_density (or the folder given).
+
+mod uses;
 
 use std::path::Path;
 
@@ -26,7 +29,7 @@ fn main() -> Result<(), Error> {
     let network = Network::from_architecture(&Architecture::load(&nets.join("ml_digits.json"))?)?;
     let parameters = load_parameters::<f64>(&network, &nets.join("ml_digits.safetensors"))?;
     let digits = Split::<f64>::bundled()?.train.first(SAMPLES)?;
-    let cpu = Cpu::new(None)?;
+    let (out, cpu) = (uses::folder()?, Cpu::new(None)?);
     let problem = Problem {
         executor: &cpu,
         network: &network,
@@ -64,7 +67,7 @@ fn main() -> Result<(), Error> {
                 density.trace.standard_error
             );
         }
-        let dir = Path::new("runs/example-spectrum").join(matrix.name());
+        let dir = out.join(matrix.name());
         std::fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, "create", &e))?;
         for file in record.write(&dir)? {
             println!("{}", file.display());

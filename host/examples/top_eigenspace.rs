@@ -2,10 +2,13 @@
 //! training run: how much of the gradient lies in them, whether they stay, and how near the three
 //! matrices are to each other.
 //!
-//! `cargo run --release --example top_eigenspace` writes its tables and pictures into
-//! `runs/examples/eigenspace` (or the folder given).
+//! ```sh
+//! cargo run --release -p relfisher --example top_eigenspace
+//! ```
+//!
+//! Writes its tables and pictures into runs/examples/top_eigenspace (or the folder given).
 
-use std::path::PathBuf;
+mod uses;
 
 use relfisher::Error;
 use relfisher::curvature::Problem;
@@ -40,8 +43,7 @@ const TOP: usize = 10;
 const PROBES: usize = 6;
 
 fn main() -> Result<(), Error> {
-    let out = std::env::args().nth(1).unwrap_or_else(|| "runs/examples/eigenspace".to_owned());
-    let out = PathBuf::from(out);
+    let out = uses::folder()?;
     let experiment = Experiment::parse(EXPERIMENT, "eigenspace.toml", Size::Reduced)?;
     let options = SessionOptions { diagnose_steps: 1, ..SessionOptions::new(out.clone()) };
     train(&experiment, None, &options)?;

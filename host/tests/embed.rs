@@ -62,6 +62,11 @@ fn a_trained_network_embeds_digits() {
     }
     // No file is left beside it, and nothing on the error stream without a terminal.
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+    // Who may read other files of the user may read this one.
+    let other = dir.join("other");
+    fs::write(&other, "").unwrap();
+    let permissions = |path: &Path| fs::metadata(path).unwrap().permissions();
+    assert_eq!(permissions(&out), permissions(&other));
     assert_eq!(stderr(&output), "");
 }
 

@@ -103,6 +103,21 @@ fn a_trained_network_gets_sparse() {
     assert_eq!(first[4].parse::<f64>().unwrap(), row[4].parse::<f64>().unwrap());
 }
 
+/// A share of 0 removes nothing and costs nothing: 0, not −0.
+#[test]
+fn nothing_removed_costs_nothing() {
+    let out = folder("prune-nothing");
+    let output = run(&out, &["--targets", &targets(), "--sparsity", "0"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(!stdout(&output).contains("-0.0"), "{}", stdout(&output));
+    let text = fs::read_to_string(out.join("prune.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    for row in reader.records().map(Result::unwrap).filter(|row| &row[0] != "whole") {
+        let cost = if &row[0] == "magnitude" { "" } else { "0" };
+        assert_eq!((&row[2], &row[3]), ("0", cost), "{text}");
+    }
+}
+
 #[test]
 fn layers_alike_and_single_precision() {
     let out = folder("prune-layer");

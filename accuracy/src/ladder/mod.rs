@@ -47,6 +47,8 @@
 //! | `step.mixed` | (2, m, d̃): W̃ − ½g and C − (F + λI)⁻¹g after a step of C tanh(W̃x̃) with the loss ½\|f − y\|²: each layer with its own rule, F the Gauss–Newton block of C, y the rows of δ | `in.x`, `in.w`, `in.c`, `in.delta` |
 //! | `step.recycled` | (F + λI)⁻¹v, F the part of the Gauss–Newton matrix of the layer W̃x̃ with its 2m largest eigenvalues, whatever later batches hold | `in.x`, `in.v` |
 //! | `step.channels` | (m, 2): (B + λI)^−¼ u, the blocks B of m channels the leading 2 × 2 corners of G, H, A and B, u the first two elements of the rows of V | `in.g`, `in.h`, `in.a`, `in.b`, `in.v` |
+//! | `step.reduction_ratio` | (3): (L(θ + δ) − L(θ))/(gᵀδ + ½δᵀFδ) of the network and loss of `step.mixed`, θ = (W̃, C): δ = −½g, (V, V), −2g | `in.x`, `in.w`, `in.c`, `in.delta`, `in.v` |
+//! | `step.damping` | (3): λ after each of them: λω⁵ above a ratio of ¾, λ/ω⁵ below ¼, ω = 19/20 | the same |
 //! | `prune.obd` | (m, d̃): ½δᵀ(G ⊗ A)δ when one weight of V goes and the others stay | `in.g`, `in.a`, `in.v` |
 //! | `prune.obs` | (m, d̃): the same at its minimum over the other weights, with (G + λI) ⊗ (A + λI) | `in.g`, `in.a`, `in.v` |
 //! | `prune.obs_weights`, `prune.obs_joint` | V without its second weight, at that minimum; V without six weights, with G ⊗ A + λI | `in.g`, `in.a`, `in.v` |
@@ -69,7 +71,7 @@ pub use compare::{compare, rows, unit};
 pub use inputs::{DAMPING, DEVIATION, FRACTION, INPUTS, OUTPUTS, POWER, RANK, REMOVED, SAMPLES};
 pub use neuron::{ACTIVATIONS, Activation, Answering, Function, NEURONS, Neuron};
 pub use sparse::{MEANS, Mean};
-pub use training::{CHANNELS, RATE};
+pub use training::{CHANGES, CHANNELS, DECAY, INTERVAL, RATE};
 
 use crate::tensors::Tensors;
 

@@ -1,5 +1,5 @@
-//! Steps of a network in training: by groups of layers, with an eigenspace of an earlier batch, and for the
-//! scale and shift of normalised channels.
+//! Steps of a network in training: by groups of layers, with an eigenspace of an earlier batch, for the
+//! scale and shift of normalised channels; and what a step says about the damping.
 
 use super::dual::Dual;
 use super::input;
@@ -16,11 +16,19 @@ use crate::tensors::Tensors;
 pub const RATE: f64 = 0.5;
 /// The inputs whose leading 2 × 2 corners are the blocks of channels.
 pub const CHANNELS: [&str; OUTPUTS] = ["in.g", "in.h", "in.a", "in.b"];
+/// The changes of (W̃, C) that are judged, as multiples of the gradient; `None`: V for both. Of the fall
+/// that the quadratic model promises they bring more than ¾, between ¼ and ¾, and less than ¼.
+pub const CHANGES: [Option<f64>; 3] = [Some(-0.5), None, Some(-2.0)];
+/// ω: what λ is multiplied by for one step with a good model.
+pub const DECAY: f64 = 0.95;
+/// The steps between two changes of λ.
+pub const INTERVAL: u64 = 5;
 
 pub(super) fn expect(inputs: &Tensors, expected: &mut Tensors) {
     mixed(inputs, expected);
     recycled(inputs, expected);
     channels(inputs, expected);
+    adapted(inputs, expected);
 }
 
 /// `step.mixed` of C tanh(W̃x̃) with the loss ½|f − y|², y the rows of δ.
@@ -46,13 +54,16 @@ fn mixed(inputs: &Tensors, expected: &mut Tensors) {
 
 /// The mean loss with its derivative along element k of (vec W̃, vec C).
 fn loss(inputs: &Tensors, k: usize) -> Dual {
+    mean_half_square(&residuals(inputs, |i| f64::from(u8::from(i == k)), 0.0))
+}
+
+/// f − y for every sample and output at (vec W̃, vec C) + length·δ, with its derivative along δ.
+fn residuals(inputs: &Tensors, change: impl Fn(usize) -> f64, length: f64) -> Vec<Dual> {
     let (m, d) = (OUTPUTS, INPUTS);
     let number = |x: f64| Dual::constant(Double::from(x));
+    let along = |i: usize| Dual::variable(length).times_number(change(i));
     let both = input(inputs, "in.w").iter().chain(input(inputs, "in.c"));
-    let weights: Vec<Dual> = both
-        .enumerate()
-        .map(|(i, &w)| if i == k { Dual::variable(w) } else { number(w) })
-        .collect();
+    let weights: Vec<Dual> = both.enumerate().map(|(i, &w)| number(w).plus(along(i))).collect();
     let (w, c) = weights.split_at(m * d);
     let apply = |w: &[Dual], x: &[Dual]| {
         let terms = w.iter().zip(x).map(|(w, x)| w.times(*x));
@@ -60,16 +71,49 @@ fn loss(inputs: &Tensors, k: usize) -> Dual {
     };
     let samples =
         input(inputs, "in.x").chunks_exact(d).zip(input(inputs, "in.delta").chunks_exact(m));
-    let total = samples.fold(number(0.0), |total, (x, y)| {
-        let x: Vec<Dual> = x.iter().map(|x| number(*x)).collect();
-        let hidden = w.chunks_exact(d).map(|w| Function::Tanh.of(apply(w, &x)));
-        let hidden: Vec<Dual> = hidden.chain([number(1.0)]).collect();
-        c.chunks_exact(d).zip(y).fold(total, |total, (c, y)| {
-            let away = apply(c, &hidden).minus(number(*y));
-            total.plus(away.times(away).times_number(0.5))
+    samples
+        .flat_map(|(x, y)| {
+            let x: Vec<Dual> = x.iter().map(|x| number(*x)).collect();
+            let hidden = w.chunks_exact(d).map(|w| Function::Tanh.of(apply(w, &x)));
+            let hidden: Vec<Dual> = hidden.chain([number(1.0)]).collect();
+            let rows = c.chunks_exact(d).zip(y);
+            rows.map(|(c, y)| apply(c, &hidden).minus(number(*y))).collect::<Vec<Dual>>()
         })
+        .collect()
+}
+
+/// The mean over the samples of half the square.
+fn mean_half_square(residuals: &[Dual]) -> Dual {
+    let zero = Dual::constant(Double::from(0.0));
+    let total = residuals.iter().fold(zero, |sum, e| sum.plus(e.times(*e).times_number(0.5)));
+    total.over(Dual::constant(Double::from(SAMPLES as f64)))
+}
+
+/// `step.reduction_ratio` and `step.damping`: the loss before and after each change as it is, and the
+/// promise of the model with the outputs linear along the change.
+fn adapted(inputs: &Tensors, expected: &mut Tensors) {
+    let count = 2 * OUTPUTS * INPUTS;
+    let gradient: Vec<f64> = (0..count).map(|k| loss(inputs, k).slope.hi).collect();
+    let v = input(inputs, "in.v");
+    let ratios = CHANGES.map(|multiple| {
+        let change = |i: usize| match multiple {
+            Some(multiple) => multiple * gradient[i],
+            None => v[i % v.len()],
+        };
+        let [before, after] = [0.0, 1.0].map(|length| residuals(inputs, change, length));
+        let linear = before.iter().map(|e| Dual::constant(e.value + e.slope));
+        let promised = mean_half_square(&linear.collect::<Vec<Dual>>());
+        let before = mean_half_square(&before);
+        mean_half_square(&after).minus(before).over(promised.minus(before)).value.hi
     });
-    total.over(number(SAMPLES as f64))
+    let shrunk = (0..INTERVAL).fold(1.0, |product, _| product * DECAY);
+    let dampings = ratios.map(|ratio| match ratio {
+        ratio if ratio > 0.75 => DAMPING * shrunk,
+        ratio if ratio < 0.25 => DAMPING / shrunk,
+        _ => DAMPING,
+    });
+    expected.insert("step.reduction_ratio", &[ratios.len()], ratios.to_vec());
+    expected.insert("step.damping", &[dampings.len()], dampings.to_vec());
 }
 
 /// `step.recycled` of the layer W̃x̃ with the same loss: its Gauss–Newton matrix is I ⊗ (1/n) Σ x̃x̃ᵀ, and
@@ -119,5 +163,16 @@ mod tests {
             let difference = (shifted(h) - shifted(-h)) / (2.0 * h);
             assert!((difference - slope).abs() < 1e-6, "{name}: {difference}, {slope}");
         }
+    }
+
+    /// The three changes are of three kinds, and none is near a threshold.
+    #[test]
+    fn a_change_is_good_fair_or_bad() {
+        let ladder = Ladder::new();
+        let ratios = input(&ladder.expected, "step.reduction_ratio");
+        let kinds = [0.9..1.1, 0.35..0.65, 0.05..0.2];
+        assert!(ratios.iter().zip(kinds).all(|(r, kind)| kind.contains(r)), "{ratios:?}");
+        let dampings = input(&ladder.expected, "step.damping");
+        assert!(dampings[0] < dampings[1] && dampings[1] < dampings[2], "{dampings:?}");
     }
 }

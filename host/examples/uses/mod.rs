@@ -1,6 +1,8 @@
-//! What the examples share: small digits, and a network trained on them.
+//! What the examples share: a folder for what they write, small digits, and a network trained on them.
 
 #![allow(dead_code, unreachable_pub)]
+
+use std::path::PathBuf;
 
 use relfisher::dataset::{Dataset, Split};
 use relfisher::executor::{Cpu, Executor};
@@ -43,6 +45,14 @@ impl Digits {
     pub fn features(&self) -> Result<MatRef<'_, f64>, Error> {
         Ok(MatRef::new(&self.images, self.labels.len(), self.width)?)
     }
+}
+
+/// The folder for what the example writes: the first argument, runs/examples/NAME by default.
+pub fn folder() -> Result<PathBuf, Error> {
+    let own = || PathBuf::from("runs/examples").join(env!("CARGO_CRATE_NAME"));
+    let folder = std::env::args_os().nth(1).map_or_else(own, PathBuf::from);
+    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create", &e))?;
+    Ok(folder)
 }
 
 /// The bundled digits.

@@ -1,13 +1,14 @@
 //! The rows of the ladder about steps of networks in training.
 
-use relfisher_accuracy::ladder::{CHANNELS, DAMPING, POWER, RATE};
+use relfisher_accuracy::ladder::{CHANGES, CHANNELS, DAMPING, DECAY, INTERVAL, POWER, RATE};
 use relfisher_core::MatRef;
 
 use super::ladder::{Climb, SHAPE};
 use crate::network::{Loss, Mode, Network, Normalisation, Parameters, Tape, Targets};
 use crate::optimizer::{
-    Batch, GgnBlockConfig, GgnRecycled, GgnRecycledConfig, GroupConfig, LayerConfig, MetricBatch,
-    Mixed, MixedConfig, Optimizer, OptimizerConfig, Preconditioner, SgdConfig, Step, channel_power,
+    Adaptation, AdaptationConfig, Batch, GgnBlockConfig, GgnRecycled, GgnRecycledConfig,
+    GroupConfig, LayerConfig, MetricBatch, Mixed, MixedConfig, Optimizer, OptimizerConfig,
+    Preconditioner, SgdConfig, Step, channel_power,
 };
 use crate::random::{self, Rng};
 use crate::{Error, Scalar};
@@ -27,7 +28,7 @@ impl<T: Scalar> MetricBatch<T> for NoSamples {
 }
 
 impl<T: Scalar> Climb<'_, T> {
-    /// `step.mixed`, `step.recycled`, `step.channels`.
+    /// `step.mixed`, `step.recycled`, `step.channels`, `step.reduction_ratio`, `step.damping`.
     pub(super) fn training(&mut self) -> Result<(), Error> {
         let (_, m, d) = SHAPE;
         if self.wants("step.mixed") {
@@ -41,6 +42,11 @@ impl<T: Scalar> Climb<'_, T> {
         if self.wants("step.channels") {
             let step = self.channels()?;
             self.put("step.channels", &[m, 2], step);
+        }
+        if self.wants_any(&["step.reduction_ratio", "step.damping"]) {
+            let (ratios, dampings) = self.adapted()?;
+            self.put("step.reduction_ratio", &[ratios.len()], ratios);
+            self.put("step.damping", &[dampings.len()], dampings);
         }
         Ok(())
     }
@@ -66,19 +72,76 @@ impl<T: Scalar> Climb<'_, T> {
         network.forward(self.executor, parameters, Mode::Train, tape)
     }
 
+    /// C tanh(W̃x̃) with the loss ½|f − y|².
+    fn tanh_network(&self) -> Result<(Network<T>, Parameters<T>), Error> {
+        let (_, m, d) = SHAPE;
+        let values = [self.input("in.w")?, self.input("in.c")?].concat();
+        Ok((linear_layers(&[d - 1, m, m])?, Parameters { values, buffers: Vec::new() }))
+    }
+
+    /// Loss and gradient of [`Self::tanh_network`].
+    fn pass(
+        &self,
+        network: &Network<T>,
+        parameters: &Parameters<T>,
+        tape: &mut Tape<T>,
+        targets: &Targets<'_, T>,
+    ) -> Result<(f64, Vec<T>), Error> {
+        self.forward(network, parameters, tape, &self.features(SHAPE.0)?)?;
+        let loss = network.loss(self.executor, tape, targets)?.mean;
+        let mut gradient = vec![T::NAN; network.parameter_count()];
+        network.backward(self.executor, parameters, tape, Some(&mut gradient))?;
+        Ok((loss, gradient))
+    }
+
+    /// The reduction ratio of every change of the parameters, and λ after it.
+    fn adapted(&self) -> Result<(Vec<T>, Vec<T>), Error> {
+        let (n, m, _) = SHAPE;
+        let (network, parameters) = self.tanh_network()?;
+        let (wanted, v) = (self.input("in.delta")?, self.input("in.v")?);
+        let targets = || MatRef::new(&wanted, n, m).map(Targets::Values);
+        let mut tape = Tape::new(&network, n);
+        let rule = AdaptationConfig::LevenbergMarquardt { every: INTERVAL, decay: DECAY };
+        let mut adaptation = Adaptation::new(rule, 0.0);
+        let (mut ratios, mut dampings) = (Vec::new(), Vec::new());
+        for multiple in CHANGES {
+            let (loss, mut gradient) = self.pass(&network, &parameters, &mut tape, &targets()?)?;
+            let change: Vec<T> = match multiple.map(T::from_f64) {
+                Some(multiple) => gradient.iter().map(|g| multiple * *g).collect(),
+                None => [&v[..], &v].concat(),
+            };
+            let mut moved = parameters.clone();
+            let mut step = Step {
+                executor: self.executor,
+                network: &network,
+                tape: &mut tape,
+                targets: targets()?,
+                loss,
+                parameters: &mut moved,
+                gradient: &mut gradient,
+                learning_rate: <T as relfisher_core::Real>::ONE,
+                index: 0,
+                rng: &mut random::stream(1, 0, "accuracy"),
+                metric_batch: &mut NoSamples,
+            };
+            let fill = |planned: &mut [T], _: T| planned.copy_from_slice(&change);
+            let promise = adaptation.predict(&mut step, &fill)?;
+            let values = step.parameters.values.iter_mut();
+            values.zip(&change).for_each(|(value, change)| *value += *change);
+            ratios.push(adaptation.ratio(&mut step, promise)?);
+            dampings.push(adaptation.adapt(&mut step, promise, T::from_f64(DAMPING))?);
+        }
+        Ok((ratios, dampings))
+    }
+
     /// The parameters after a step: the first layer by gradient descent, the second by its exact block.
     fn mixed(&self) -> Result<Vec<T>, Error> {
-        let (n, m, d) = SHAPE;
-        let network = linear_layers(&[d - 1, m, m])?;
-        let values = [self.input("in.w")?, self.input("in.c")?].concat();
-        let mut parameters = Parameters { values, buffers: Vec::new() };
+        let (n, m, _) = SHAPE;
+        let (network, mut parameters) = self.tanh_network()?;
         let mut tape = Tape::new(&network, n);
-        self.forward(&network, &parameters, &mut tape, &self.features(n)?)?;
         let wanted = self.input("in.delta")?;
         let targets = || MatRef::new(&wanted, n, m).map(Targets::Values);
-        let loss = network.loss(self.executor, &mut tape, &targets()?)?.mean;
-        let mut gradient = vec![T::NAN; network.parameter_count()];
-        network.backward(self.executor, &parameters, &mut tape, Some(&mut gradient))?;
+        let (loss, mut gradient) = self.pass(&network, &parameters, &mut tape, &targets()?)?;
         let plain = SgdConfig {
             learning_rate: RATE,
             momentum: 0.0,

@@ -37,7 +37,11 @@ pub fn write_atomic(
 /// As [`write_atomic`].
 pub fn replace_file(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
     let temporary = temporary(path)?;
-    let written = fill(&temporary).and_then(|()| {
+    let made = File::create(&temporary).and_then(|file| file.metadata());
+    let written = made.and_then(|made| {
+        fill(&temporary)?;
+        // A writer may have made the file anew, readable by its owner alone.
+        fs::set_permissions(&temporary, made.permissions())?;
         File::open(&temporary)?.sync_all()?;
         fs::rename(&temporary, path)
     });

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::scratch::grown;
 
 /// The rule and what it needs to be judged.
-pub(super) struct Adaptation<T: Scalar> {
+pub(crate) struct Adaptation<T: Scalar> {
     rule: Option<LevenbergMarquardt<T>>,
     weight_decay: T,
     product: Option<GgnProduct<T>>,
@@ -24,7 +24,7 @@ pub(super) struct Adaptation<T: Scalar> {
 
 /// What is known of a step before it is taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Promise<T> {
+pub(crate) struct Promise<T> {
     /// The regularised loss.
     pub(super) before: T,
     /// The change of it that the quadratic model predicts.
@@ -32,7 +32,7 @@ pub(super) struct Promise<T> {
 }
 
 impl<T: Scalar> Adaptation<T> {
-    pub(super) fn new(config: AdaptationConfig, weight_decay: f64) -> Self {
+    pub(crate) fn new(config: AdaptationConfig, weight_decay: f64) -> Self {
         Self {
             rule: config.rule(),
             weight_decay: T::from_f64(weight_decay),
@@ -49,7 +49,7 @@ impl<T: Scalar> Adaptation<T> {
 
     /// What the model promises for the change of the parameters that `fill` writes for a learning
     /// rate; `step.gradient` holds the gradient with weight decay.
-    pub(super) fn predict(
+    pub(crate) fn predict(
         &mut self,
         step: &mut Step<'_, T>,
         fill: &dyn Fn(&mut [T], T),
@@ -69,15 +69,24 @@ impl<T: Scalar> Adaptation<T> {
     }
 
     /// The next λ, from the loss at the parameters that the step led to.
-    pub(super) fn adapt(
+    pub(crate) fn adapt(
         &mut self,
         step: &mut Step<'_, T>,
         promise: Promise<T>,
         damping: T,
     ) -> Result<T, Error> {
         let Some(rule) = self.rule else { return Ok(damping) };
+        Ok(rule.adapt(damping, self.ratio(step, promise)?))
+    }
+
+    /// ρ, from the loss at the parameters that the step led to.
+    pub(crate) fn ratio(
+        &mut self,
+        step: &mut Step<'_, T>,
+        promise: Promise<T>,
+    ) -> Result<T, Error> {
         let after = regularised_loss(step, self.weight_decay, &mut self.partials)?;
-        Ok(rule.adapt(damping, reduction_ratio(promise.before, after, promise.predicted)))
+        Ok(reduction_ratio(promise.before, after, promise.predicted))
     }
 }
 

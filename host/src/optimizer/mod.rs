@@ -42,6 +42,7 @@ mod state;
 mod subsystem;
 mod vectors;
 
+pub(crate) use adaptation::Adaptation;
 pub use config::{
     AdamConfig, AdaptationConfig, CgPreconditioner, DampingKind, GgnBlockConfig, GgnRecycledConfig,
     GgnSampleConfig, GroupConfig, HessianFreeConfig, KfacConfig, KroneckerKind, LabelsConfig,

@@ -2,9 +2,10 @@
 
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::ranged1d::ValueFormatter;
-use plotters::prelude::{Cartesian2d, DrawingBackend, IntoLogRange, Ranged};
+use plotters::prelude::{Cartesian2d, DrawingBackend, Ranged};
 
 use super::figure::Draw;
+use super::log_axis::LogAxis;
 
 /// How an axis counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +38,11 @@ pub(super) fn draw_chart<'a, DB: DrawingBackend + 'a>(
     let (x, y) = (left..right, low..high);
     match (x_scale, y_scale) {
         (Linear, Linear) => chart.draw(&mut builder.build_cartesian_2d(x, y)?),
-        (Linear, Logarithmic) => chart.draw(&mut builder.build_cartesian_2d(x, y.log_scale())?),
-        (Logarithmic, Linear) => chart.draw(&mut builder.build_cartesian_2d(x.log_scale(), y)?),
+        (Linear, Logarithmic) => chart.draw(&mut builder.build_cartesian_2d(x, LogAxis::from(y))?),
+        (Logarithmic, Linear) => chart.draw(&mut builder.build_cartesian_2d(LogAxis::from(x), y)?),
         (Logarithmic, Logarithmic) => {
-            chart.draw(&mut builder.build_cartesian_2d(x.log_scale(), y.log_scale())?)
+            let (x, y) = (LogAxis::from(x), LogAxis::from(y));
+            chart.draw(&mut builder.build_cartesian_2d(x, y)?)
         }
     }
 }
@@ -73,15 +75,17 @@ pub(super) fn visible(p: (f64, f64), (x, y): (Scale, Scale)) -> bool {
     x.fits(p.0) && y.fits(p.1)
 }
 
-/// A number without needless digits.
+/// A number without needless digits: 0.05, 3, 12.5, 2.1e-4.
 pub(super) fn short(v: f64) -> String {
     if v.abs() < 1e-12 {
         return "0".to_owned();
     }
     if v.abs() < 1e-3 || v.abs() >= 1e5 {
-        return format!("{v:.0e}");
+        let text = format!("{v:.2e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'));
     }
-    let text = format!("{v:.3}");
+    let text = format!("{v:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
@@ -101,9 +105,7 @@ mod tests {
 
     #[test]
     fn labels_are_short() {
-        assert_eq!(
-            (short(0.25), short(1e6), short(0.0)),
-            ("0.25".into(), "1e6".into(), "0".into())
-        );
+        let got = [0.25, 3.0, 1e6, 0.0, 0.0021, 2.1e-4, -1e-7].map(short);
+        assert_eq!(got, ["0.25", "3", "1e6", "0", "0.0021", "2.1e-4", "-1e-7"]);
     }
 }

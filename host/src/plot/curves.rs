@@ -9,7 +9,7 @@ use plotters::element::{DashedPathElement, PathElement, Polygon};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::axes::{Chart, Scale, draw_chart};
+use super::axes::{Chart, Scale, draw_chart, short};
 use super::figure::{self, Draw, Figure, GRID, TEXT};
 use super::style::{CurveStyle, FONT, Marker, style_of};
 use crate::error::Error;
@@ -422,19 +422,9 @@ fn marker(style: CurveStyle, at: (i32, i32)) -> Polygon<(i32, i32)> {
     Polygon::new(points, style.color.filled())
 }
 
-/// A number without needless digits: 0.05, 3, 12.5, 1e-6.
-fn short(v: f64) -> String {
-    if v != 0.0 && v.abs() < 1e-4 {
-        format!("{v:.0e}")
-    } else {
-        let text = format!("{v:.4}");
-        text.trim_end_matches('0').trim_end_matches('.').to_string()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{clip, short};
+    use super::clip;
 
     #[test]
     fn a_polyline_is_cut_at_the_limits() {
@@ -444,10 +434,5 @@ mod tests {
         let through = clip(&[(0.0, -1.0), (1.0, 2.0)], 0.0, 1.0, false);
         assert_eq!(through.len(), 1);
         assert_eq!(clip(&line, -1.0, 3.0, false), [line.to_vec()]);
-    }
-
-    #[test]
-    fn labels_are_short() {
-        assert_eq!((short(0.05), short(3.0), short(0.0)), ("0.05".into(), "3".into(), "0".into()));
     }
 }

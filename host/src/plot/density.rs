@@ -8,6 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::figure::{self, Draw, Figure, GRID, TEXT};
+use super::log_axis::LogAxis;
 use super::palette;
 use super::style::FONT;
 use crate::error::Error;
@@ -81,7 +82,7 @@ impl SpectrumPlot<'_> {
             .margin_right(32)
             .x_label_area_size(52)
             .y_label_area_size(92)
-            .build_cartesian_2d(left..right, (floor..top).log_scale())?;
+            .build_cartesian_2d(left..right, LogAxis::from(floor..top))?;
         let width = right - left;
         chart
             .configure_mesh()

@@ -7,7 +7,9 @@ use plotters::element::{DashedPathElement, PathElement};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::axes::short;
 use super::figure::{self, Draw, Figure, GRID, TEXT};
+use super::log_axis::LogAxis;
 use super::style::FONT;
 use crate::error::Error;
 
@@ -102,7 +104,7 @@ impl FractionPanel {
             .x_label_area_size(48)
             .y_label_area_size(76)
             .caption(&self.title, (FONT, 22).into_font().color(&TEXT))
-            .build_cartesian_2d((left..1.25).log_scale(), low..high)?;
+            .build_cartesian_2d(LogAxis::from(left..1.25), low..high)?;
         mesh(&mut chart, "test accuracy", &|v| format!("{v:.2}"))?;
         for (curve, color) in self.curves.iter().zip(COLORS.iter().cycle()) {
             let line = vec![(left, curve.original), (1.25, curve.original)];
@@ -128,8 +130,8 @@ impl FractionPanel {
             .x_label_area_size(48)
             .y_label_area_size(84)
             .caption("Memory of all rows", (FONT, 22).into_font().color(&TEXT))
-            .build_cartesian_2d((left..1.25).log_scale(), range.log_scale())?;
-        mesh(&mut chart, "MiB", &|v| format!("{v}"))?;
+            .build_cartesian_2d(LogAxis::from(left..1.25), LogAxis::from(range))?;
+        mesh(&mut chart, "MiB", &|v| short(*v))?;
         let line = [(left, self.dense_bytes / mib), (1.25, self.dense_bytes / mib)];
         chart.draw_series(DashedLineSeries::new(line, 6, 5, GREY.stroke_width(2)))?;
         let font = (FONT, 16).into_font().color(&GREY).pos(Pos::new(HPos::Left, VPos::Top));
@@ -167,7 +169,7 @@ impl FractionPanel {
 }
 
 fn mesh<DB, Y>(
-    chart: &mut ChartContext<'_, DB, Cartesian2d<LogCoord<f64>, Y>>,
+    chart: &mut ChartContext<'_, DB, Cartesian2d<LogAxis, Y>>,
     what: &str,
     format: &dyn Fn(&f64) -> String,
 ) -> Draw<DB>

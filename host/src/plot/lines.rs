@@ -166,3 +166,36 @@ impl Chart for LinePlot<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Axes within one power of ten, as those of runs of some milliseconds.
+    #[test]
+    fn short_logarithmic_axes_have_numbers() -> Result<(), Error> {
+        let series = [Series {
+            label: "one".to_owned(),
+            points: vec![(0.0021, 0.31), (0.0064, 0.42), (0.0088, 0.47)],
+            dots: Vec::new(),
+        }];
+        let axis = |label| LineAxis { label, scale: Scale::Logarithmic, range: None };
+        let plot = LinePlot {
+            title: "title",
+            subtitle: "subtitle",
+            x: axis("seconds"),
+            y: axis("loss"),
+            series: &series,
+        };
+        let dir = std::env::temp_dir().join(format!("relfisher-lines-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, "create", &e))?;
+        let files = lines(&plot, &dir, "short")?;
+        let svg = std::fs::read_to_string(&files[0]).map_err(|e| Error::io(&dir, "read", &e))?;
+        let numbers: Vec<f64> =
+            svg.lines().filter_map(|line| line.trim().parse::<f64>().ok()).collect();
+        let within =
+            |low: f64, high: f64| numbers.iter().filter(|x| (low..high).contains(x)).count();
+        assert!(within(0.0021, 0.009) >= 2 && within(0.3, 0.5) >= 2, "{numbers:?}");
+        std::fs::remove_dir_all(&dir).map_err(|e| Error::io(&dir, "remove", &e))
+    }
+}

@@ -8,6 +8,7 @@ mod density;
 mod figure;
 mod fractions;
 mod lines;
+mod log_axis;
 pub mod palette;
 mod panels;
 mod style;

@@ -70,7 +70,8 @@ pub fn prune<T: Scalar>(
             diagonal_saliency(&mut costs, before, &diagonal).context("obd")?;
             let new = mask.remove_cheapest(network, &costs, choice)?;
             new.iter().for_each(|q| values[*q] = T::ZERO);
-            let predicted = new.iter().map(|q| costs[*q].to_f64()).sum();
+            // Not `sum`, which is −0 where nothing goes.
+            let predicted = new.iter().fold(0.0, |sum, q| sum + costs[*q].to_f64());
             Ok(Pruned { values, removed: new.len(), predicted: Some(predicted) })
         }
         Method::ObsKfac => obs_kfac(problem, mask, choice, options),
