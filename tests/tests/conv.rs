@@ -381,6 +381,23 @@ fn windows_in_the_padding_are_refused<T: Real>() {
     }
 }
 
+/// Only the taps inside the image are visited: 2⁵⁸ of them would take for ever.
+fn windows_far_beyond_the_image<T: Real>() {
+    let reach = 1 << 28;
+    let side = 2 * reach + 1;
+    let w = window((1, 2, 3), [side, side], [1, 1], [reach, reach], [1, 1]);
+    let image: Vec<T> = [-3.0, -1.0, -2.0, -6.0, -5.0, -4.0].map(T::from_f64).to_vec();
+    let (mut out, mut argmax) = (nans::<T>(6), vec![u32::MAX; 6]);
+    max_pool(&mut out, &mut argmax, &image, &w).unwrap();
+    assert_eq!((out, argmax), (vec![-T::ONE; 6], vec![1; 6]), "every window sees all of the image");
+    let mut out = nans::<T>(6);
+    avg_pool(&mut out, &image, &w, PaddingCount::Exclude).unwrap();
+    assert_close("average of all", &out, &[-3.5; 6], "average pool", Dense, 6);
+    let mut back = vec![T::ZERO; 6];
+    avg_pool_backward_add(&mut back, &[T::ONE; 6], &w, PaddingCount::Exclude).unwrap();
+    assert_close("an equal share", &back, &[1.0; 6], "average pool", Dense, 6);
+}
+
 fn layouts<T: Real>() {
     let mut random = Random::new(506);
     for (c, p) in [(0, 3), (3, 0), (1, 1), (1, 9), (3, 35), (40, 7), (33, 64)] {
@@ -432,6 +449,7 @@ both_dtypes!(
     maximum,
     average,
     windows_in_the_padding_are_refused,
+    windows_far_beyond_the_image,
     layouts,
     refusals,
 );

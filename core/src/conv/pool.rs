@@ -25,8 +25,8 @@ fn visit(window: &Window, mut f: impl FnMut(usize, usize, bool)) {
         for ox in 0..out_width {
             let position = oy.wrapping_mul(out_width).wrapping_add(ox);
             let mut first = true;
-            for line in (0..y.kernel).filter_map(|ky| y.at(oy, ky)) {
-                for ix in (0..x.kernel).filter_map(|kx| x.at(ox, kx)) {
+            for line in y.taps(oy).filter_map(|ky| y.at(oy, ky)) {
+                for ix in x.taps(ox).filter_map(|kx| x.at(ox, kx)) {
                     f(position, line.wrapping_mul(window.width).wrapping_add(ix), first);
                     first = false;
                 }

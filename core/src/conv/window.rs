@@ -1,5 +1,7 @@
 //! The geometry of a sliding window.
 
+use core::ops::Range;
+
 use crate::Error;
 
 /// A window that slides over an image of `channels` × `height` × `width`; pairs are (y, x).
@@ -162,10 +164,19 @@ impl Axis {
         padded.checked_sub(self.padding).filter(|i| *i < self.size)
     }
 
-    /// The taps of position o that read the image.
+    /// The taps of position o that read the image, of a kernel that may reach far beyond.
+    #[inline(always)]
+    pub(super) fn taps(&self, o: usize) -> Range<usize> {
+        let (start, dilation) = (o.wrapping_mul(self.stride), self.dilation.max(1));
+        let first = self.padding.saturating_sub(start).div_ceil(dilation);
+        let end = self.padding.saturating_add(self.size).saturating_sub(start).div_ceil(dilation);
+        first..end.min(self.kernel)
+    }
+
+    /// How many they are.
     #[inline(always)]
     pub(super) fn inside(&self, o: usize) -> usize {
-        (0..self.kernel).filter(|k| self.at(o, *k).is_some()).count()
+        self.taps(o).len()
     }
 
     /// The padding before and the taps inside the image of position o, for dilation 1: the taps
