@@ -80,7 +80,8 @@ fn main() -> Result<(), Error> {
     let mut product = vec![0.0; direction.len()];
     NetworkOperator::new(&problem, Matrix::Ggn)?.apply(&mut product, &direction)?;
     let along: f64 = product.iter().zip(&direction).map(|(a, b)| a * b).sum();
-    const STEP: f64 = 1e-4;
+    // Short, so that hardly a relu or maximum changes its side on the way.
+    const STEP: f64 = 1e-6;
     let outputs = |h: f64| {
         let mut moved = parameters.clone();
         moved.values.iter_mut().zip(&direction).for_each(|(w, d)| *w += h * d);
