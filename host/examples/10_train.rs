@@ -16,7 +16,7 @@ use std::path::Path;
 use relfisher::Error;
 use relfisher::dataset::{Dataset, Split};
 use relfisher::format::TensorFile;
-use relfisher::train::{Experiment, SessionOptions, Size, Verbosity, table, train};
+use relfisher::train::{Experiment, SessionOptions, Size, Start, Verbosity, table, train};
 
 /// 8,000 digits; the network of the paper's experiment, and rates that a grid gave at another seed.
 const EXPERIMENT: &str = r#"
@@ -56,7 +56,12 @@ weight_decay = 1e-4
 fn main() -> Result<(), Error> {
     let out = Path::new("runs/tutorial/train");
     let experiment = Experiment::parse(EXPERIMENT, "tutorial.toml", Size::Reduced)?;
-    let options = SessionOptions { verbosity: Verbosity::Lines, ..SessionOptions::new(out) };
+    // Anew at every start, so that the lines above can be changed; `Start::Resume` goes on where a run broke off.
+    let options = SessionOptions {
+        verbosity: Verbosity::Lines,
+        start: Start::Fresh,
+        ..SessionOptions::new(out)
+    };
     let outcomes = train(&experiment, None, &options)?;
     println!("{}", table(&outcomes.record, experiment.target_train_loss));
     for plot in outcomes.plots {
