@@ -38,7 +38,7 @@ struct Pass {
 fn main() -> Result<(), Error> {
     // Two half-moons that interlock; sample s belongs to class s mod 2.
     let x: [f64; N * D] = core::array::from_fn(|k| {
-        let (s, side) = (k / D, if k / D % 2 == 0 { 1.0 } else { -1.0 });
+        let (s, side) = (k / D, if (k / D).is_multiple_of(2) { 1.0 } else { -1.0 });
         let angle = (s / 2) as f64 * core::f64::consts::PI / (N / 2 - 1) as f64;
         [side * (angle.cos() - 0.5), side * (angle.sin() - 0.25), 1.0][k % D]
     });
