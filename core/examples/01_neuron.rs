@@ -30,13 +30,13 @@ fn main() {
     // The definition: the neuron says y = 1 with probability (1 + tanh t)/2, else −1. Two outcomes are
     // quickly summed, and the score ∂ln p/∂w is a difference quotient; no formula of core takes part.
     let mut worst: f64 = 0.0;
-    for a in 0..3 {
-        for b in 0..3 {
+    for (a, first) in X.iter().enumerate() {
+        for (b, second) in X.iter().enumerate() {
             let expected: f64 = [1.0, -1.0]
                 .into_iter()
                 .map(|y| probability(y, &W) * score(y, a) * score(y, b))
                 .sum();
-            worst = worst.max((nu * X[a] * X[b] - expected).abs());
+            worst = worst.max((nu * first * second - expected).abs());
         }
     }
     println!("largest distance from E[∂ln p ∂ln pᵀ]: {worst:.1e}");
