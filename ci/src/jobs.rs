@@ -56,7 +56,7 @@ pub(crate) const JOBS: &[Job] = &[
     },
     Job {
         name: "deny",
-        purpose: "licences, duplicates and origins of all dependencies",
+        purpose: "licences, duplicates, origins and, with a network, advisories of all dependencies",
         run: |_| Ok(deny::check()?),
     },
     Job {
@@ -111,7 +111,7 @@ pub(crate) const JOBS: &[Job] = &[
     },
     Job {
         name: "examples",
-        purpose: "every example ends within a minute and leaves a picture",
+        purpose: "every example ends within a minute, those of host leave a picture, the tutorial is listed",
         run: |_| Ok(examples::check()?),
     },
     Job {

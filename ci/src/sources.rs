@@ -23,6 +23,11 @@ const FORBIDDEN_IN_CORE: [&str; 8] = [
 
 /// Every Rust source below `folder`, build outputs left out.
 pub fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    files(folder, |path| path.extension().is_some_and(|e| e == "rs"))
+}
+
+/// The files below `folder` that `wanted` takes, in order, build outputs left out.
+pub fn files(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_path_buf()];
     while let Some(folder) = open.pop() {
@@ -33,7 +38,7 @@ pub fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
                 if !path.ends_with("target") && !path.ends_with(".git") {
                     open.push(path);
                 }
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if wanted(&path) {
                 found.push(path);
             }
         }
