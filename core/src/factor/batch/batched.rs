@@ -111,18 +111,27 @@ impl<'a, T: Real, R: Layout> Batch<'a, T, R> {
         l: &mut [Vector<T, L>],
         first: usize,
     ) -> usize {
-        if first.saturating_add(L) > self.count {
-            return 0;
-        }
-        let group = self.tail(first);
-        for row in 0..self.n {
-            let out = l.get_mut(row_range(row)).unwrap_or(&mut []);
-            let data = group.get(self.layout.start(row)..).unwrap_or(&[]);
-            if !M::load_rows(out, data, self.stride) {
-                return row;
+        let Some(parts) = self.parts::<M, L>(first) else { return 0 };
+        let mut done = self.n;
+        for part in 0..parts {
+            let matrices = self.tail(first.wrapping_add(part.wrapping_mul(M::TOGETHER)));
+            for row in 0..done {
+                let out = l.get_mut(row_range(row)).unwrap_or(&mut []);
+                let data = matrices.get(self.layout.start(row)..).unwrap_or(&[]);
+                if !M::load_rows(out, part, data, self.stride) {
+                    done = row;
+                    break;
+                }
             }
         }
-        self.n
+        done
+    }
+
+    /// The parts of a group in which the machine moves rows, if it does and no lane is past the end.
+    #[inline(always)]
+    fn parts<M: Transpose<T>, const L: usize>(&self, first: usize) -> Option<usize> {
+        let whole = first.saturating_add(L) <= self.count;
+        if whole { L.checked_div(M::TOGETHER) } else { None }
     }
 
     /// The inverse of [`Batch::load`], without the lanes past the end. Diagonal elements, which the
@@ -161,18 +170,20 @@ impl<'a, T: Real, R: Layout> Batch<'a, T, R> {
         l: &[Vector<T, L>],
         first: usize,
     ) -> usize {
-        if first.saturating_add(L) > self.count {
-            return 0;
-        }
-        let (n, layout, stride) = (self.n, self.layout, self.stride);
-        let group = self.tail_mut(first);
-        for row in 0..n {
-            let from = l.get(row_range(row)).unwrap_or(&[]);
-            let data = group.get_mut(layout.start(row)..).unwrap_or(&mut []);
-            if !M::store_rows(data, stride, from, row.wrapping_add(1)) {
-                return row;
+        let Some(parts) = self.parts::<M, L>(first) else { return 0 };
+        let (layout, stride) = (self.layout, self.stride);
+        let mut done = self.n;
+        for part in 0..parts {
+            let matrices = self.tail_mut(first.wrapping_add(part.wrapping_mul(M::TOGETHER)));
+            for row in 0..done {
+                let from = l.get(row_range(row)).unwrap_or(&[]);
+                let data = matrices.get_mut(layout.start(row)..).unwrap_or(&mut []);
+                if !M::store_rows(data, stride, from, [part, row.wrapping_add(1)]) {
+                    done = row;
+                    break;
+                }
             }
         }
-        n
+        done
     }
 }

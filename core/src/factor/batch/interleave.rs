@@ -12,18 +12,27 @@ pub trait Transpose<T> {
     /// Element c of row r of the result is element r of `rows[c]`.
     fn transpose(rows: [[T; 4]; 4]) -> [[T; 4]; 4];
 
-    /// Whole rows of L matrices at once: lane k of `vectors[c]` ← `data[k·stride + c]`.
+    /// The matrices of which this machine moves whole rows at a time, faster than squares of four; 0
+    /// where it does not. A group has a multiple of it.
+    const TOGETHER: usize = 0;
+
+    /// Rows of so many matrices: lane `part`·TOGETHER + k of `vectors[c]` ← `data[k·stride + c]`.
     ///
-    /// False, and nothing is written, where the machine has no faster way than squares of four rows, or
-    /// where a row goes past the end of `data`. `vectors` are whole squares, a multiple of four.
+    /// False, and nothing is written, where it cannot be done so: near the end of `data`, or where rows
+    /// lie close together. `vectors` are whole squares, a multiple of four.
     #[inline(always)]
-    fn load_rows<const L: usize>(vectors: &mut [[T; L]], data: &[T], stride: usize) -> bool {
-        let _ = (vectors, data, stride);
+    fn load_rows<const L: usize>(
+        vectors: &mut [[T; L]],
+        part: usize,
+        data: &[T],
+        stride: usize,
+    ) -> bool {
+        let _ = (vectors, part, data, stride);
         false
     }
 
-    /// The inverse: `data[k·stride + c]` ← lane k of `vectors[c]` for c < `len`, of which no more than the
-    /// last three vectors lie beyond; other elements of `data` keep their values.
+    /// The inverse for the first `len` vectors, of which no more than three lie beyond: `data[k·stride + c]`
+    /// ← lane `part`·TOGETHER + k of `vectors[c]` for c < `len`. Other elements of `data` keep their values.
     ///
     /// False as of [`Transpose::load_rows`].
     #[inline(always)]
@@ -31,9 +40,9 @@ pub trait Transpose<T> {
         data: &mut [T],
         stride: usize,
         vectors: &[[T; L]],
-        len: usize,
+        part_and_len: [usize; 2],
     ) -> bool {
-        let _ = (data, stride, vectors, len);
+        let _ = (data, stride, vectors, part_and_len);
         false
     }
 }

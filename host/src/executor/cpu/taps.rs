@@ -87,18 +87,46 @@ impl Taps {
     /// Writes the channels of an image (h·w × c) into their planes, whose borders are there.
     #[inline(always)]
     fn load<T: Scalar>(&self, planes: &mut [T], image: &[T]) {
+        match self.window.channels {
+            1 => self.load_channels::<T, 1>(planes, image),
+            2 => self.load_channels::<T, 2>(planes, image),
+            3 => self.load_channels::<T, 3>(planes, image),
+            4 => self.load_channels::<T, 4>(planes, image),
+            _ => self.load_any(planes, image),
+        }
+    }
+
+    /// [`Taps::load`] of C channels, all of a pixel at a time: the compiler finds the shuffles.
+    #[inline(always)]
+    fn load_channels<T: Scalar, const C: usize>(&self, planes: &mut [T], image: &[T]) {
+        let Window { width, padding: [py, px], .. } = self.window;
+        let [rows, cols] = self.plane();
+        let mut parts = planes.chunks_exact_mut(rows * cols);
+        let mut planes: [&mut [T]; C] =
+            std::array::from_fn(|_| parts.next().unwrap_or_default());
+        for (y, line) in image.chunks_exact(width * C).enumerate() {
+            let pixels = line.as_chunks::<C>().0;
+            let at = (y + py) * cols + px;
+            let out = planes.each_mut().map(|plane| &mut plane[at..at + pixels.len()]);
+            for (i, pixel) in pixels.iter().enumerate() {
+                for channel in 0..C {
+                    out[channel][i] = pixel[channel];
+                }
+            }
+        }
+    }
+
+    /// [`Taps::load`] of any number of channels.
+    #[inline(always)]
+    fn load_any<T: Scalar>(&self, planes: &mut [T], image: &[T]) {
         let Window { channels: c, width, padding: [py, px], .. } = self.window;
         let [rows, cols] = self.plane();
         for (y, line) in image.chunks_exact(width * c).enumerate() {
             for channel in 0..c {
                 let at = (channel * rows + y + py) * cols + px;
                 let out = &mut planes[at..at + width];
-                if c == 1 {
-                    out.copy_from_slice(line);
-                } else {
-                    for (o, pixel) in out.iter_mut().zip(line.chunks_exact(c)) {
-                        *o = pixel[channel];
-                    }
+                for (o, pixel) in out.iter_mut().zip(line.chunks_exact(c)) {
+                    *o = pixel[channel];
                 }
             }
         }
@@ -205,46 +233,35 @@ fn dots<T: Scalar, S: pulp::Simd, const R: usize, const L: usize>(
     (left, right): ([usize; R], [usize; ACROSS]),
     lines: &Lines<T::SimdVec<S>>,
 ) {
-    let full = lines.full;
+    let Lines { count, step, full, rest } = *lines;
     let mut sums: [[T::SimdVec<S>; ACROSS]; R] = std::array::from_fn(|r| {
         std::array::from_fn(|k| vector::<T, S, L>(&lanes[(r * ACROSS + k) * L..][..L]))
     });
-    for y in 0..lines.count {
-        let line = |start: usize| {
-            let line = &planes[start + y * lines.step..][..(full + 1) * L];
-            &line.as_chunks::<L>().0[..full + 1]
-        };
-        let a: [&[[T; L]]; R] = std::array::from_fn(|r| line(left[r]));
-        let b: [&[[T; L]]; ACROSS] = std::array::from_fn(|k| line(right[k]));
-        for x in 0..full {
-            let b: [_; ACROSS] = std::array::from_fn(|k| vector::<T, S, L>(&b[k][x]));
-            add::<T, S, R, L>(ctx, &mut sums, &a, x, b);
-        }
-        if let Some(mask) = lines.rest {
-            let b: [_; ACROSS] =
-                std::array::from_fn(|k| T::simd_mul(ctx, vector::<T, S, L>(&b[k][full]), mask));
-            add::<T, S, R, L>(ctx, &mut sums, &a, full, b);
+    // once a tile: checked at every row of positions, the bounds take as long as the products
+    let reach = count.saturating_sub(1) * step + (full + 1) * L;
+    assert!(left.iter().chain(&right).all(|start| start + reach <= planes.len()), "planes too short");
+    for y in 0..count {
+        for x in 0..full + usize::from(rest.is_some()) {
+            let read = |start: usize| {
+                let place = start + y * step + x * L;
+                // SAFETY: y is below `count` and x at most `full`, so that L elements from `place` on end
+                // at `start + reach` at the latest.
+                unsafe { planes.as_ptr().add(place).cast::<T::SimdVec<S>>().read_unaligned() }
+            };
+            let mut b: [_; ACROSS] = std::array::from_fn(|k| read(right[k]));
+            if let Some(mask) = rest.filter(|_| x == full) {
+                b = b.map(|b| T::simd_mul(ctx, b, mask));
+            }
+            for r in 0..R {
+                let a = read(left[r]);
+                for k in 0..ACROSS {
+                    sums[r][k] = T::simd_mul_add(ctx, a, b[k], sums[r][k]);
+                }
+            }
         }
     }
     for (lanes, sum) in lanes.chunks_exact_mut(L).zip(sums.as_flattened()) {
         cast_slice_mut::<T, u8>(lanes).copy_from_slice(bytes_of(sum));
-    }
-}
-
-/// sums[r][k] += a[r] b[k] with the vectors x of R rows.
-#[inline(always)]
-fn add<T: Scalar, S: pulp::Simd, const R: usize, const L: usize>(
-    ctx: &T::SimdCtx<S>,
-    sums: &mut [[T::SimdVec<S>; ACROSS]; R],
-    a: &[&[[T; L]]; R],
-    x: usize,
-    b: [T::SimdVec<S>; ACROSS],
-) {
-    for r in 0..R {
-        let a = vector::<T, S, L>(&a[r][x]);
-        for k in 0..ACROSS {
-            sums[r][k] = T::simd_mul_add(ctx, a, b[k], sums[r][k]);
-        }
     }
 }
 

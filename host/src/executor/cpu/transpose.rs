@@ -2,9 +2,8 @@
 //!
 //! The element-wise form of the core costs a load and a store of one element each; here four
 //! elements move at once. The instructions of the squares belong to every x86-64 processor, so that no
-//! dispatch is needed. With AVX-512 the squares of all matrices of a group are transposed at once: as
-//! many shuffles as one square takes, whole vectors written, and one check of bounds a row. Other
-//! machines take the element-wise form.
+//! dispatch is needed. With AVX-512 whole vectors of eight matrices are transposed at once, with one check
+//! of bounds a row. Other machines take the element-wise form.
 
 use relfisher_core::factor::batch::Transpose;
 
@@ -40,13 +39,16 @@ mod x86 {
             })
         }
 
+        const TOGETHER: usize = rows::TOGETHER;
+
         #[inline(always)]
         fn load_rows<const L: usize>(
             vectors: &mut [[f32; L]],
+            part: usize,
             data: &[f32],
             stride: usize,
         ) -> bool {
-            rows::load(vectors, data, stride)
+            rows::load(vectors, part, data, stride)
         }
 
         #[inline(always)]
@@ -54,9 +56,9 @@ mod x86 {
             data: &mut [f32],
             stride: usize,
             vectors: &[[f32; L]],
-            len: usize,
+            part_and_len: [usize; 2],
         ) -> bool {
-            rows::store(data, stride, vectors, len)
+            rows::store(data, stride, vectors, part_and_len)
         }
     }
 
@@ -75,13 +77,16 @@ mod x86 {
             })
         }
 
+        const TOGETHER: usize = rows::TOGETHER;
+
         #[inline(always)]
         fn load_rows<const L: usize>(
             vectors: &mut [[f64; L]],
+            part: usize,
             data: &[f64],
             stride: usize,
         ) -> bool {
-            rows::load(vectors, data, stride)
+            rows::load(vectors, part, data, stride)
         }
 
         #[inline(always)]
@@ -89,9 +94,9 @@ mod x86 {
             data: &mut [f64],
             stride: usize,
             vectors: &[[f64; L]],
-            len: usize,
+            part_and_len: [usize; 2],
         ) -> bool {
-            rows::store(data, stride, vectors, len)
+            rows::store(data, stride, vectors, part_and_len)
         }
     }
 }
