@@ -14,10 +14,8 @@ fn main() {
     for path in paths {
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let module = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let macros: [(&str, &[&str]); 2] = [
-            ("\nexport! {\n", &["single", "double"]),
-            ("\nexport_double! {\n", &["double"]),
-        ];
+        let macros: [(&str, &[&str]); 2] =
+            [("\nexport! {\n", &["single", "double"]), ("\nexport_double! {\n", &["double"])];
         for (start, precisions) in macros {
             for block in text.split(start).skip(1) {
                 let block = block.split("\n}\n").next().unwrap_or_default();

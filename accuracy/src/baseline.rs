@@ -176,7 +176,7 @@ impl Baseline {
     }
 
     /// A baseline of the rows of a table. Rows of `old` that the run did not measure stay, and so do
-    /// allowances.
+    /// allowances and, if no row is about golden cases, the list of them.
     pub fn updated(
         old: Option<&Baseline>,
         table: &Table,
@@ -188,7 +188,7 @@ impl Baseline {
         let mut errors: Vec<Known> = table.rows().map(|row| Known::of(row, known(row))).collect();
         errors.extend(before.iter().filter(|known| !scope.covers(&known.key())).cloned());
         errors.sort_by_key(Known::key);
-        let golden = scope.sources.iter().any(|source| source == "golden");
+        let golden = table.rows().any(|row| row.key.source == "golden");
         let cases = match old {
             Some(old) if !golden => old.cases.clone(),
             _ => scope.cases.clone(),

@@ -118,6 +118,21 @@ fn a_baseline_survives_its_file() {
 }
 
 #[test]
+fn rows_of_the_ladder_leave_the_golden_cases_alone() {
+    let ladder = Ladder::new();
+    let table = table(compare(&ladder, &ladder.expected, Dtype::F64, &|_| true));
+    let machine = || ("1", serde_json::Value::Null);
+    let with = |cases: &[&str]| Scope {
+        sources: vec!["ladder".into(), "golden".into()],
+        cases: cases.iter().map(|name| (*name).to_owned()).collect(),
+        ..scope()
+    };
+    let old = Baseline::updated(None, &table, &with(&["a", "b"]), machine());
+    let new = Baseline::updated(Some(&old), &table, &with(&["c"]), machine());
+    assert_eq!(new.cases, ["a", "b"], "no row of the run is about case c");
+}
+
+#[test]
 fn messages_with_marks_are_escaped_in_xml() {
     let mut table = Table::default();
     let text = "a < b & \"c\" > 'd'\u{e9}";

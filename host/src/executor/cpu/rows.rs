@@ -210,7 +210,9 @@ pub(super) fn load<T: Lanes, const L: usize>(
     for (c, vectors) in vectors.chunks_mut(T::WIDTH).enumerate() {
         let at = |k: usize| {
             // SAFETY: a vector from column WIDTH·c of row k, of which the last ends within `data`.
-            unsafe { data.as_ptr().add(k * stride + T::WIDTH * c).cast::<T::Row>().read_unaligned() }
+            unsafe {
+                data.as_ptr().add(k * stride + T::WIDTH * c).cast::<T::Row>().read_unaligned()
+            }
         };
         let rows = [at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)];
         let columns = T::columns(simd, rows);
@@ -237,7 +239,9 @@ pub(super) fn store<T: Lanes, const L: usize>(
         let mut columns = T::zeros();
         for (x, vector) in columns.as_mut().iter_mut().zip(vectors) {
             // SAFETY: as in `load`.
-            *x = unsafe { vector.as_ptr().add(TOGETHER * part).cast::<T::Column>().read_unaligned() };
+            *x = unsafe {
+                vector.as_ptr().add(TOGETHER * part).cast::<T::Column>().read_unaligned()
+            };
         }
         let len = len.saturating_sub(T::WIDTH * c);
         for (k, row) in T::rows(simd, columns).iter().enumerate() {

@@ -102,8 +102,7 @@ impl Taps {
         let Window { width, padding: [py, px], .. } = self.window;
         let [rows, cols] = self.plane();
         let mut parts = planes.chunks_exact_mut(rows * cols);
-        let mut planes: [&mut [T]; C] =
-            std::array::from_fn(|_| parts.next().unwrap_or_default());
+        let mut planes: [&mut [T]; C] = std::array::from_fn(|_| parts.next().unwrap_or_default());
         for (y, line) in image.chunks_exact(width * C).enumerate() {
             let pixels = line.as_chunks::<C>().0;
             let at = (y + py) * cols + px;
@@ -239,7 +238,10 @@ fn dots<T: Scalar, S: pulp::Simd, const R: usize, const L: usize>(
     });
     // once a tile: checked at every row of positions, the bounds take as long as the products
     let reach = count.saturating_sub(1) * step + (full + 1) * L;
-    assert!(left.iter().chain(&right).all(|start| start + reach <= planes.len()), "planes too short");
+    assert!(
+        left.iter().chain(&right).all(|start| start + reach <= planes.len()),
+        "planes too short"
+    );
     for y in 0..count {
         for x in 0..full + usize::from(rest.is_some()) {
             let read = |start: usize| {
