@@ -122,9 +122,12 @@ fn one(target: &Target, folder: &Path, seconds: u64) -> Result<String, String> {
     let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         let said: Vec<&str> = text.lines().filter(|line| !line.starts_with("stat::")).collect();
+        // The message of a panic stands before a long trace, the input at the end.
+        let panic = said.iter().position(|line| line.contains("panicked at"));
+        let message = panic.map_or(&[][..], |at| &said[at..said.len().min(at + 3)]);
         let last = said.len().saturating_sub(40);
-        let inputs = found.display();
-        return Err(format!("{}\nthe input is in {inputs}", said[last..].join("\n")));
+        let lines = [message, &said[last..]].concat().join("\n");
+        return Err(format!("{lines}\nthe input is in {}", found.display()));
     }
     let runs = text.lines().find_map(|l| l.strip_prefix("stat::number_of_executed_units:"));
     let runs = runs.ok_or("no statistics")?.trim();

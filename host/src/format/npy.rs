@@ -53,6 +53,18 @@ impl Array {
                 "save the array again with numpy.save",
             );
         }
+        // The library multiplies the sides without a check.
+        let sides = text.split(|c| matches!(c, b'(' | b')')).nth(1).unwrap_or(&[]);
+        let count = String::from_utf8_lossy(sides)
+            .split(',')
+            .filter_map(|side| side.trim().parse::<usize>().ok())
+            .try_fold(1_usize, usize::checked_mul);
+        if count.is_none() {
+            return bad(
+                format!("a shape of ({}) exceeds all memory", String::from_utf8_lossy(sides)),
+                "the file is damaged: save it again with numpy.save",
+            );
+        }
         let file = match NpyFile::new(bytes) {
             Ok(file) => file,
             Err(e) => return bad(format!("damaged: {e}"), "save the array again with numpy.save"),
