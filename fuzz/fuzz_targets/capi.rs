@@ -358,8 +358,24 @@ macro_rules! structs {
     };
 }
 
+/// A metric of inputs without elements is as valid with 2⁶⁴ outputs, which take their time.
+macro_rules! metric {
+    ($t:ident) => {
+        impl Argument for metric::Metric<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                let (kind, x) = (Argument::make(call), <Matrix<$t>>::make(call));
+                let (weights, outputs) = (Argument::make(call), call.dimension());
+                let outputs = if x.cols == 0 { outputs.min(64) } else { outputs };
+                Self { kind, x, weights, outputs, sigma: Argument::make(call) }
+            }
+        }
+    };
+}
+
+metric!(f32);
+metric!(f64);
+
 structs! {
-    metric Metric: kind x weights outputs sigma;
     neuron Activation: kind parameter;
     neuron Response: kind activation smoothing sigma;
     optim Sgd: learning_rate momentum weight_decay form;
