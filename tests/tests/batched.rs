@@ -331,4 +331,93 @@ fn transpositions<T: Scalar>() {
     assert_bits_equal("both ways", &both(true), &both(false));
 }
 
-both_dtypes!(cholesky, refusals, eigen, executor, transpositions);
+/// A machine that moves rows of four matrices by plain loops, if they are shorter than 24 elements.
+struct Plainly;
+
+impl<T: Copy> Transpose<T> for Plainly {
+    const TOGETHER: usize = 4;
+
+    fn transpose(rows: [[T; 4]; 4]) -> [[T; 4]; 4] {
+        Elements::transpose(rows)
+    }
+
+    fn load_rows<const L: usize>(
+        vectors: &mut [[T; L]],
+        part: usize,
+        data: &[T],
+        stride: usize,
+    ) -> bool {
+        let width = vectors.len();
+        assert!(width.is_multiple_of(4) && part < L / 4, "{width} vectors, part {part} of {L}");
+        if width > 24 || 3 * stride + width > data.len() {
+            return false;
+        }
+        for (c, vector) in vectors.iter_mut().enumerate() {
+            for k in 0..4 {
+                vector[4 * part + k] = data[k * stride + c];
+            }
+        }
+        true
+    }
+
+    fn store_rows<const L: usize>(
+        data: &mut [T],
+        stride: usize,
+        vectors: &[[T; L]],
+        [part, len]: [usize; 2],
+    ) -> bool {
+        assert!(len <= vectors.len() && vectors.len() < len + 4, "{len} of {}", vectors.len());
+        if len > 20 || 3 * stride + len > data.len() {
+            return false;
+        }
+        for (c, vector) in vectors.iter().take(len).enumerate() {
+            for k in 0..4 {
+                data[k * stride + c] = vector[4 * part + k];
+            }
+        }
+        true
+    }
+}
+
+/// A machine's own way for some rows of some groups changes no bit, within the matrices or beside.
+fn whole_rows<T: Scalar>() {
+    let mut random = Random::new(45);
+    for n in ORDERS.into_iter().filter(|n| *n <= 33) {
+        for m in [7, 16, 35] {
+            let [full, hidden] = definite::<T>(&mut random, m, n);
+            let (len, pack) = (n * (n + 1) / 2, |k: &usize| n > 0 && k % n <= k / n % n);
+            let packed: Vec<T> = (0..full.len()).filter(pack).map(|k| full[k]).collect();
+            let run = |plainly: bool| {
+                let (mut l, mut u, mut p) = (hidden.clone(), hidden.clone(), packed.clone());
+                let mut values = nans::<T>(m * n);
+                let mut work = nans::<T>(
+                    factor::cholesky_batch_workspace_len(n)
+                        .max(factor::eigh_batch_workspace_len(n)),
+                );
+                let (a, b) = (mat_mut(&mut l, m, n * n), mat_mut(&mut u, m, n * n));
+                let (c, v) = (mat_mut(&mut p, m, len), mat_mut(&mut values, m, n));
+                if plainly {
+                    cholesky_batch_by::<T, Plainly>(a, n, T::ZERO, &mut work).unwrap();
+                    eigh_batch_by::<T, Plainly>(b, v, n, &mut work).unwrap();
+                    packed_cholesky_batch_by::<T, Plainly>(c, n, T::ZERO, &mut work).unwrap();
+                } else {
+                    cholesky_batch_by::<T, Elements>(a, n, T::ZERO, &mut work).unwrap();
+                    eigh_batch_by::<T, Elements>(b, v, n, &mut work).unwrap();
+                    packed_cholesky_batch_by::<T, Elements>(c, n, T::ZERO, &mut work).unwrap();
+                }
+                [l, u, p, values]
+            };
+            for (got, want) in run(true).iter().zip(&run(false)) {
+                assert_bits_equal(&format!("{m} of order {n}"), got, want);
+            }
+        }
+    }
+    // what the element-wise machine says
+    let (mut vectors, mut data) = ([[T::ZERO; 8]; 4], [T::ONE; 64]);
+    assert_eq!(<Elements as Transpose<T>>::TOGETHER, 0);
+    assert!(!Elements::load_rows(&mut vectors, 0, &data, 8));
+    assert!(!Elements::store_rows(&mut data, 8, &vectors, [0, 4]));
+    assert_eq!((vectors, data), ([[T::ZERO; 8]; 4], [T::ONE; 64]));
+}
+
+both_dtypes!(whole_rows, cholesky, refusals, eigen, executor, transpositions);
