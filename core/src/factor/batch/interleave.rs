@@ -20,6 +20,14 @@ pub trait Transpose<T> {
     ///
     /// False, and nothing is written, where it cannot be done so: near the end of `data`, or where rows
     /// lie close together. `vectors` are whole squares, a multiple of four.
+    ///
+    /// ```
+    /// use relfisher_core::factor::batch::{Elements, Transpose};
+    /// let (mut vectors, mut data) = ([[0.0_f32; 16]; 4], [1.0_f32; 64]);
+    /// // the element-wise form has no way of its own
+    /// assert!(!Elements::load_rows(&mut vectors, 0, &data, 4));
+    /// assert!(!Elements::store_rows(&mut data, 4, &vectors, [0, 4]));
+    /// ```
     #[inline(always)]
     fn load_rows<const L: usize>(
         vectors: &mut [[T; L]],
