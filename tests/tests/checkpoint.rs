@@ -151,7 +151,7 @@ fn other_settings_are_refused_in_one_line_that_says_which() {
         (
             "learning_rate = 0.05",
             "learning_rate = 0.05\nmomentum = 0.5",
-            "optimizer.momentum was 0.0, is 0.5",
+            "optimizer.momentum was 0.9, is 0.5",
         ),
         ("hidden = [4]", "hidden = [5]", "network.layers[0].out was 4, is 5"),
         ("hidden = [4]", "hidden = [4, 4]", "network.layers had 3 entries, has 5"),

@@ -123,6 +123,7 @@ fn bad_steps_are_refused<T: Real>() {
 both_dtypes!(
     the_expectation_is_the_step_of_the_mean,
     determinants_never_overflow,
+    an_average_goes_on_over_the_same_vector,
     bad_steps_are_refused,
 );
 

@@ -44,7 +44,7 @@ pub struct Lanczos<T> {
     pub beta: SliceMut<T>,
     /// l*n with orthonormal rows, which are projected out of every product; 0*n for none.
     pub locked: Matrix<T>,
-    /// `rf_lanczos_workspace_len(k, l)` elements, which may change hands between the calls.
+    /// `rf_lanczos_workspace_len(k, l)` elements, free for other use between the calls.
     pub work: SliceMut<T>,
 }
 
@@ -178,8 +178,8 @@ pub extern "C" fn next_f64(of: Lanczos<f64>, state: LanczosState<f64>) -> Slice<
 export! {
     /// Begins a Lanczos recurrence (with full reorthogonalisation) with the direction of v (n), or goes on
     /// with it after a breakdown, orthogonal to everything before. `step` gets an `rf_lanczos_step`:
-    /// `BREAKDOWN` when nothing of v is left, of which there is none with n vectors in the basis and among
-    /// the locked. `state` is read; after a refusal it and the recurrence are as they were.
+    /// `BREAKDOWN` when nothing of v is left; try another, unless basis and locked vectors are n by now.
+    /// `state` is read; after a refusal it and the recurrence are as they were.
     fn lanczos_start(step: CodeOut, state: LanczosStateOut, v: Slice, of: Lanczos) {
         advance((step, state), of, |lanczos| lanczos.start(&Portable, v))
     }
