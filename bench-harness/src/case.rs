@@ -5,11 +5,13 @@
 //! that does not fit is never asked for.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Instant;
 
 use relfisher::Scalar;
 use relfisher::executor::Cpu;
 
+use crate::ceiling;
 use crate::record::{Approach, Dtype, Limit, Target};
 
 /// The groups, in the order of the report.
@@ -113,28 +115,32 @@ where
 }
 
 /// A case of the program `ceiling` as a runner.
-pub struct Shared<C> {
+pub struct Shared<T, C> {
     case: C,
+    scalar: PhantomData<fn() -> T>,
 }
 
-impl<C> Shared<C> {
+impl<T: Scalar, C: ceiling::Case<T>> Shared<T, C> {
     /// The case with its inputs.
     pub fn new(case: C) -> Self {
-        Self { case }
+        Self { case, scalar: PhantomData }
+    }
+}
+
+impl<T: Scalar, C: ceiling::Case<T>> Runner for Shared<T, C> {
+    fn run(&mut self, cpu: &Cpu) {
+        self.case.restore();
+        self.case.run(cpu);
     }
 
-    /// Of which element type it is a case, as a runner.
-    pub fn of<T: Scalar>(self) -> Box<dyn Runner>
-    where
-        C: crate::ceiling::Case<T> + 'static,
-    {
-        let run = |case: &mut C, cpu: &Cpu| case.run(cpu);
+    fn check(&mut self, cpu: &Cpu) -> Result<(), String> {
         // such a case panics with its label when an answer is wrong
-        let check = |case: &mut C, cpu: &Cpu| {
-            case.check(cpu);
-            Ok(())
-        };
-        Box::new(Simple { state: self.case, run, check })
+        self.case.check(cpu);
+        Ok(())
+    }
+
+    fn seconds(&mut self, cpu: &Cpu, repeats: usize) -> f64 {
+        (0..repeats).map(|_| self.case.seconds(cpu)).sum::<f64>() / repeats as f64
     }
 }
 

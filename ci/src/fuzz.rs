@@ -9,6 +9,7 @@ use std::process::Command;
 
 use relfisher_ci::Failure;
 use relfisher_ci::repository::{command, root, run};
+use relfisher_ci::sources::files;
 
 use crate::nightly::{self, TARGET};
 
@@ -144,7 +145,7 @@ fn write_seeds(target: &Target, folder: &Path) -> Result<usize, String> {
     let read = |path: &Path| fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
     match &target.seeds {
         Seeds::Files(below, endings) => {
-            for path in files(&root().join(below))? {
+            for path in files(&root().join(below), |_| true)? {
                 let name = path.to_string_lossy();
                 if endings.iter().any(|ending| name.ends_with(ending)) {
                     contents.push(read(&path)?);
@@ -152,9 +153,9 @@ fn write_seeds(target: &Target, folder: &Path) -> Result<usize, String> {
             }
         }
         Seeds::Networks => {
-            for path in files(&root().join("tests/golden"))? {
+            for path in files(&root().join("tests/golden"), |path| path.ends_with("arch.json"))? {
                 let weights = path.with_file_name("model.safetensors");
-                if path.ends_with("arch.json") && weights.exists() {
+                if weights.exists() {
                     let network = read(&path)?;
                     let length = u16::try_from(network.len())
                         .map_err(|_| format!("{}: too long for a seed", path.display()))?;
@@ -173,20 +174,4 @@ fn write_seeds(target: &Target, folder: &Path) -> Result<usize, String> {
         fs::write(&path, content).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     Ok(contents.len())
-}
-
-/// Every file below a folder, in order.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files(&path)?);
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }

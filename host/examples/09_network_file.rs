@@ -8,8 +8,10 @@
 //! cargo run --release -p relfisher --example 09_network_file
 //! ```
 //!
-//! Prints a summary of each layer's K-FAC block; writes runs/examples/09_network_file/spectrum-of-layers.svg and .png, their
-//! eigenvalues.
+//! Prints a summary of each layer's K-FAC block; writes their eigenvalues,
+//! runs/examples/09_network_file/spectrum-of-layers.svg and .png, or into the folder given.
+
+mod uses;
 
 use std::path::Path;
 
@@ -104,8 +106,7 @@ fn main() -> Result<(), Error> {
     println!("vᵀGv: {along:.8e} by the product, {measured:.8e} by the outputs");
     assert!((along / measured - 1.0).abs() < 1e-5);
 
-    let out = Path::new("runs/examples/09_network_file");
-    std::fs::create_dir_all(out).map_err(|e| Error::io(out, "create", &e))?;
+    let out = uses::folder()?;
     let plot = LinePlot {
         title: "Eigenvalues of each layer's K-FAC block",
         subtitle: "a small convolutional network on 2,000 digits",
@@ -113,7 +114,7 @@ fn main() -> Result<(), Error> {
         y: LineAxis { label: "eigenvalue", scale: Scale::Logarithmic, range: None },
         series: &series,
     };
-    for file in lines(&plot, out, "spectrum-of-layers")? {
+    for file in lines(&plot, &out, "spectrum-of-layers")? {
         println!("{}", file.display());
     }
     Ok(())

@@ -11,7 +11,7 @@
 //! Writes runs/examples/10_train: the curves by epoch and by second (SVG and PNG), record.json, record.csv, and
 //! each optimiser's network file and weights.
 
-use std::path::Path;
+mod uses;
 
 use relfisher::Error;
 use relfisher::dataset::{Dataset, Split};
@@ -54,13 +54,13 @@ weight_decay = 1e-4
 "#;
 
 fn main() -> Result<(), Error> {
-    let out = Path::new("runs/examples/10_train");
+    let out = uses::folder()?;
     let experiment = Experiment::parse(EXPERIMENT, "tutorial.toml", Size::Reduced)?;
     // Anew at every start, so that the lines above can be changed; `Start::Resume` goes on where a run broke off.
     let options = SessionOptions {
         verbosity: Verbosity::Lines,
         start: Start::Fresh,
-        ..SessionOptions::new(out)
+        ..SessionOptions::new(&out)
     };
     let outcomes = train(&experiment, None, &options)?;
     println!("{}", table(&outcomes.record, experiment.target_train_loss));

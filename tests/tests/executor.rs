@@ -213,7 +213,7 @@ fn packed<T: Scalar>(a: &[T], d: usize) -> Vec<T> {
     (0..d).flat_map(|i| a[i * d..=i * d + i].to_vec()).collect()
 }
 
-const ORDERS: [usize; 9] = [0, 1, 2, 5, 31, 33, 64, 97, 150];
+const ORDERS: [usize; 10] = [0, 1, 2, 5, 31, 33, 64, 97, 150, 271];
 
 fn factorisations<T: Scalar>() {
     let mut random = Random::new(4);
@@ -229,7 +229,7 @@ fn factorisations<T: Scalar>() {
             let mut work = nans(factor::spd_inverse_workspace_len(d));
             e.spd_inverse(mat_mut(a, d, d), damping, &mut work)
         });
-        for k in [0, 1, 3, 15, 16, 40, 230] {
+        for k in [0, 1, 3, 15, 16, 40, 260] {
             let b = random.normals::<T>(d * k);
             check(&format!("cholesky_solve {d} {k}"), "factor", d, &b, &|e, b| {
                 e.cholesky_solve(mat_mut(b, d, k), mat(&l, d, d))

@@ -9,7 +9,7 @@ use relfisher::Scalar;
 use relfisher::executor::Cpu;
 use relfisher_bench::ceiling::{
     Case, Gram, KroneckerSolve, LongProduct, Packed, PatchFactor, Perceptron, Phase, Products,
-    Rival, Sizes, on_threads, turns,
+    Rival, Sizes, on_threads, seconds, turns, turns_of_timed,
 };
 
 /// A group of operations.
@@ -134,19 +134,18 @@ fn share<T: Scalar>(
     long: &mut LongProduct<T>,
     (case, target): (&mut dyn Case<T>, f64),
 ) {
-    case.run(cpu);
+    case.seconds(cpu);
     case.check(cpu);
     let rounds = table.rounds;
     let (times, has_rival) = on_threads::<T, _>(cpu, || {
         let has_rival = case.rival(threads);
         let case = std::sync::Mutex::new(&mut *case);
-        let times = turns(
+        let case = || case.lock().expect("one thread");
+        let times = turns_of_timed(
             rounds,
-            &mut [
-                &mut || long.run(),
-                &mut || case.lock().expect("one thread").run(cpu),
-                &mut || _ = case.lock().expect("one thread").rival(threads),
-            ],
+            &mut [&mut || seconds(|| long.run()), &mut || case().seconds(cpu), &mut || {
+                seconds(|| _ = case().rival(threads))
+            }],
         );
         (times, has_rival)
     });

@@ -89,8 +89,17 @@ pub trait Case<T: Scalar>: Send {
     /// The floating point operations of a call.
     fn flops(&self) -> f64;
 
+    /// The input put back, of a call that overwrites it: not a part of its time.
+    fn restore(&mut self) {}
+
     /// One call.
     fn run(&mut self, cpu: &Cpu);
+
+    /// The seconds of a call, with its input put back.
+    fn seconds(&mut self, cpu: &Cpu) -> f64 {
+        self.restore();
+        seconds(|| self.run(cpu))
+    }
 
     /// The same quantity as a user of `faer` would compute it, where that is what the target is a share
     /// of.
@@ -156,18 +165,34 @@ impl<T: Scalar> LongProduct<T> {
 const TURN: Duration = Duration::from_millis(30);
 const CALLS: usize = 200;
 
+/// The seconds that `run` takes.
+pub fn seconds(run: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_secs_f64()
+}
+
 /// The seconds of the fastest call of every candidate, in `rounds` rounds in which the candidates take
 /// turns: a short call is repeated within its turn, and each is called once before.
 pub fn turns(rounds: usize, candidates: &mut [&mut (dyn FnMut() + Send)]) -> Vec<f64> {
+    let mut timed: Vec<_> = candidates.iter_mut().map(|run| || seconds(&mut *run)).collect();
+    let mut timed: Vec<&mut (dyn FnMut() -> f64 + Send)> =
+        timed.iter_mut().map(|run| run as _).collect();
+    turns_of_timed(rounds, &mut timed)
+}
+
+/// [`turns`] of candidates that time themselves.
+pub fn turns_of_timed(
+    rounds: usize,
+    candidates: &mut [&mut (dyn FnMut() -> f64 + Send)],
+) -> Vec<f64> {
+    candidates.iter_mut().for_each(|run| _ = run());
     let mut fastest = vec![f64::INFINITY; candidates.len()];
-    candidates.iter_mut().for_each(|run| run());
     for _ in 0..rounds {
         for (best, run) in fastest.iter_mut().zip(candidates.iter_mut()) {
             let turn = Instant::now();
             for _ in 0..CALLS {
-                let start = Instant::now();
-                run();
-                *best = best.min(start.elapsed().as_secs_f64());
+                *best = best.min(run());
                 if turn.elapsed() >= TURN {
                     break;
                 }

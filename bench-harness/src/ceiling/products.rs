@@ -184,13 +184,16 @@ impl<T: Scalar> Case<T> for KroneckerSolve<T> {
         (2 * count * m * d * (m + d)) as f64
     }
 
+    fn restore(&mut self) {
+        self.out.copy_from_slice(&self.v);
+    }
+
     fn run(&mut self, cpu: &Cpu) {
         let [m, d, count] = self.shape;
         let [g, a] = &self.factors;
         let g = MatRef::new(g, m, m).expect("shape");
         let a = MatRef::new(a, d, d).expect("shape");
         let solver = KronCholesky { g, a };
-        self.out.copy_from_slice(&self.v);
         let v = MatMut::new(&mut self.out, count * m, d).expect("shape");
         solver.solve_stacked(cpu, v, &mut []).expect("finite");
     }

@@ -40,7 +40,7 @@ fn patch_factor<T: Scalar>(size: [usize; 5], share: f64) -> Study {
         let build = move |cpu: &Cpu| -> Box<dyn Runner> {
             let mut case = PatchFactor::<T>::new(size);
             case.load(cpu);
-            Shared::new(case).of::<T>()
+            Box::new(Shared::<T, _>::new(case))
         };
         let input = images * channels * side * side;
         vec![Candidate {

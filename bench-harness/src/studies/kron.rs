@@ -30,7 +30,7 @@ pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
 fn solve<T: Scalar>([m, d, count]: [usize; 3], share: f64) -> Study {
     let prepare = move |_: &Cpu| {
         let build = move |cpu: &Cpu| -> Box<dyn Runner> {
-            Shared::new(KroneckerSolve::<T>::new([m, d, count], cpu)).of::<T>()
+            Box::new(Shared::<T, _>::new(KroneckerSolve::<T>::new([m, d, count], cpu)))
         };
         vec![Candidate {
             approach: Approach::Structured,

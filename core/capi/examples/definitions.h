@@ -152,4 +152,14 @@ inline Wide plus(Wide a, const Wide &b, double factor = 1) {
     return a;
 }
 
+// The checks of a program in both precisions, `all(comparison, T())`; its exit status.
+template <class All>
+int in_both_precisions(All all) {
+    check_library();
+    Comparison single, twice;
+    all(single, float());
+    all(twice, double());
+    return single.report() + twice.report() != 0;
+}
+
 #endif

@@ -313,21 +313,15 @@ void normalisations(Comparison &compare) {
                  plus(gram, gram, -0.75).data);
 }
 
-template <class T>
-void all(Comparison &compare) {
-    two_layers<T>(compare);
-    patches<T>(compare);
-    pools<T>(compare);
-    loss_roots<T>(compare);
-    normalisations<T>(compare);
-}
-
 }  // namespace
 
 int main() {
-    check_library();
-    Comparison single, twice;
-    all<float>(single);
-    all<double>(twice);
-    return single.report() + twice.report() != 0;
+    return in_both_precisions([](Comparison &compare, auto one) {
+        using T = decltype(one);
+        two_layers<T>(compare);
+        patches<T>(compare);
+        pools<T>(compare);
+        loss_roots<T>(compare);
+        normalisations<T>(compare);
+    });
 }

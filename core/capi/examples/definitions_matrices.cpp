@@ -310,20 +310,14 @@ void factorisations(Comparison &compare) {
     compare.take("gaussian_density", TOLERANCE<T>, density, curve);
 }
 
-template <class T>
-void all(Comparison &compare) {
-    sample_space<T>(compare);
-    factorisations<T>(compare);
-    recurrences<T>(compare);
-    averages<T>(compare);
-}
-
 }  // namespace
 
 int main() {
-    check_library();
-    Comparison single, twice;
-    all<float>(single);
-    all<double>(twice);
-    return single.report() + twice.report() != 0;
+    return in_both_precisions([](Comparison &compare, auto one) {
+        using T = decltype(one);
+        sample_space<T>(compare);
+        factorisations<T>(compare);
+        recurrences<T>(compare);
+        averages<T>(compare);
+    });
 }

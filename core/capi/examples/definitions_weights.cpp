@@ -337,20 +337,14 @@ void posterior(Comparison &compare) {
     compare.take("laplace_probit_logits", TOLERANCE<T>, logits, shrunk);
 }
 
-template <class T>
-void all(Comparison &compare) {
-    sparse_metrics<T>(compare);
-    statistics<T>(compare);
-    pruning<T>(compare);
-    posterior<T>(compare);
-}
-
 }  // namespace
 
 int main() {
-    check_library();
-    Comparison single, twice;
-    all<float>(single);
-    all<double>(twice);
-    return single.report() + twice.report() != 0;
+    return in_both_precisions([](Comparison &compare, auto one) {
+        using T = decltype(one);
+        sparse_metrics<T>(compare);
+        statistics<T>(compare);
+        pruning<T>(compare);
+        posterior<T>(compare);
+    });
 }

@@ -2,6 +2,8 @@
 
 use super::Window;
 use super::window::Axis;
+use core::ops::Range;
+
 use crate::blas::vector::{axpy, copy};
 use crate::error::check_len;
 use crate::{Error, MatMut, MatRef, Real};
@@ -71,8 +73,8 @@ impl Walk {
     #[inline(always)]
     fn row(&mut self, mut f: impl FnMut(Run)) {
         let (x, (oy, ox)) = (self.x, self.at);
-        let (before, inside) = x.span(ox);
-        let after = before.wrapping_add(inside);
+        let Range { start: before, end: after } = x.span(ox);
+        let inside = after.wrapping_sub(before);
         let first = ox.wrapping_mul(x.stride).wrapping_add(before).saturating_sub(x.padding);
         for ky in 0..self.y.kernel {
             let tap = ky.wrapping_mul(x.kernel);

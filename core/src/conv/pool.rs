@@ -22,11 +22,13 @@ pub enum PaddingCount {
 fn visit(window: &Window, mut f: impl FnMut(usize, usize, bool)) {
     let ([y, x], out_width) = (window.axes(), window.out_width());
     for oy in 0..window.out_height() {
+        let lines = y.pixels(oy);
         for ox in 0..out_width {
             let position = oy.wrapping_mul(out_width).wrapping_add(ox);
+            let columns = x.pixels(ox);
             let mut first = true;
-            for line in y.taps(oy).filter_map(|ky| y.at(oy, ky)) {
-                for ix in x.taps(ox).filter_map(|kx| x.at(ox, kx)) {
+            for line in lines.clone() {
+                for ix in columns.clone() {
                     f(position, line.wrapping_mul(window.width).wrapping_add(ix), first);
                     first = false;
                 }

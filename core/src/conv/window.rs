@@ -164,29 +164,45 @@ impl Axis {
         padded.checked_sub(self.padding).filter(|i| *i < self.size)
     }
 
+    /// How far before and behind the first tap of position o the image begins and ends, cut off at the
+    /// kernel's ends; `steps` turns distances into taps.
+    #[inline(always)]
+    fn reach(&self, o: usize, steps: impl Fn(usize) -> usize) -> Range<usize> {
+        let start = o.wrapping_mul(self.stride);
+        let end = steps(self.padding.saturating_add(self.size).saturating_sub(start));
+        let end = end.min(self.kernel);
+        steps(self.padding.saturating_sub(start)).min(end)..end
+    }
+
+    /// The taps of position o that read the image, for dilation 1; an empty range has the padding before it.
+    #[inline(always)]
+    pub(super) fn span(&self, o: usize) -> Range<usize> {
+        self.reach(o, |distance| distance)
+    }
+
     /// The taps of position o that read the image, of a kernel that may reach far beyond.
     #[inline(always)]
-    pub(super) fn taps(&self, o: usize) -> Range<usize> {
-        let (start, dilation) = (o.wrapping_mul(self.stride), self.dilation.max(1));
-        let first = self.padding.saturating_sub(start).div_ceil(dilation);
-        let end = self.padding.saturating_add(self.size).saturating_sub(start).div_ceil(dilation);
-        first..end.min(self.kernel)
+    fn taps(&self, o: usize) -> Range<usize> {
+        // most windows are not dilated, and need no division
+        if self.dilation > 1 {
+            self.reach(o, |distance| distance.div_ceil(self.dilation))
+        } else {
+            self.span(o)
+        }
+    }
+
+    /// The coordinates that they read.
+    #[inline(always)]
+    pub(super) fn pixels(&self, o: usize) -> impl Iterator<Item = usize> + Clone {
+        let (taps, dilation) = (self.taps(o), self.dilation);
+        let reach = taps.start.wrapping_mul(dilation).wrapping_add(o.wrapping_mul(self.stride));
+        let first = reach.wrapping_sub(self.padding);
+        (0..taps.len()).map(move |i| first.wrapping_add(i.wrapping_mul(dilation)))
     }
 
     /// How many they are.
     #[inline(always)]
     pub(super) fn inside(&self, o: usize) -> usize {
         self.taps(o).len()
-    }
-
-    /// The padding before and the taps inside the image of position o, for dilation 1: the taps
-    /// inside are neighbours.
-    #[inline(always)]
-    pub(super) fn span(&self, o: usize) -> (usize, usize) {
-        let start = o.wrapping_mul(self.stride);
-        let before = self.padding.saturating_sub(start).min(self.kernel);
-        let first = start.wrapping_add(before).saturating_sub(self.padding);
-        let inside = self.size.saturating_sub(first).min(self.kernel.wrapping_sub(before));
-        (before, inside)
     }
 }

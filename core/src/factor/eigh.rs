@@ -186,18 +186,6 @@ fn accumulate<T: Real>(vectors: &mut [T], a: &[T], rows: impl Rows, heights: &[T
     }
 }
 
-/// √(x² + y²) for numbers of moderate size.
-#[inline(always)]
-fn hypot<T: Real>(x: T, y: T) -> T {
-    let (x, y) = (x.abs(), y.abs());
-    let (large, small) = if x > y { (x, y) } else { (y, x) };
-    if large == T::ZERO {
-        return T::ZERO;
-    }
-    let ratio = small / large;
-    large * (T::ONE + ratio * ratio).sqrt()
-}
-
 /// Makes off[i] couple i and i + 1 where it coupled i − 1 and i.
 #[inline(always)]
 fn shift<T: Real>(off: &mut [T]) {
@@ -267,7 +255,7 @@ pub(crate) fn implicit_ql<T: Real>(
             spent += 1;
             let (dl, el) = (at(values, l), at(off, l));
             let half = (at(values, l + 1) - dl) / (T::TWO * el);
-            let root = hypot(half, T::ONE);
+            let root = rotation(half, T::ONE).map_or(T::ONE, |(_, _, r)| r);
             let mut g = at(values, m) - dl + el / (half + root.copysign(half));
             let (mut s, mut c, mut p) = (T::ONE, T::ONE, T::ZERO);
             let mut i = m;

@@ -55,13 +55,14 @@ impl Array {
         }
         // The library multiplies the sides without a check.
         let sides = text.split(|c| matches!(c, b'(' | b')')).nth(1).unwrap_or(&[]);
-        let count = String::from_utf8_lossy(sides)
+        let sides = String::from_utf8_lossy(sides);
+        let count = sides
             .split(',')
             .filter_map(|side| side.trim().parse::<usize>().ok())
             .try_fold(1_usize, usize::checked_mul);
         if count.is_none() {
             return bad(
-                format!("a shape of ({}) exceeds all memory", String::from_utf8_lossy(sides)),
+                format!("a shape of ({sides}) exceeds all memory"),
                 "the file is damaged: save it again with numpy.save",
             );
         }

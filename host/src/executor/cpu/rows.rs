@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::{__m256, __m512, __m512d};
 
-use pulp::bytemuck::cast;
+use pulp::bytemuck::{Zeroable, cast};
 use pulp::x86::V4;
 
 /// Matrices of which rows are moved at a time.
@@ -22,10 +22,7 @@ pub(super) trait Lanes: Copy {
     /// One element of every matrix.
     type Column: Copy;
     /// [`Lanes::WIDTH`] of them.
-    type Columns: AsRef<[Self::Column]> + AsMut<[Self::Column]>;
-
-    /// Columns of zeros.
-    fn zeros() -> Self::Columns;
+    type Columns: Zeroable + AsRef<[Self::Column]> + AsMut<[Self::Column]>;
 
     /// The columns of eight rows.
     fn columns(simd: V4, rows: [Self::Row; TOGETHER]) -> Self::Columns;
@@ -92,11 +89,6 @@ impl Lanes for f32 {
     type Columns = [__m256; 16];
 
     #[inline(always)]
-    fn zeros() -> Self::Columns {
-        [cast([0.0_f32; 8]); 16]
-    }
-
-    #[inline(always)]
     fn columns(simd: V4, [a, b, c, d, e, f, g, h]: [__m512; 8]) -> Self::Columns {
         // quarter q of vector i: column 4q + i
         let [x0, x1, x2, x3] = in_quarters(simd, [a, b, c, d]);
@@ -148,11 +140,6 @@ impl Lanes for f64 {
     type Row = __m512d;
     type Column = __m512d;
     type Columns = [__m512d; 8];
-
-    #[inline(always)]
-    fn zeros() -> Self::Columns {
-        [cast([0.0_f64; 8]); 8]
-    }
 
     #[inline(always)]
     fn columns(simd: V4, x: [__m512d; 8]) -> Self::Columns {
@@ -236,7 +223,7 @@ pub(super) fn store<T: Lanes, const L: usize>(
 ) -> bool {
     let Some(simd) = way::<T, L>([vectors.len(), part], stride, data.len()) else { return false };
     for (c, vectors) in vectors.chunks(T::WIDTH).enumerate() {
-        let mut columns = T::zeros();
+        let mut columns = T::Columns::zeroed();
         for (x, vector) in columns.as_mut().iter_mut().zip(vectors) {
             // SAFETY: as in `load`.
             *x = unsafe {

@@ -22,6 +22,33 @@ mod x86 {
     use super::super::rows;
     use super::{Shuffles, Transpose};
 
+    /// The methods that [`rows`] has for both types.
+    macro_rules! whole_rows {
+        ($t:ty) => {
+            const TOGETHER: usize = rows::TOGETHER;
+
+            #[inline(always)]
+            fn load_rows<const L: usize>(
+                vectors: &mut [[$t; L]],
+                part: usize,
+                data: &[$t],
+                stride: usize,
+            ) -> bool {
+                rows::load(vectors, part, data, stride)
+            }
+
+            #[inline(always)]
+            fn store_rows<const L: usize>(
+                data: &mut [$t],
+                stride: usize,
+                vectors: &[[$t; L]],
+                part_and_len: [usize; 2],
+            ) -> bool {
+                rows::store(data, stride, vectors, part_and_len)
+            }
+        };
+    }
+
     impl Transpose<f32> for Shuffles {
         #[inline(always)]
         fn transpose(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
@@ -39,27 +66,7 @@ mod x86 {
             })
         }
 
-        const TOGETHER: usize = rows::TOGETHER;
-
-        #[inline(always)]
-        fn load_rows<const L: usize>(
-            vectors: &mut [[f32; L]],
-            part: usize,
-            data: &[f32],
-            stride: usize,
-        ) -> bool {
-            rows::load(vectors, part, data, stride)
-        }
-
-        #[inline(always)]
-        fn store_rows<const L: usize>(
-            data: &mut [f32],
-            stride: usize,
-            vectors: &[[f32; L]],
-            part_and_len: [usize; 2],
-        ) -> bool {
-            rows::store(data, stride, vectors, part_and_len)
-        }
+        whole_rows!(f32);
     }
 
     impl Transpose<f64> for Shuffles {
@@ -77,27 +84,7 @@ mod x86 {
             })
         }
 
-        const TOGETHER: usize = rows::TOGETHER;
-
-        #[inline(always)]
-        fn load_rows<const L: usize>(
-            vectors: &mut [[f64; L]],
-            part: usize,
-            data: &[f64],
-            stride: usize,
-        ) -> bool {
-            rows::load(vectors, part, data, stride)
-        }
-
-        #[inline(always)]
-        fn store_rows<const L: usize>(
-            data: &mut [f64],
-            stride: usize,
-            vectors: &[[f64; L]],
-            part_and_len: [usize; 2],
-        ) -> bool {
-            rows::store(data, stride, vectors, part_and_len)
-        }
+        whole_rows!(f64);
     }
 }
 
