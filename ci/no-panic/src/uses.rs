@@ -54,7 +54,7 @@ fn laplace_predictive<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
 
 fn determinantal<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let [sum, step, ..] = &mut x.slices;
-    let [first, second, largest, total] = x.scalars.map(|s| s.to_f64());
+    let [first, second, largest, total, ..] = x.scalars.map(|s| s.to_f64());
     let mut average = DeterminantalAverage::new(sum);
     average.add(step, first)?;
     average.add(step, second)?;

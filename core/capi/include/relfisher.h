@@ -613,7 +613,7 @@ typedef struct {
     rf_slice_mut_f32 beta;
     // l*n with orthonormal rows, which are projected out of every product; 0*n for none.
     rf_matrix_f32 locked;
-    // `rf_lanczos_workspace_len(k, l)` elements, which may change hands between the calls.
+    // `rf_lanczos_workspace_len(k, l)` elements, free for other use between the calls.
     rf_slice_mut_f32 work;
 } rf_lanczos_f32;
 
@@ -642,7 +642,7 @@ typedef struct {
     rf_slice_mut_f64 beta;
     // l*n with orthonormal rows, which are projected out of every product; 0*n for none.
     rf_matrix_f64 locked;
-    // `rf_lanczos_workspace_len(k, l)` elements, which may change hands between the calls.
+    // `rf_lanczos_workspace_len(k, l)` elements, free for other use between the calls.
     rf_slice_mut_f64 work;
 } rf_lanczos_f64;
 
@@ -2166,8 +2166,8 @@ rf_slice_f64 rf_lanczos_next_f64(rf_lanczos_f64 of, rf_lanczos_state_f64 state);
 
 // Begins a Lanczos recurrence (with full reorthogonalisation) with the direction of v (n), or goes on
 // with it after a breakdown, orthogonal to everything before. `step` gets an `rf_lanczos_step`:
-// `BREAKDOWN` when nothing of v is left, of which there is none with n vectors in the basis and among
-// the locked. `state` is read; after a refusal it and the recurrence are as they were.
+// `BREAKDOWN` when nothing of v is left; try another, unless basis and locked vectors are n by now.
+// `state` is read; after a refusal it and the recurrence are as they were.
 rf_status rf_lanczos_start_f32(uint32_t *step,
                                rf_lanczos_state_f32 *state,
                                rf_slice_f32 v,
