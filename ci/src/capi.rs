@@ -199,6 +199,7 @@ fn programs() -> Outcome {
         ],
     ))?;
     run(command(&compile("refusals.c", &["-std=c99", "-O2"], &[&archive])?, &[]))?;
+    run(command(&compile("spectrum.c", &["-std=c99", "-O2"], &[&archive, "-lm"])?, &[]))?;
 
     let search = [format!("-L{folder}/release"), format!("-Wl,-rpath,{folder}/release")];
     let shared = [search[0].as_str(), &search[1], "-lrelfisher"];

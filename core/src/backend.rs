@@ -71,6 +71,29 @@ use crate::{Error, MatMut, MatRef, Real, blas, factor};
 /// assert!(v.iter().zip(&w).all(|(v, w)| (v - w).abs() < 1e-12));
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
+///
+/// As full matrices, and systems that share one Gram matrix:
+///
+/// ```
+/// use relfisher_core::{Backend, MatMut, MatRef, Portable, factor};
+/// let batch = [4.0, 2.0, 2.0, 5.0, 9.0, 3.0, 3.0, 2.0]; // two 2×2 matrices
+/// let (mut factors, mut vectors, mut values) = (batch, batch, [f64::NAN; 4]);
+/// let mut work = [f64::NAN; factor::cholesky_batch_workspace_len(2)];
+/// Portable.cholesky_batch(MatMut::new(&mut factors, 2, 4)?, 2, 0.0, &mut work)?;
+/// assert!((factors[0] - 2.0).abs() < 1e-14 && (factors[7] - 1.0).abs() < 1e-14);
+/// let mut work = [f64::NAN; factor::eigh_batch_workspace_len(2)];
+/// let (a, v) = (MatMut::new(&mut vectors, 2, 4)?, MatMut::new(&mut values, 2, 2)?);
+/// Portable.eigh_batch(a, v, 2, &mut work)?;
+/// assert!((values[0] * values[1] - 16.0).abs() < 1e-12); // det A₀ = (2·2)²
+///
+/// // (½ + s²K)z = r for K = 1 and two scales s
+/// let (k, s, mut z) = ([1.0], [0.5, 1.0], [3.0, 3.0]);
+/// let mut work = [f64::NAN; factor::scaled_gram_solve_workspace_len(1, 2)];
+/// let (k, s) = (MatRef::new(&k, 1, 1)?, MatRef::new(&s, 1, 2)?);
+/// Portable.scaled_gram_solve(MatMut::new(&mut z, 1, 2)?, k, s, 0.5, &mut work)?;
+/// assert!((z[0] - 4.0).abs() < 1e-14 && (z[1] - 2.0).abs() < 1e-14);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub trait Backend<T: Real> {
     /// `C ← α A B + β C`. Shapes: a p×k, b k×q, c p×q; any strides for a and b, contiguous rows
     /// or contiguous columns for c.

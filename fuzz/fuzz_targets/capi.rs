@@ -18,12 +18,16 @@ mod blas;
 mod conv;
 #[path = "../../core/capi/src/curvature.rs"]
 mod curvature;
+#[path = "../../core/capi/src/determinantal.rs"]
+mod determinantal;
 #[path = "../../core/capi/src/exact.rs"]
 mod exact;
 #[path = "../../core/capi/src/factor.rs"]
 mod factor;
 #[path = "../../core/capi/src/kron.rs"]
 mod kron;
+#[path = "../../core/capi/src/lanczos.rs"]
+mod lanczos;
 #[path = "../../core/capi/src/laplace.rs"]
 mod laplace;
 #[path = "../../core/capi/src/metric.rs"]
@@ -51,6 +55,8 @@ mod two_layer;
 
 use argument::{Matrix, MatrixMut, Slice, SliceMut};
 use conv::Window;
+use determinantal::DeterminantalSums;
+use lanczos::LanczosState;
 use libfuzzer_sys::fuzz_target;
 use relfisher_fuzz::{Bits, Input};
 use sparse::MeanState;
@@ -184,6 +190,20 @@ impl Call<'_> {
         }
     }
 
+    /// Memory that holds a struct of numbers and places, whose fields `write` sets, or no such memory.
+    fn holding<S>(&mut self, write: impl FnOnce(&mut S)) -> *mut S {
+        let before = self.blocks.len();
+        let data = self.place::<usize>(size_of::<S>().div_ceil(8)).cast::<S>();
+        if self.blocks.len() > before
+            && let Some(block) = self.blocks.last_mut()
+        {
+            // SAFETY: words as many as the struct fills, of which any bits are numbers and places.
+            write(unsafe { &mut *data });
+            block.before.clone_from(&block.words);
+        }
+        data
+    }
+
     /// Data, length, rows, columns and the two strides of a matrix.
     fn matrix<T: Element>(&mut self, written: bool) -> (*mut T, [usize; 5]) {
         let (mut rows, mut cols) = (self.dimension(), self.dimension());
@@ -268,6 +288,15 @@ macro_rules! arguments {
                 call.place::<$t>(4).cast()
             }
         }
+        impl Argument for *mut LanczosState<$t> {
+            fn make(call: &mut Call<'_>) -> Self {
+                let made = LanczosState::<$t>::make(call);
+                call.holding(|state: &mut LanczosState<$t>| {
+                    (state.len, state.kept) = (made.len, made.kept);
+                    (state.scale, state.next) = (made.scale, made.next);
+                })
+            }
+        }
         impl Argument for $t {
             fn make(call: &mut Call<'_>) -> Self {
                 call.input.number()
@@ -302,6 +331,19 @@ macro_rules! vectors {
 }
 
 vectors! { f32 f64 u32 usize }
+
+impl Argument for *mut DeterminantalSums {
+    /// Any numbers, or the sums of a few steps.
+    fn make(call: &mut Call<'_>) -> Self {
+        let [largest, total, squares] = [(); 3].map(|()| call.input.number());
+        let few = f64::from(call.input.byte() % 4);
+        let some = call.input.byte() % 4 > 0;
+        call.holding(|sums: &mut DeterminantalSums| {
+            (sums.largest, sums.total, sums.squares) =
+                if some { (few, few, few) } else { (largest, total, squares) };
+        })
+    }
+}
 
 impl Argument for Window {
     /// Small, but for one of its numbers: a kernel and a padding that are both huge are a loop as long.
@@ -387,6 +429,8 @@ structs! {
     sparse Sparse: starts indices values;
     sparse SparseMut: starts indices values;
     two_layer TwoLayer: x slope c upper;
+    lanczos Lanczos: basis alpha beta locked work;
+    lanczos LanczosState: len kept scale next;
 }
 
 impl Argument for MeanState {

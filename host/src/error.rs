@@ -50,7 +50,10 @@ impl fmt::Display for Report {
 }
 
 /// Why the library refused its input or stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` shows the same line as `Display`, so a program whose `main` returns this error ends with
+/// words for people.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// Bad input: a file, an option, a shape, a singular metric. Exit status 2.
@@ -179,6 +182,12 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.report().fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

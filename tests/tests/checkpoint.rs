@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use relfisher::train::{Experiment, SessionOptions, Size, Standing, train};
+use relfisher::train::{Experiment, SessionOptions, Size, Standing, Start, train};
 
 /// Every optimiser that keeps something, on images of six pixels.
 const EXPERIMENT: &str = r#"
@@ -132,13 +132,47 @@ fn nothing_is_taken_over_from_a_damaged_checkpoint() {
             assert!(error.starts_with(&name) && error.contains("; delete it"), "{error}");
             assert_eq!(fs::read(&file).expect("reads"), damaged, "the file is left as it was");
             fs::write(&file, &bytes).expect("writes");
-            let mut after = content(&out);
-            after.remove(Path::new("checkpoints/unfinished"));
-            assert!(after == before, "something else was written");
+            assert!(content(&out) == before, "something else was written");
         }
     }
     train(&experiment, None, &options(&out)).expect("the whole file again");
     assert!(weights(&content(&out)) == weights(&before), "other weights");
+}
+
+/// As a user of the library meets it: the folder of a finished experiment, and a changed line.
+#[test]
+fn other_settings_are_refused_in_one_line_that_says_which() {
+    let (_, out) = finished("checkpoint-settings");
+    let before = content(&out);
+    let file = out.with_file_name("changed.toml");
+    for (old, new, difference) in [
+        ("epochs = 2", "epochs = 3", "epochs was 2, is 3"),
+        ("learning_rate = 0.05", "learning_rate = 0.1", "optimizer.learning_rate was 0.05, is 0.1"),
+        (
+            "learning_rate = 0.05",
+            "learning_rate = 0.05\nmomentum = 0.5",
+            "optimizer.momentum was 0.9, is 0.5",
+        ),
+        ("hidden = [4]", "hidden = [5]", "network.layers[0].out was 4, is 5"),
+        ("hidden = [4]", "hidden = [4, 4]", "network.layers had 3 entries, has 5"),
+    ] {
+        assert!(EXPERIMENT.contains(old));
+        fs::write(&file, EXPERIMENT.replace(old, new)).expect("writes");
+        let (changed, tuned) = Experiment::load(&file, Size::Reduced).expect("loads");
+        let error = train(&changed, tuned.as_ref(), &options(&out)).expect_err("refused");
+        let line = format!(
+            "{}: was written with other settings: {difference}; resume with the old ones, choose another \
+             folder (--out), or delete the file: that run then starts anew",
+            out.join("checkpoints/sgd-plain.safetensors").display()
+        );
+        // `main` of a program shows the second form.
+        assert_eq!((error.to_string(), format!("{error:?}")), (line.clone(), line));
+        assert!(content(&out) == before, "{difference}: the folder was touched");
+    }
+    let (changed, tuned) = Experiment::load(&file, Size::Reduced).expect("loads");
+    let fresh = SessionOptions { start: Start::Fresh, ..options(&out) };
+    train(&changed, tuned.as_ref(), &fresh).expect("anew");
+    assert!(weights(&content(&out)) != weights(&before), "the old weights");
 }
 
 /// Every file below a folder.

@@ -1,9 +1,9 @@
 //! Determinantal averages: exactly unbiased over all subsets, where the plain average is not.
 
-use relfisher_core::optim::DeterminantalAverage;
+use relfisher_core::optim::{DeterminantalAverage, DeterminantalSums};
 use relfisher_core::{Error, Real};
 use relfisher_tests::both_dtypes;
-use relfisher_tests::compare::{assert_close, cast, relative_error};
+use relfisher_tests::compare::{assert_bits_equal, assert_close, cast, relative_error};
 use relfisher_tests::oracle::dense::{Matrix, dot};
 use relfisher_tests::random::Random;
 use relfisher_tests::tolerance::Oracle::Dense;
@@ -75,6 +75,38 @@ fn determinants_never_overflow<T: Real>() {
     assert_eq!(got, [T::TWO]);
 }
 
+/// Taken up anew at every step: the same bits as in one piece.
+fn an_average_goes_on_over_the_same_vector<T: Real>() {
+    let mut random = Random::new(93);
+    let (mut got, mut pieces) = (vec![T::NAN; 5], vec![T::NAN; 5]);
+    let mut average = DeterminantalAverage::new(&mut got);
+    let mut sums = DeterminantalSums::default();
+    for log_determinant in [-2.0, 5.0, 4.5, 800.0, 799.0, -1e5] {
+        let step = random.normals::<T>(5);
+        average.add(&step, log_determinant).unwrap();
+        let mut piece = DeterminantalAverage::resume(&mut pieces, sums).unwrap();
+        piece.add(&step, log_determinant).unwrap();
+        sums = piece.sums();
+        assert_eq!(sums, average.sums());
+    }
+    let workers = DeterminantalAverage::resume(&mut pieces, sums).unwrap().finish();
+    assert_eq!(average.finish(), workers);
+    assert_bits_equal("resumed", &pieces, &got);
+    for wrong in [
+        DeterminantalSums { total: 0.5, ..sums },
+        DeterminantalSums { total: f64::NAN, ..sums },
+        DeterminantalSums { squares: 0.0, ..sums },
+        DeterminantalSums { squares: f64::INFINITY, ..sums },
+        DeterminantalSums { largest: f64::NEG_INFINITY, ..sums },
+    ] {
+        let refused = DeterminantalAverage::resume(&mut pieces, wrong).map(|_| ());
+        assert!(matches!(refused, Err(Error::Parameter { .. })), "{wrong:?}");
+    }
+    assert_bits_equal("untouched", &pieces, &got);
+    let empty = DeterminantalAverage::resume(&mut pieces, DeterminantalSums::default()).unwrap();
+    assert!(matches!(empty.finish(), Err(Error::Parameter { .. })));
+}
+
 fn bad_steps_are_refused<T: Real>() {
     let mut got = vec![T::NAN; 2];
     let mut average = DeterminantalAverage::new(&mut got);
@@ -91,6 +123,7 @@ fn bad_steps_are_refused<T: Real>() {
 both_dtypes!(
     the_expectation_is_the_step_of_the_mean,
     determinants_never_overflow,
+    an_average_goes_on_over_the_same_vector,
     bad_steps_are_refused,
 );
 

@@ -2,13 +2,14 @@
 
 use relfisher_core::blas::vector;
 use relfisher_core::stats::{
-    self, Eigenvectors, Lanczos, gaussian_density, lanczos_quadrature, tridiagonal_eigh,
+    self, Eigenvectors, Lanczos, LanczosState, NextVector, gaussian_density, lanczos_quadrature,
+    tridiagonal_eigh,
 };
 use relfisher_core::{Error, Portable, Real};
 
 use crate::{Opaque, probe};
 
-probe! { lanczos tridiagonal quadrature sums }
+probe! { lanczos resumption tridiagonal quadrature sums }
 
 fn lanczos<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     x.counts[1] = stats::lanczos_workspace_len(x.counts[0], x.counts[1]);
@@ -32,6 +33,24 @@ fn lanczos<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     if lanczos.is_empty() || alpha.len() != beta.len() {
         return Err(Error::Parameter { what: "empty" });
     }
+    Ok(())
+}
+
+fn resumption<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
+    let [locked, out, s, product, ..] = &mut x.inputs;
+    let [alpha, beta, values, bounds] = &mut x.slices;
+    let (work, scratch) = x.work.split_at_mut_checked(x.counts[0]).unwrap_or_default();
+    let next = if x.choice == 0 { NextVector::Vacant } else { NextVector::Ready };
+    let state = LanczosState { len: x.counts[1], kept: x.counts[2], next, scale: x.scalars[0] };
+    let (basis, locked) = (x.out.view_mut()?, locked.view()?);
+    let mut lanczos = Lanczos::resume(basis, alpha, beta, locked, state, work)?;
+    lanczos.advance(&Portable, product.view()?.data())?;
+    lanczos.ritz(&Portable, values, bounds, x.more.view_mut()?, scratch)?;
+    lanczos.combine(&Portable, out.view_mut()?, s.view()?)?;
+    lanczos.restart(&Portable, values, s.view()?, scratch)?;
+    let state = lanczos.state();
+    x.result = state.scale + lanczos.next_vector().first().copied().unwrap_or(T::ZERO);
+    x.counts[3] = state.len.wrapping_add(state.kept);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use relfisher_core::laplace::{
     Evidence, effective_parameters, log_determinant, posterior_variances, predictive_covariance,
     predictive_covariance_workspace_len, probit_logits, scale_draw,
 };
-use relfisher_core::optim::DeterminantalAverage;
+use relfisher_core::optim::{DeterminantalAverage, DeterminantalSums};
 use relfisher_core::prune::{
     CompensateOptions, diagonal_saliency, inverse_saliency, kron_compensate,
     kron_compensate_workspace_len, kron_remove, remove, woodbury_update,
@@ -54,10 +54,15 @@ fn laplace_predictive<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
 
 fn determinantal<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let [sum, step, ..] = &mut x.slices;
+    let [first, second, largest, total] = x.scalars.map(|s| s.to_f64());
     let mut average = DeterminantalAverage::new(sum);
-    average.add(step, x.scalars[0].to_f64())?;
-    average.add(step, x.scalars[1].to_f64())?;
+    average.add(step, first)?;
+    average.add(step, second)?;
     x.result = T::from_f64(average.finish()?);
+    let sums = DeterminantalSums { largest, total, squares: first };
+    let mut average = DeterminantalAverage::resume(sum, sums)?;
+    average.add(step, second)?;
+    x.result += T::from_f64(average.sums().total + average.finish()?);
     Ok(())
 }
 

@@ -32,6 +32,8 @@ BY_TYPE(SparseMut, sparse_mut)
 BY_TYPE(Noise, gradient_noise)
 BY_TYPE(Frobenius, frobenius)
 BY_TYPE(Loss, loss)
+BY_TYPE(Lanczos, lanczos)
+BY_TYPE(LanczosState, lanczos_state)
 
 template <class T>
 Slice<T> in(const std::vector<T> &x) {

@@ -1,6 +1,6 @@
 // Matrices against their definitions, in C++17 and both precisions: products of the samples' Jacobian, low
-// rank, regressions between factors, batches of factorisations, spectra. Every definition is written out in
-// double precision.
+// rank, regressions between factors, batches of factorisations, spectra, Lanczos recurrences, determinantal
+// averages. Every definition is written out in double precision.
 //
 // Prints the worst error of each quantity, relative to its largest entry; status 1 when one is above its
 // tolerance.
@@ -62,6 +62,170 @@ void sample_space(Comparison &compare) {
     compare.take("kron_regression: psi", TOLERANCE<T>, psi.data, prediction.data);
     compare.take("kron_regression: explained", TOLERANCE<T>, explained.data,
                  times(prediction, transpose(wide(cross))).data);
+}
+
+// A recurrence on A with everything it lives in.
+template <class T>
+struct Recurrence {
+    Wide a;
+    DenseOf<T> basis, locked;
+    std::vector<T> alpha, beta;
+    WorkOf<T> work;
+    LanczosState<T> state{};
+    std::uint32_t step = UINT32_MAX;
+
+    Recurrence(const Wide &matrix, std::size_t capacity, const DenseOf<T> &vectors)
+        : a(matrix),
+          basis(capacity + 1, matrix.rows),
+          locked(vectors),
+          alpha(capacity, T(NAN)),
+          beta(capacity, T(NAN)),
+          work(rf_lanczos_workspace_len(capacity, vectors.rows)) {}
+
+    Lanczos<T> lend() { return {basis.out(), out(alpha), out(beta), locked.view(), work.lend()}; }
+    Slice<T> next() {
+        if constexpr (std::is_same_v<T, float>)
+            return rf_lanczos_next_f32(lend(), state);
+        else
+            return rf_lanczos_next_f64(lend(), state);
+    }
+    void start(const std::vector<T> &v) { RF(lanczos_start, &step, &state, in(v), lend()); }
+    // Steps until there is nothing to multiply.
+    void run() {
+        while (step == RF_LANCZOS_STEP_CONTINUE) {
+            const Slice<T> v = next();
+            std::vector<T> product(a.rows);
+            for (std::size_t i = 0; i < a.rows; i++) {
+                double sum = 0;
+                for (std::size_t j = 0; j < v.len; j++) sum += a.at(i, j) * double(v.data[j]);
+                product[i] = T(sum);
+            }
+            RF(lanczos_advance, &step, &state, in(product), lend());
+        }
+    }
+};
+
+template <class T>
+struct Ritz {
+    std::vector<T> values, bounds;
+    DenseOf<T> s, vectors;
+
+    explicit Ritz(Recurrence<T> &of)
+        : values(of.state.len, T(NAN)),
+          bounds(of.state.len, T(NAN)),
+          s(of.state.len, of.state.len),
+          vectors(of.state.len, of.a.rows) {
+        WorkOf<T> work(rf_eigh_workspace_len(of.state.len));
+        RF(lanczos_ritz, out(values), out(bounds), s.out(), of.lend(), of.state, work.lend());
+        RF(lanczos_combine, vectors.out(), s.view(), of.lend(), of.state);
+    }
+};
+
+// The basis is orthonormal, V A V^T is T, and A V^T leaves the basis by the last beta alone.
+template <class T>
+void relation(Comparison &compare, const std::string &what, const Recurrence<T> &of, const Wide &a) {
+    const std::size_t n = a.rows, k = of.state.len, kept = of.state.kept;
+    Wide v(k, n), t = identity(k, 0);
+    std::copy(&of.basis.at(0, 0), &of.basis.at(k, 0), v.data.begin());
+    for (std::size_t i = 0; i < k; i++) {
+        t.at(i, i) = of.alpha[i];
+        const std::size_t j = i < kept ? kept : i + 1;
+        if (j < k) t.at(i, j) = t.at(j, i) = of.beta[i];
+    }
+    const Wide image = times(v, a);
+    compare.take(what + ": orthonormal", TOLERANCE<T>, times(v, transpose(v)).data, identity(k).data);
+    compare.take(what + ": T", TOLERANCE<T>, times(image, transpose(v)).data, t.data);
+    Wide last(k, n);
+    for (std::size_t i = 0; i < k * n; i++) {
+        last.data[i] = i / n + 1 < k ? 0 : of.beta[k - 1] * of.basis.at(k, i % n);
+    }
+    compare.take(what + ": products", TOLERANCE<T>, plus(times(t, v), last).data, image.data);
+}
+
+template <class T>
+void recurrences(Comparison &compare) {
+    constexpr std::size_t n = 7, capacity = 4, keep = 2;
+    Inputs inputs;
+    const Wide a = wide(inputs.positive<T>(n));
+    DenseOf<T> v = inputs.matrix<T>(1, n);
+    const double length = std::sqrt(times(wide(v), transpose(wide(v))).data[0]);
+
+    // All of the space: eigenvectors.
+    Recurrence<T> whole(a, n, DenseOf<T>(0, n));
+    compare.take("lanczos: nothing before", 0, Numbers{double(whole.next().len)}, Numbers{0});
+    whole.start(v.data);
+    Numbers first(whole.next().data, whole.next().data + whole.next().len);
+    for (double &each : first) each *= length;
+    compare.take("lanczos: first vector", TOLERANCE<T>, first, v.data);
+    whole.run();
+    compare.take("lanczos: full", 0, Numbers{double(whole.step), double(whole.next().len)},
+                 Numbers{RF_LANCZOS_STEP_FULL, 0});
+    relation(compare, "lanczos", whole, a);
+    const Ritz<T> pairs(whole);
+    const Wide x = wide(pairs.vectors);
+    Wide scaled = x, rest = a;
+    for (std::size_t i = 0; i < n * n; i++) scaled.data[i] *= double(pairs.values[i / n]);
+    compare.take("lanczos: eigenvectors", TOLERANCE<T>, times(x, a).data, scaled.data);
+    compare.take("lanczos: orthogonal", TOLERANCE<T>, times(x, transpose(x)).data, identity(n).data);
+
+    // Parts of it, without the eigenvector of the largest value.
+    DenseOf<T> top(1, n);
+    for (std::size_t i = 0; i < n; i++) top.data[i] = pairs.vectors.at(n - 1, i);
+    for (std::size_t i = 0; i < n * n; i++) {
+        rest.data[i] -= scaled.at(n - 1, i / n) * x.at(n - 1, i % n);
+    }
+    Recurrence<T> part(a, capacity, top);
+    part.start(v.data);
+    for (int round = 0; round < 3; round++) {
+        part.run();
+        relation(compare, round ? "lanczos_restart" : "lanczos, locked", part, rest);
+        const Ritz<T> found(part);
+        const Wide y = wide(found.vectors), image = times(y, rest);
+        Numbers sizes, bounds;
+        for (std::size_t i = 0; i < capacity; i++) {
+            double square = 0;
+            for (std::size_t j = 0; j < n; j++) {
+                square += std::pow(image.at(i, j) - double(found.values[i]) * y.at(i, j), 2);
+            }
+            // Rounding errors are relative to A, not to what is left of it.
+            sizes.push_back(double(pairs.values[n - 1]) + std::sqrt(square));
+            bounds.push_back(double(pairs.values[n - 1]) + double(found.bounds[i]));
+        }
+        compare.take("lanczos_ritz: bounds", TOLERANCE<T>, bounds, sizes);
+        DenseOf<T> columns(capacity, keep);
+        for (std::size_t i = 0; i < capacity * keep; i++) {
+            columns.data[i] = found.s.at(i / keep, capacity - keep + i % keep);
+        }
+        const std::vector<T> values(found.values.end() - keep, found.values.end());
+        WorkOf<T> work(rf_lanczos_restart_workspace_len(keep, n));
+        RF(lanczos_restart, &part.step, &part.state, in(values), columns.view(), part.lend(), work.lend());
+    }
+}
+
+// Steps of workers, whose determinants alone leave the range of numbers.
+template <class T>
+void averages(Comparison &compare) {
+    constexpr std::size_t d = 4;
+    Inputs inputs;
+    const Wide g = wide(inputs.matrix<T>(d, 1));
+    std::vector<T> average(d, T(NAN)), step(d);
+    rf_determinantal_sums sums{};
+    Wide sum = plus(g, g, -1);
+    double total = 0, squares = 0, workers = NAN;
+    for (double shift : {900.0, 902.0, 901.5, 897.0}) {
+        const auto [solved, log_determinant] = eliminate(wide(inputs.positive<T>(d)), g);
+        step.assign(solved.data.begin(), solved.data.end());
+        RF(determinantal_add, out(average), &sums, in(step), log_determinant + shift);
+        const double weight = std::exp(log_determinant + shift - 900);
+        sum = plus(sum, solved, weight);
+        total += weight;
+        squares += weight * weight;
+    }
+    for (double &each : sum.data) each /= total;
+    RF(determinantal_finish, out(average), &workers, &sums);
+    compare.take("determinantal: average", TOLERANCE<T>, average, sum.data);
+    compare.take("determinantal: workers", 1e-13, Numbers{workers}, Numbers{total * total / squares});
+    compare.take("determinantal: empty again", 0, Numbers{sums.total, sums.squares}, Numbers{0, 0});
 }
 
 // Many small matrices at once, and the tridiagonal eigenproblem of a recurrence.
@@ -153,5 +317,7 @@ int main() {
         using T = decltype(one);
         sample_space<T>(compare);
         factorisations<T>(compare);
+        recurrences<T>(compare);
+        averages<T>(compare);
     });
 }

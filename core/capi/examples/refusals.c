@@ -3,61 +3,7 @@
  * are not finite. After a refusal for its arguments a function has written nothing.
  *
  * Prints a line for each check; status 1 when one does not hold. */
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "relfisher.h"
-
-enum { N = 3, D = 4, M = 2, C = 2, K = 3, ROOM = 512, WORK = 16384 };
-
-static int failures, checks;
-static rf_error error;
-
-static void refused(rf_status status, rf_status want, const char *what) {
-    const int holds = status == want && error.status == want;
-    char message[160];
-    rf_error_message(message, &error, sizeof message);
-    printf("%s  %-44s %s\n", holds ? "ok  " : "FAIL", what, message);
-    checks++;
-    if (!holds) failures++;
-}
-
-/* Numbers for any input, an output of known bits, and as much work as any call needs. */
-static double input[ROOM], output[ROOM], more[ROOM], scratch[WORK];
-static double nothing[ROOM];
-
-static void reset(void) {
-    int i;
-    for (i = 0; i < ROOM; i++) {
-        input[i] = 0.25 + (i % 7) / 8.0;
-        output[i] = more[i] = nothing[i] = 77;
-    }
-}
-
-static int untouched(void) {
-    return memcmp(output, nothing, sizeof output) == 0 && memcmp(more, nothing, sizeof more) == 0;
-}
-
-static void kept(const char *what) {
-    printf("%s  %-44s outputs are as they were\n", untouched() ? "ok  " : "FAIL", what);
-    checks++;
-    if (!untouched()) failures++;
-    reset();
-}
-
-static rf_matrix_f64 a(size_t rows, size_t cols) { return rf_view_f64(input, rows, cols); }
-static rf_matrix_mut_f64 o(size_t rows, size_t cols) { return rf_view_mut_f64(output, rows, cols); }
-static rf_slice_f64 x(size_t len) { return rf_vector_f64(input, len); }
-static rf_slice_mut_f64 y(size_t len) { return rf_vector_mut_f64(output, len); }
-static rf_slice_mut_f64 work(size_t len) { return rf_vector_mut_f64(scratch, len); }
-
-/* A view that says more elements than its buffer has. */
-static rf_matrix_f64 cut_short(size_t rows, size_t cols) {
-    rf_matrix_f64 view = a(rows, cols);
-    view.len--;
-    return view;
-}
+#include "refusals.h"
 
 static void two_layers(void) {
     rf_two_layer_f64 metric, other;
@@ -446,6 +392,94 @@ static void factorisations(void) {
     reset();
 }
 
+static void recurrences(void) {
+    rf_lanczos_f64 memory, other;
+    rf_lanczos_state_f64 state = {0, 0, 0, RF_NEXT_VECTOR_VACANT}, wrong = {0, 0, 0, 0};
+    uint32_t step = 77;
+    memory.basis = o(K, D);
+    memory.alpha = rf_vector_mut_f64(more, K - 1);
+    memory.beta = rf_vector_mut_f64(more + K, K - 1);
+    memory.locked = a(0, D);
+    memory.work = work(rf_lanczos_workspace_len(K - 1, 0));
+#define START(of, at) rf_lanczos_start_f64(&step, at, x(D), of, &error)
+    other = memory;
+    other.basis = rf_view_mut_f64(NULL, K, D);
+    refused(START(other, &state), RF_STATUS_NULL, "lanczos: no basis");
+    refused(START(memory, NULL), RF_STATUS_NULL, "lanczos: no state");
+    other = memory;
+    other.basis.row_stride = 1;
+    other.basis.col_stride = K;
+    refused(START(other, &state), RF_STATUS_LAYOUT, "lanczos: a basis of columns");
+    other = memory;
+    other.beta = rf_vector_mut_f64(more + 1, K - 1);
+    refused(START(other, &state), RF_STATUS_OVERLAP, "lanczos: beta inside alpha");
+    other = memory;
+    other.locked = rf_view_f64(output, 1, D);
+    refused(START(other, &state), RF_STATUS_OVERLAP, "lanczos: locked vectors in the basis");
+    other = memory;
+    other.locked = cut_short(1, D);
+    refused(START(other, &state), RF_STATUS_LAYOUT, "lanczos: locked vectors leave their buffer");
+    other = memory;
+    other.alpha.len--;
+    refused(START(other, &state), RF_STATUS_SHAPE, "lanczos: an alpha is missing");
+    other = memory;
+    other.work.len--;
+    refused(START(other, &state), RF_STATUS_WORKSPACE, "lanczos: too little work");
+    wrong.next = 2;
+    refused(START(memory, &wrong), RF_STATUS_PARAMETER, "lanczos: a state without meaning");
+    wrong.next = RF_NEXT_VECTOR_READY;
+    wrong.len = K;
+    refused(START(memory, &wrong), RF_STATUS_PARAMETER, "lanczos: more steps than there is room for");
+    holds(rf_lanczos_next_f64(memory, wrong).data == NULL, "lanczos: beyond the basis",
+          "nothing to multiply");
+    wrong.len = 1;
+    other = memory;
+    other.basis.row_stride = SIZE_MAX;
+    holds(rf_lanczos_next_f64(other, wrong).data == NULL, "lanczos: rows beyond all memory",
+          "nothing to multiply");
+    refused(rf_lanczos_advance_f64(&step, &state, x(D), memory, &error), RF_STATUS_PARAMETER,
+            "lanczos: a product of nothing");
+    refused(rf_lanczos_combine_f64(rf_view_mut_f64(more, 1, D), a(1, 1), memory, state, &error),
+            RF_STATUS_OVERLAP, "lanczos: vectors over alpha");
+    input[1] = NAN;
+    refused(START(memory, &state), RF_STATUS_NON_FINITE, "lanczos: not a number to start with");
+    kept("lanczos");
+    refused(START(memory, &state), RF_STATUS_OK, "lanczos: nothing");
+    refused(START(memory, &state), RF_STATUS_PARAMETER, "lanczos: a vector waits for its product");
+    input[2] = INFINITY;
+    refused(rf_lanczos_advance_f64(&step, &state, x(D), memory, &error), RF_STATUS_NON_FINITE,
+            "lanczos: a product that is infinite");
+    input[2] = 0;
+    refused(rf_lanczos_advance_f64(&step, &state, x(D), memory, &error), RF_STATUS_OK,
+            "lanczos: another product after that");
+    refused(rf_lanczos_restart_f64(&step, &state, x(1), a(1, 1), memory,
+                                   rf_vector_mut_f64(scratch + WORK / 2, D - 1), &error),
+            RF_STATUS_WORKSPACE, "lanczos: too little work to restart");
+#undef START
+    reset();
+}
+
+static void averages(void) {
+    rf_determinantal_sums sums = {0, 0, 0}, wrong = {0, 0.5, 0.5};
+    double workers = 0;
+    refused(rf_determinantal_add_f64(y(3), NULL, x(3), 0, &error), RF_STATUS_NULL,
+            "determinantal: no sums");
+    refused(rf_determinantal_add_f64(y(3), &wrong, x(3), 0, &error), RF_STATUS_PARAMETER,
+            "determinantal: sums of nothing");
+    refused(rf_determinantal_add_f64(y(3), &sums, x(2), 0, &error), RF_STATUS_SHAPE,
+            "determinantal: a step too short");
+    refused(rf_determinantal_add_f64(y(3), &sums, rf_vector_f64(output + 2, 3), 0, &error),
+            RF_STATUS_OVERLAP, "determinantal: the step inside the average");
+    refused(rf_determinantal_add_f64(y(3), &sums, x(3), -INFINITY, &error), RF_STATUS_NON_FINITE,
+            "determinantal: a singular matrix");
+    refused(rf_determinantal_finish_f64(y(3), &workers, &sums, &error), RF_STATUS_PARAMETER,
+            "determinantal: no steps");
+    input[2] = NAN;
+    refused(rf_determinantal_add_f64(y(3), &sums, x(3), 0, &error), RF_STATUS_NON_FINITE,
+            "determinantal: not a number");
+    kept("determinantal averages");
+}
+
 int main(void) {
     reset();
     two_layers();
@@ -457,6 +491,8 @@ int main(void) {
     pruning();
     laplace();
     factorisations();
+    recurrences();
+    averages();
     printf("relfisher %s: %d checks, %d failures\n", rf_version(), checks, failures);
     return failures != 0;
 }

@@ -385,6 +385,47 @@ typedef uint32_t rf_padding_count;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What to do after a step of a Lanczos recurrence.
+enum rf_lanczos_step
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // Multiply the next vector (`rf_lanczos_next_f32`) and call `rf_lanczos_advance_f32`.
+    RF_LANCZOS_STEP_CONTINUE = 0,
+    // The basis spans an invariant subspace: its Ritz pairs are eigenpairs. Finish, or go on in the
+    // complement with another vector (`rf_lanczos_start_f32`), where repeated eigenvalues are.
+    RF_LANCZOS_STEP_BREAKDOWN = 1,
+    // The basis is full: finish, or `rf_lanczos_restart_f32`.
+    RF_LANCZOS_STEP_FULL = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum rf_lanczos_step rf_lanczos_step;
+#else
+typedef uint32_t rf_lanczos_step;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Whether the row of the basis behind the steps taken holds the vector to multiply.
+enum rf_next_vector
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // It does not: the recurrence was not started, or broke down.
+    RF_NEXT_VECTOR_VACANT = 0,
+    // It does.
+    RF_NEXT_VECTOR_READY = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum rf_next_vector rf_next_vector;
+#else
+typedef uint32_t rf_next_vector;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // A read-only matrix: element (i, j) is `data[i * row_stride + j * col_stride]`.
 typedef struct {
     // Element (0, 0).
@@ -547,6 +588,75 @@ typedef struct {
     // The factor of the squares; ignored unless the loss is mse.
     double scale;
 } rf_loss_f64;
+
+// What a determinantal average knows beside its vector; all zeros before the first step. In double
+// precision for vectors of both.
+typedef struct {
+    // The largest logarithm met.
+    double largest;
+    // The sum of the weights, the determinants relative to the largest.
+    double total;
+    // The sum of their squares.
+    double squares;
+} rf_determinantal_sums;
+
+// The memory of a Lanczos recurrence of at most k steps for a symmetric matrix A of order n. Between the
+// calls nothing else may write to it. After the first `len` steps, `len` of the state, the rows v_0 ...
+// of the basis are orthonormal and `V A V^T` is T: its diagonal is alpha; beta_i couples rows i and i + 1,
+// but row i with row `kept` for i < `kept`; the last beta is the norm of the residual.
+typedef struct {
+    // (k + 1)*n with contiguous rows.
+    rf_matrix_mut_f32 basis;
+    // k elements.
+    rf_slice_mut_f32 alpha;
+    // k elements.
+    rf_slice_mut_f32 beta;
+    // l*n with orthonormal rows, which are projected out of every product; 0*n for none.
+    rf_matrix_f32 locked;
+    // `rf_lanczos_workspace_len(k, l)` elements, which may change hands between the calls.
+    rf_slice_mut_f32 work;
+} rf_lanczos_f32;
+
+// What a Lanczos recurrence knows beside its memory; all zeros before the first step.
+typedef struct {
+    // The steps taken.
+    size_t len;
+    // The first rows of the basis that are kept Ritz vectors.
+    size_t kept;
+    // A lower bound of the norm of A, at first one that is known from before, or 0.
+    float scale;
+    // An `rf_next_vector`.
+    uint32_t next;
+} rf_lanczos_state_f32;
+
+// The memory of a Lanczos recurrence of at most k steps for a symmetric matrix A of order n. Between the
+// calls nothing else may write to it. After the first `len` steps, `len` of the state, the rows v_0 ...
+// of the basis are orthonormal and `V A V^T` is T: its diagonal is alpha; beta_i couples rows i and i + 1,
+// but row i with row `kept` for i < `kept`; the last beta is the norm of the residual.
+typedef struct {
+    // (k + 1)*n with contiguous rows.
+    rf_matrix_mut_f64 basis;
+    // k elements.
+    rf_slice_mut_f64 alpha;
+    // k elements.
+    rf_slice_mut_f64 beta;
+    // l*n with orthonormal rows, which are projected out of every product; 0*n for none.
+    rf_matrix_f64 locked;
+    // `rf_lanczos_workspace_len(k, l)` elements, which may change hands between the calls.
+    rf_slice_mut_f64 work;
+} rf_lanczos_f64;
+
+// What a Lanczos recurrence knows beside its memory; all zeros before the first step.
+typedef struct {
+    // The steps taken.
+    size_t len;
+    // The first rows of the basis that are kept Ritz vectors.
+    size_t kept;
+    // A lower bound of the norm of A, at first one that is known from before, or 0.
+    double scale;
+    // An `rf_next_vector`.
+    uint32_t next;
+} rf_lanczos_state_f64;
 
 // The metric of a layer: borrowed inputs and what the response metric is made of.
 typedef struct {
@@ -1405,6 +1515,36 @@ rf_status rf_kfra_step_f64(rf_matrix_mut_f64 out,
                            rf_slice_mut_f64 work,
                            rf_error *error);
 
+// Adds a worker's step H_t^-1 g and ln det H_t to `average` and its sums, which are read; `average` may
+// hold anything before the first step, when the sums are all zeros. After a refusal of the step the
+// sums, and what was added before, are as they were.
+rf_status rf_determinantal_add_f32(rf_slice_mut_f32 average,
+                                   rf_determinantal_sums *sums,
+                                   rf_slice_f32 step,
+                                   double log_determinant,
+                                   rf_error *error);
+
+// As `rf_determinantal_add_f32`, in double precision.
+rf_status rf_determinantal_add_f64(rf_slice_mut_f64 average,
+                                   rf_determinantal_sums *sums,
+                                   rf_slice_f64 step,
+                                   double log_determinant,
+                                   rf_error *error);
+
+// `average <- sum_t det(H_t) H_t^-1 g/sum_t det(H_t)`, unbiased for the step of the mean of the H_t where
+// the plain average is not (Derezinski and Mahoney 2019), and the workers that count in it, (sum
+// w)^2/sum w^2 with the determinants w. `average` is read. The sums are all zeros again.
+rf_status rf_determinantal_finish_f32(rf_slice_mut_f32 average,
+                                      double *workers,
+                                      rf_determinantal_sums *sums,
+                                      rf_error *error);
+
+// As `rf_determinantal_finish_f32`, in double precision.
+rf_status rf_determinantal_finish_f64(rf_slice_mut_f64 average,
+                                      double *workers,
+                                      rf_determinantal_sums *sums,
+                                      rf_error *error);
+
 // The columns of `rf_loss_triangular_root` for an `rf_loss_kind` of m outputs; 0 for a kind without
 // meaning.
 size_t rf_loss_triangular_columns(uint32_t kind, size_t m);
@@ -2009,6 +2149,110 @@ rf_status rf_moving_average_f64(rf_slice_mut_f64 average,
                                 uint32_t correction,
                                 uint64_t step,
                                 rf_error *error);
+
+// The elements of a recurrence's `work`, for `locked` locked vectors.
+size_t rf_lanczos_workspace_len(size_t capacity, size_t locked);
+
+// The elements of `work` that `rf_lanczos_restart_f32` needs to keep `kept` vectors of order n.
+size_t rf_lanczos_restart_workspace_len(size_t kept, size_t n);
+
+// The unit vector to multiply by A, inside the basis; empty when there is none: before the start, after a
+// breakdown, and in a full basis.
+rf_slice_f32 rf_lanczos_next_f32(rf_lanczos_f32 of,
+                              rf_lanczos_state_f32 state);
+
+// As `rf_lanczos_next_f32`, in double precision.
+rf_slice_f64 rf_lanczos_next_f64(rf_lanczos_f64 of, rf_lanczos_state_f64 state);
+
+// Begins a Lanczos recurrence (with full reorthogonalisation) with the direction of v (n), or goes on
+// with it after a breakdown, orthogonal to everything before. `step` gets an `rf_lanczos_step`:
+// `BREAKDOWN` when nothing of v is left, of which there is none with n vectors in the basis and among
+// the locked. `state` is read; after a refusal it and the recurrence are as they were.
+rf_status rf_lanczos_start_f32(uint32_t *step,
+                               rf_lanczos_state_f32 *state,
+                               rf_slice_f32 v,
+                               rf_lanczos_f32 of,
+                               rf_error *error);
+
+// As `rf_lanczos_start_f32`, in double precision.
+rf_status rf_lanczos_start_f64(uint32_t *step,
+                               rf_lanczos_state_f64 *state,
+                               rf_slice_f64 v,
+                               rf_lanczos_f64 of,
+                               rf_error *error);
+
+// Takes the product of A and `rf_lanczos_next_f32` (n) and prepares the next vector. `step` gets an
+// `rf_lanczos_step`. `state` is read; after a refusal it and the recurrence are as they were.
+rf_status rf_lanczos_advance_f32(uint32_t *step,
+                                 rf_lanczos_state_f32 *state,
+                                 rf_slice_f32 product,
+                                 rf_lanczos_f32 of,
+                                 rf_error *error);
+
+// As `rf_lanczos_advance_f32`, in double precision.
+rf_status rf_lanczos_advance_f64(uint32_t *step,
+                                 rf_lanczos_state_f64 *state,
+                                 rf_slice_f64 product,
+                                 rf_lanczos_f64 of,
+                                 rf_error *error);
+
+// The Ritz values (ascending), the bounds of the residuals |A x_i - values_i x_i|, and S, whose columns
+// hold the Ritz vectors in the basis. An eigenvalue of A lies within its bound of each. Shapes, after k
+// steps: values and bounds k, s k*k with contiguous rows. The recurrence is read. Work:
+// `rf_eigh_workspace_len(k)`.
+rf_status rf_lanczos_ritz_f32(rf_slice_mut_f32 values,
+                              rf_slice_mut_f32 bounds,
+                              rf_matrix_mut_f32 s,
+                              rf_lanczos_f32 of,
+                              rf_lanczos_state_f32 state,
+                              rf_slice_mut_f32 work,
+                              rf_error *error);
+
+// As `rf_lanczos_ritz_f32`, in double precision.
+rf_status rf_lanczos_ritz_f64(rf_slice_mut_f64 values,
+                              rf_slice_mut_f64 bounds,
+                              rf_matrix_mut_f64 s,
+                              rf_lanczos_f64 of,
+                              rf_lanczos_state_f64 state,
+                              rf_slice_mut_f64 work,
+                              rf_error *error);
+
+// `out <- C^T V`: the vectors with these coefficients in the basis, a row each; the Ritz vectors for
+// columns of S. Shapes, after k steps: out p*n with contiguous rows, coefficients k*p. The recurrence is
+// read.
+rf_status rf_lanczos_combine_f32(rf_matrix_mut_f32 out,
+                                 rf_matrix_f32 coefficients,
+                                 rf_lanczos_f32 of,
+                                 rf_lanczos_state_f32 state,
+                                 rf_error *error);
+
+// As `rf_lanczos_combine_f32`, in double precision.
+rf_status rf_lanczos_combine_f64(rf_matrix_mut_f64 out,
+                                 rf_matrix_f64 coefficients,
+                                 rf_lanczos_f64 of,
+                                 rf_lanczos_state_f64 state,
+                                 rf_error *error);
+
+// Replaces the basis by p of its Ritz vectors and goes on from there (thick restart: Wu and Simon 2000):
+// the space loses the others and nothing else. Shapes, after k steps: values p, those kept, and
+// coefficients k*p, their columns of S; p is less than the basis has room for. `step` gets an
+// `rf_lanczos_step`. `state` is read. Work: `rf_lanczos_restart_workspace_len(p, n)`.
+rf_status rf_lanczos_restart_f32(uint32_t *step,
+                                 rf_lanczos_state_f32 *state,
+                                 rf_slice_f32 values,
+                                 rf_matrix_f32 coefficients,
+                                 rf_lanczos_f32 of,
+                                 rf_slice_mut_f32 work,
+                                 rf_error *error);
+
+// As `rf_lanczos_restart_f32`, in double precision.
+rf_status rf_lanczos_restart_f64(uint32_t *step,
+                                 rf_lanczos_state_f64 *state,
+                                 rf_slice_f64 values,
+                                 rf_matrix_f64 coefficients,
+                                 rf_lanczos_f64 of,
+                                 rf_slice_mut_f64 work,
+                                 rf_error *error);
 
 // The elements of `work` for `rf_laplace_predictive_covariance`: n samples, m outputs, d inputs.
 size_t rf_laplace_predictive_workspace_len(size_t n, size_t m, size_t d);

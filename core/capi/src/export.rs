@@ -20,6 +20,9 @@ macro_rules! kind {
     (MeanState $t:ident) => { MeanState };
     (NoiseOut $t:ident) => { *mut GradientNoise<$t> };
     (FrobeniusOut $t:ident) => { *mut Frobenius<$t> };
+    (CodeOut $t:ident) => { *mut u32 };
+    (LanczosStateOut $t:ident) => { *mut LanczosState<$t> };
+    (DeterminantalSumsOut $t:ident) => { *mut DeterminantalSums };
     ($kind:ident $t:ident) => { $kind<$t> };
 }
 

@@ -18,7 +18,8 @@ use crate::{Error, MatMut, MatRef, Real};
 /// let x = [1.0, 2.0, 3.0, 4.0];
 /// let mut c = [f64::NAN; 4];
 /// let x = MatRef::new(&x, 2, 2)?;
-/// blas::gram(MatMut::new(&mut c, 2, 2)?, 0.0, 0.5, x, None, &mut [])?;
+/// let mut work = [f64::NAN; blas::gram_workspace_len(2, 2)];
+/// blas::gram(MatMut::new(&mut c, 2, 2)?, 0.0, 0.5, x, None, &mut work)?;
 /// assert_eq!(c, [5.0, 7.0, 7.0, 10.0]);
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```

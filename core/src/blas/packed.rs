@@ -23,6 +23,16 @@ pub enum PackedForm {
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Layout`].
+///
+/// ```
+/// use relfisher_core::{MatMut, MatRef, blas};
+/// let (x, nu) = ([1.0, 2.0, 3.0, 4.0], [1.0, 0.5]);
+/// let (mut out, mut work) = ([f64::NAN; 3], [f64::NAN; blas::packed_grams_workspace_len(2, 1, 2)]);
+/// let (x, nu) = (MatRef::new(&x, 2, 2)?, MatRef::new(&nu, 2, 1)?);
+/// blas::packed_grams(MatMut::new(&mut out, 1, 3)?, 0.0, 1.0, x, nu, &mut work)?;
+/// assert_eq!(out, [5.5, 8.0, 12.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn packed_grams<T: Real>(
     out: MatMut<'_, T>,
@@ -45,12 +55,15 @@ pub fn packed_grams<T: Real>(
 /// [`Error::Shape`], [`Error::Layout`].
 ///
 /// ```
-/// use relfisher_core::{MatMut, MatRef, blas};
+/// use relfisher_core::blas::{PackedForm, packed_grams_by};
+/// use relfisher_core::{MatMut, MatRef};
 /// let (x, nu) = ([1.0, 2.0, 3.0, 4.0], [1.0, 0.5]);
-/// let mut out = [f64::NAN; 3];
 /// let (x, nu) = (MatRef::new(&x, 2, 2)?, MatRef::new(&nu, 2, 1)?);
-/// blas::packed_grams(MatMut::new(&mut out, 1, 3)?, 0.0, 1.0, x, nu, &mut [])?;
-/// assert_eq!(out, [5.5, 8.0, 12.0]);
+/// for form in [PackedForm::PairProducts, PackedForm::PerNeuron] {
+///     let mut out = [f64::NAN; 3];
+///     packed_grams_by(MatMut::new(&mut out, 1, 3)?, 0.0, 1.0, x, nu, form)?;
+///     assert_eq!(out, [5.5, 8.0, 12.0]);
+/// }
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
 #[inline(always)]

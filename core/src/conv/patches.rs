@@ -376,6 +376,19 @@ pub fn reorder_columns<T: Real>(
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Layout`].
+///
+/// ```
+/// use relfisher_core::conv::{PatchOrder, reorder_symmetric};
+/// use relfisher_core::{MatMut, MatRef};
+/// // two channels of two taps: the columns 1 and 2 change places, and so do the rows
+/// let a = [1.0, 2.0, 3.0, 4.0, 2.0, 5.0, 6.0, 7.0, 3.0, 6.0, 8.0, 9.0, 4.0, 7.0, 9.0, 0.0];
+/// let mut out = [f64::NAN; 16];
+/// let (a, o) = (MatRef::new(&a, 4, 4)?, MatMut::new(&mut out, 4, 4)?);
+/// reorder_symmetric(o, a, 2, 2, PatchOrder::ChannelMajor)?;
+/// assert_eq!(out[..8], [1.0, 3.0, 2.0, 4.0, 3.0, 8.0, 6.0, 9.0]);
+/// assert_eq!(out[8..], [2.0, 6.0, 5.0, 7.0, 4.0, 9.0, 7.0, 0.0]);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn reorder_symmetric<T: Real>(
     mut out: MatMut<'_, T>,
     a: MatRef<'_, T>,

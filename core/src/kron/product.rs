@@ -55,7 +55,8 @@ pub const fn apply_workspace_len(p: usize, d: usize) -> usize {
 /// ```
 /// use relfisher_core::{MatRef, Portable, kron};
 /// let (g, a) = (MatRef::new(&[2.0], 1, 1)?, MatRef::new(&[1.0, 0.0, 0.0, 3.0], 2, 2)?);
-/// let (v, mut work) = (MatRef::new(&[1.0, 2.0], 1, 2)?, [f64::NAN; 4]);
+/// let v = MatRef::new(&[1.0, 2.0], 1, 2)?;
+/// let mut work = [f64::NAN; kron::quadratic_form_workspace_len(1, 2)];
 /// assert_eq!(kron::quadratic_form(&Portable, g, a, v, &mut work)?, 26.0);
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```

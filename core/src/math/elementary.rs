@@ -11,6 +11,13 @@
 
 /// Constants and bit operations of a binary floating-point format, the ground of [`crate::math`].
 /// Implemented for `f32` and `f64`.
+/// ```
+/// use relfisher_core::math::Elementary;
+/// assert_eq!(f64::power_of_two(<f64 as Elementary>::SHIFTER + 10.0), 1024.0);
+/// assert_eq!(f64::split(12.0), (4.0, 0.75, 0.0625)); // 12 = 2⁴ · ¾
+/// let x = 1.0 + f64::EPSILON;
+/// assert_eq!(f64::upper_half(x), 1.0);
+/// ```
 pub trait Elementary: Sized + 'static {
     /// 1.5 · 2ᵐ for m mantissa bits: x + SHIFTER has the integer nearest to x in its lowest bits.
     const SHIFTER: Self;

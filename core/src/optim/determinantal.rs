@@ -17,16 +17,63 @@ use crate::{Error, Real};
 #[derive(Debug)]
 pub struct DeterminantalAverage<'a, T> {
     sum: &'a mut [T],
-    largest: f64,
-    total: f64,
-    squares: f64,
+    sums: DeterminantalSums,
+}
+
+/// What a [`DeterminantalAverage`] knows beside its vector; the default is that of an empty one.
+///
+/// With it, [`DeterminantalAverage::resume`] goes on over the same vector: for callers that cannot keep a
+/// borrow from one step to the next, as those in other languages.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DeterminantalSums {
+    /// The largest logarithm met; without meaning before the first.
+    pub largest: f64,
+    /// Σ w with w = det(H_t) relative to the largest; 0 before the first.
+    pub total: f64,
+    /// Σ w²; 0 before the first.
+    pub squares: f64,
 }
 
 impl<'a, T: Real> DeterminantalAverage<'a, T> {
     /// An empty average of vectors as long as `sum`, which may hold NaN.
     pub fn new(sum: &'a mut [T]) -> Self {
-        sum.fill(T::ZERO);
-        Self { sum, largest: f64::NEG_INFINITY, total: 0.0, squares: 0.0 }
+        Self { sum, sums: DeterminantalSums::default() }
+    }
+
+    /// The average that [`DeterminantalAverage::sums`] were taken of, over the same vector with the contents
+    /// that it left there; over any contents when nothing was added yet.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for sums that no steps give.
+    ///
+    /// ```
+    /// use relfisher_core::optim::{DeterminantalAverage, DeterminantalSums};
+    /// let (mut step, mut sums) = ([f64::NAN], DeterminantalSums::default());
+    /// for (worker, log_determinant) in [([6.0], 0.0), ([2.0], 3.0_f64.ln())] {
+    ///     let mut average = DeterminantalAverage::resume(&mut step, sums)?;
+    ///     average.add(&worker, log_determinant)?;
+    ///     sums = average.sums();
+    /// }
+    /// DeterminantalAverage::resume(&mut step, sums)?.finish()?;
+    /// assert!((step[0] - 3.0).abs() < 1e-15);
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
+    pub fn resume(sum: &'a mut [T], sums: DeterminantalSums) -> Result<Self, Error> {
+        let DeterminantalSums { largest, total, squares } = sums;
+        let finite = largest.is_finite() && total.is_finite() && squares.is_finite();
+        let empty = total == 0.0 && squares == 0.0;
+        // The largest counts 1.
+        if finite && (empty || total >= 1.0 && squares >= 1.0) {
+            Ok(Self { sum, sums })
+        } else {
+            Err(Error::Parameter { what: "determinantal average: these are the sums of none" })
+        }
+    }
+
+    /// What [`DeterminantalAverage::resume`] needs beside the vector.
+    #[inline]
+    pub const fn sums(&self) -> DeterminantalSums {
+        self.sums
     }
 
     /// Adds a worker's `step` H_t⁻¹g and ln det H_t.
@@ -45,22 +92,30 @@ impl<'a, T: Real> DeterminantalAverage<'a, T> {
         if let Some(index) = step.iter().position(|x| !x.is_finite()) {
             return Err(Error::NonFinite { what: "determinantal average: step", index });
         }
-        if log_determinant > self.largest {
-            // The sums become relative to the new determinant; e^−∞ = 0 at first.
-            let shrink = Real::exp(Real::max(self.largest - log_determinant, -1e4));
+        let DeterminantalSums { largest, total, squares } = &mut self.sums;
+        if *total == 0.0 {
+            for (s, x) in self.sum.iter_mut().zip(step) {
+                *s = *x;
+            }
+            (*largest, *total, *squares) = (log_determinant, 1.0, 1.0);
+            return Ok(());
+        }
+        if log_determinant > *largest {
+            // The sums become relative to the new determinant.
+            let shrink = Real::exp(Real::max(*largest - log_determinant, -1e4));
             let factor = T::from_f64(shrink);
             self.sum.iter_mut().for_each(|s| *s *= factor);
-            self.total *= shrink;
-            self.squares *= shrink * shrink;
-            self.largest = log_determinant;
+            *total *= shrink;
+            *squares *= shrink * shrink;
+            *largest = log_determinant;
         }
-        let weight = Real::exp(log_determinant - self.largest);
+        let weight = Real::exp(log_determinant - *largest);
         let factor = T::from_f64(weight);
         for (s, x) in self.sum.iter_mut().zip(step) {
             *s += factor * *x;
         }
-        self.total += weight;
-        self.squares += weight * weight;
+        *total += weight;
+        *squares += weight * weight;
         Ok(())
     }
 
@@ -83,10 +138,11 @@ impl<'a, T: Real> DeterminantalAverage<'a, T> {
     /// # Ok::<(), relfisher_core::Error>(())
     /// ```
     pub fn finish(self) -> Result<f64, Error> {
-        if self.total > 0.0 {
-            let share = T::from_f64(1.0 / self.total);
+        let DeterminantalSums { total, squares, .. } = self.sums;
+        if total > 0.0 {
+            let share = T::from_f64(1.0 / total);
             self.sum.iter_mut().for_each(|s| *s *= share);
-            Ok(self.total * self.total / self.squares)
+            Ok(total * total / squares)
         } else {
             Err(Error::Parameter { what: "a determinantal average needs at least one step" })
         }

@@ -17,6 +17,6 @@ pub use adam::{Adam, AdamStep, WeightDecay};
 pub use average::{ema_keep, ema_update};
 pub use clip::{inner_product, kl_clip, norm_clip};
 pub use damping::{LevenbergMarquardt, reduction_ratio};
-pub use determinantal::DeterminantalAverage;
+pub use determinantal::{DeterminantalAverage, DeterminantalSums};
 pub use schedule::{Decay, Schedule};
 pub use sgd::{Momentum, Sgd, add_weight_decay, descend};

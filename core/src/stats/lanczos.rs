@@ -77,15 +77,34 @@ pub struct Lanczos<'a, T> {
     coefficients: &'a mut [T],
     pub(super) len: usize,
     pub(super) kept: usize,
-    pub(super) state: State,
+    pub(super) next: NextVector,
     scale: T,
 }
 
-/// Whether row `len` of the basis holds the next vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+/// Whether the row behind the basis, row [`Lanczos::len`], holds the next vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NextVector {
+    /// It does not: the recurrence was not started, or broke down.
+    #[default]
     Vacant,
+    /// It does.
     Ready,
+}
+
+/// What a recurrence knows beside the contents of its memory; the default is an empty recurrence.
+///
+/// With it, [`Lanczos::resume`] goes on over the same memory: for callers that cannot keep a borrow from
+/// one step to the next, as those in other languages.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LanczosState<T> {
+    /// The steps taken, k.
+    pub len: usize,
+    /// The first basis vectors that are kept Ritz vectors, at most k.
+    pub kept: usize,
+    /// Whether row k of the basis holds the next vector.
+    pub next: NextVector,
+    /// A lower bound of ‖A‖.
+    pub scale: T,
 }
 
 impl<'a, T: Real> Lanczos<'a, T> {
@@ -107,6 +126,51 @@ impl<'a, T: Real> Lanczos<'a, T> {
         scale: T,
         work: &'a mut [T],
     ) -> Result<Self, Error> {
+        let state = LanczosState { len: 0, kept: 0, next: NextVector::Vacant, scale };
+        Self::resume(basis, alpha, beta, locked, state, work)
+    }
+
+    /// The recurrence that [`Lanczos::state`] was taken of, over the same basis, alpha, beta and locked
+    /// vectors with the contents that it left there. Shapes as in [`Lanczos::new`]; only `work` may hold
+    /// anything.
+    ///
+    /// # Errors
+    /// Those of [`Lanczos::new`]; [`Error::Parameter`] for a state of more steps than alpha has room for, or
+    /// that keeps more vectors than it has.
+    ///
+    /// ```
+    /// use relfisher_core::stats::{Lanczos, LanczosState, Step, lanczos_workspace_len};
+    /// use relfisher_core::{MatMut, MatRef, Portable};
+    /// const N: usize = 3;
+    /// let (mut basis, mut alpha, mut beta) = ([f64::NAN; (N + 1) * N], [f64::NAN; N], [f64::NAN; N]);
+    /// let (mut state, mut product) = (LanczosState::default(), [1.0; N]);
+    /// loop {
+    ///     let mut work = [f64::NAN; lanczos_workspace_len(N, 0)];
+    ///     let (memory, locked) = (MatMut::new(&mut basis, N + 1, N)?, MatRef::new(&[], 0, N)?);
+    ///     let mut lanczos =
+    ///         Lanczos::resume(memory, &mut alpha, &mut beta, locked, state, &mut work)?;
+    ///     let step = match lanczos.next_vector().is_empty() {
+    ///         true => lanczos.start(&Portable, &product)?,
+    ///         false => lanczos.advance(&Portable, &product)?,
+    ///     };
+    ///     let v = lanczos.next_vector();
+    ///     if step != Step::Continue {
+    ///         break;
+    ///     }
+    ///     product = [v[0], 2.0 * v[1], 5.0 * v[2]]; // A = diag(1, 2, 5)
+    ///     state = lanczos.state();
+    /// }
+    /// assert!((alpha.iter().sum::<f64>() - 8.0).abs() < 1e-12); // the trace
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
+    pub fn resume(
+        basis: MatMut<'a, T>,
+        alpha: &'a mut [T],
+        beta: &'a mut [T],
+        locked: MatRef<'a, T>,
+        state: LanczosState<T>,
+        work: &'a mut [T],
+    ) -> Result<Self, Error> {
         let capacity = alpha.len();
         check_len("lanczos: rows of basis", capacity.saturating_add(1), basis.rows())?;
         check_len("lanczos: beta", capacity, beta.len())?;
@@ -114,12 +178,21 @@ impl<'a, T: Real> Lanczos<'a, T> {
         if !basis.rows_contiguous() || basis.row_stride() < basis.cols() {
             return Err(Error::Layout { what: "lanczos: basis needs contiguous rows" });
         }
+        let LanczosState { len, kept, next, scale } = state;
         if !(scale >= T::ZERO && scale.is_finite()) {
             return Err(Error::Parameter { what: "lanczos: scale must be finite and >= 0" });
         }
+        if len > capacity || kept > len {
+            return Err(Error::Parameter { what: "lanczos: the state does not fit the memory" });
+        }
         let coefficients = take_work(work, lanczos_workspace_len(capacity, locked.rows()))?;
-        let (len, kept, state) = (0, 0, State::Vacant);
-        Ok(Self { basis, locked, alpha, beta, coefficients, len, kept, state, scale })
+        Ok(Self { basis, locked, alpha, beta, coefficients, len, kept, next, scale })
+    }
+
+    /// What [`Lanczos::resume`] needs beside the memory.
+    #[inline]
+    pub const fn state(&self) -> LanczosState<T> {
+        LanczosState { len: self.len, kept: self.kept, next: self.next, scale: self.scale }
     }
 
     /// The steps taken: the order of T.
@@ -170,8 +243,8 @@ impl<'a, T: Real> Lanczos<'a, T> {
     /// [`Step::Full`]).
     #[inline]
     pub fn next_vector(&self) -> &[T] {
-        match self.state {
-            State::Ready if self.len < self.alpha.len() => self.basis.row(self.len),
+        match self.next {
+            NextVector::Ready if self.len < self.alpha.len() => self.basis.row(self.len),
             _ => &[],
         }
     }
@@ -193,7 +266,7 @@ impl<'a, T: Real> Lanczos<'a, T> {
         if self.len >= self.alpha.len() {
             return Ok(Step::Full);
         }
-        if self.state == State::Ready {
+        if self.next == NextVector::Ready {
             return Err(Error::Parameter { what: "lanczos: a vector waits for its product" });
         }
         if self.len.saturating_add(self.locked.rows()) >= n {
@@ -210,7 +283,7 @@ impl<'a, T: Real> Lanczos<'a, T> {
         if rest <= T::from_f64(NEGLIGIBLE) * T::EPSILON || !normalise(next, rest) {
             return Ok(Step::Breakdown);
         }
-        self.state = State::Ready;
+        self.next = NextVector::Ready;
         Ok(Step::Continue)
     }
 
@@ -227,7 +300,7 @@ impl<'a, T: Real> Lanczos<'a, T> {
     ) -> Result<Step, Error> {
         let (k, n) = (self.len, self.basis.cols());
         check_len("lanczos: product", n, product.len())?;
-        if self.state != State::Ready || k >= self.alpha.len() {
+        if self.next != NextVector::Ready || k >= self.alpha.len() {
             return Err(Error::Parameter { what: "lanczos: no vector waits for a product" });
         }
         check_finite("lanczos: product", product)?;
@@ -250,7 +323,7 @@ impl<'a, T: Real> Lanczos<'a, T> {
             (*a, *b) = (diagonal, if coupled { size } else { T::ZERO });
         }
         self.len = k.wrapping_add(1);
-        self.state = if coupled { State::Ready } else { State::Vacant };
+        self.next = if coupled { NextVector::Ready } else { NextVector::Vacant };
         Ok(match (coupled, self.len < self.alpha.len()) {
             (_, false) => Step::Full,
             (true, true) => Step::Continue,

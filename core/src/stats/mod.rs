@@ -38,7 +38,7 @@ mod ritz;
 mod sample;
 mod tridiagonal;
 
-pub use lanczos::{Lanczos, Step, lanczos_workspace_len};
+pub use lanczos::{Lanczos, LanczosState, NextVector, Step, lanczos_workspace_len};
 pub use quadrature::{gaussian_density, lanczos_quadrature};
 pub use ritz::lanczos_restart_workspace_len;
 pub use sample::{

@@ -1,6 +1,6 @@
 //! Ritz pairs of a [`Lanczos`] recurrence, and its thick restart.
 
-use super::lanczos::{Lanczos, State, Step};
+use super::lanczos::{Lanczos, NextVector, Step};
 use super::tridiagonal::check_finite;
 use crate::blas::vector::copy;
 use crate::error::{check_len, take_work};
@@ -99,6 +99,43 @@ impl<T: Real> Lanczos<'_, T> {
     /// # Errors
     /// Shape, layout, workspace, [`Error::NonFinite`]; [`Error::Parameter`] when p = capacity leaves no room
     /// for a step.
+    ///
+    /// ```
+    /// use relfisher_core::stats::{Lanczos, Step, lanczos_restart_workspace_len, lanczos_workspace_len};
+    /// use relfisher_core::{MatMut, MatRef, Portable, factor};
+    /// // the largest eigenvalue of diag(1, …, 20), with room for five vectors
+    /// const N: usize = 20;
+    /// const K: usize = 4;
+    /// let (mut basis, mut alpha, mut beta) = ([f64::NAN; (K + 1) * N], [f64::NAN; K], [f64::NAN; K]);
+    /// let mut work = [f64::NAN; lanczos_workspace_len(K, 0)];
+    /// let (basis, locked) = (MatMut::new(&mut basis, K + 1, N)?, MatRef::new(&[], 0, N)?);
+    /// let mut lanczos = Lanczos::new(basis, &mut alpha, &mut beta, locked, 0.0, &mut work)?;
+    /// let (mut values, mut bounds, mut s) = ([f64::NAN; K], [f64::NAN; K], [f64::NAN; K * K]);
+    /// let mut scratch = [f64::NAN; factor::eigh_workspace_len(K)];
+    /// let mut step = lanczos.start(&Portable, &[1.0; N])?;
+    /// let mut rounds = 0;
+    /// loop {
+    ///     while step == Step::Continue {
+    ///         let mut product = [0.0; N];
+    ///         for (i, v) in lanczos.next_vector().iter().enumerate() {
+    ///             product[i] = (i + 1) as f64 * v;
+    ///         }
+    ///         step = lanczos.advance(&Portable, &product)?;
+    ///     }
+    ///     let columns = MatMut::new(&mut s, K, K)?;
+    ///     lanczos.ritz(&Portable, &mut values, &mut bounds, columns, &mut scratch)?;
+    ///     rounds += 1;
+    ///     if bounds[K - 1] < 1e-9 {
+    ///         break;
+    ///     }
+    ///     // keep the upper two
+    ///     let columns = MatRef::new(&s, K, K)?.sub(0, K - 2, K, 2)?;
+    ///     let mut work = [f64::NAN; lanczos_restart_workspace_len(2, N)];
+    ///     step = lanczos.restart(&Portable, &values[K - 2..], columns, &mut work)?;
+    /// }
+    /// assert!((values[K - 1] - 20.0).abs() < 1e-12 && 1 < rounds && rounds < 50);
+    /// # Ok::<(), relfisher_core::Error>(())
+    /// ```
     #[inline(always)]
     pub fn restart<B: Backend<T> + ?Sized>(
         &mut self,
@@ -139,13 +176,13 @@ impl<T: Real> Lanczos<'_, T> {
                 (*a, *b) = (*v, coupling);
             }
         }
-        if self.state == State::Ready && p < k {
+        if self.next == NextVector::Ready && p < k {
             self.move_row(k, p)?;
         }
         (self.len, self.kept) = (p, p);
-        Ok(match self.state {
-            State::Ready => Step::Continue,
-            State::Vacant => Step::Breakdown,
+        Ok(match self.next {
+            NextVector::Ready => Step::Continue,
+            NextVector::Vacant => Step::Breakdown,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::checkpoint::{Checkpoint, Outcome};
 use super::diagnosis::Diagnosis;
@@ -55,8 +55,9 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// Into a folder, where an unfinished experiment is taken up: on all processors, quietly, with
-    /// checkpoints at the ends of epochs.
+    /// Into a folder, where an experiment is taken up and what is finished of it kept: on all processors,
+    /// quietly, with checkpoints at the ends of epochs. Checkpoints of other settings there are refused;
+    /// [`Start::Fresh`] overwrites those of a finished experiment.
     pub fn new(out: impl Into<PathBuf>) -> Self {
         Self {
             out: out.into(),
@@ -106,7 +107,7 @@ pub(super) struct Entry {
     pub(super) plan: RunPlan,
     pub(super) variant: Variant,
     pub(super) batch_norm: bool,
-    pub(super) settings: serde_json::Value,
+    pub(super) settings: Value,
 }
 
 impl Entry {
@@ -219,8 +220,9 @@ impl<T: Scalar> Session<'_, T> {
             Some(file) => Some(self.initial_weights(file)?),
             None => None,
         };
-        let marker = self.open_folder()?;
+        self.open_folder()?;
         let checkpoints = self.read_checkpoints()?;
+        let marker = self.mark_unfinished()?;
         let epochs = self.entries.iter().map(|e| e.plan.epochs).sum();
         let mut progress = Progress::new(self.options.verbosity, epochs);
         let mut checkpoints = checkpoints.into_iter();
@@ -249,20 +251,24 @@ impl<T: Scalar> Session<'_, T> {
         format::load_parameters(&network, file)
     }
 
-    /// Creates the folders; refuses an unfinished experiment unless it is to be continued. Returns
-    /// the file that marks the experiment as unfinished.
-    fn open_folder(&self) -> Result<PathBuf, Error> {
+    /// The file that marks the experiment as unfinished.
+    fn marker(&self) -> PathBuf {
+        self.options.out.join("checkpoints/unfinished")
+    }
+
+    /// Creates the folders; refuses an unfinished experiment unless it is to be continued.
+    fn open_folder(&self) -> Result<(), Error> {
         let out = &self.options.out;
         let folder = out.join("checkpoints");
         fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create the folder", &e))?;
-        let marker = folder.join("unfinished");
         if self.options.start == Start::Fresh {
-            if marker.exists() {
+            if self.marker().exists() {
                 return Err(Error::input(
                     out.display(),
                     "",
                     "holds an unfinished experiment",
-                    "add --resume to continue it, choose another --out, or delete the folder",
+                    "resume it (--resume, or Start::Resume), choose another folder (--out), or \
+                     delete this one",
                 ));
             }
             for entry in &self.entries {
@@ -276,10 +282,17 @@ impl<T: Scalar> Session<'_, T> {
                 Diagnosis::new(out, &entry.name()).clear()?;
             }
         }
+        Ok(())
+    }
+
+    /// Writes the experiment and the marker, which is returned: only now, so that a folder whose
+    /// checkpoints are refused stays as it was.
+    fn mark_unfinished(&self) -> Result<PathBuf, Error> {
+        let marker = self.marker();
         write_bytes(&marker, b"")?;
         let text = toml::to_string(self.experiment)
             .map_err(|e| Error::input("experiment.toml", "", e, "report this"))?;
-        write_bytes(&out.join("experiment.toml"), text.as_bytes())?;
+        write_bytes(&self.options.out.join("experiment.toml"), text.as_bytes())?;
         Ok(marker)
     }
 
@@ -297,11 +310,15 @@ impl<T: Scalar> Session<'_, T> {
             if let Some(checkpoint) = &checkpoint {
                 let settings = entry.settings.to_string();
                 if checkpoint.settings != settings {
+                    let old = serde_json::from_str(&checkpoint.settings).unwrap_or_default();
+                    let what = difference("", &old, &entry.settings);
+                    let what = what.map(|what| format!(": {what}")).unwrap_or_default();
                     return Err(Error::input(
                         path.display(),
-                        difference(&checkpoint.settings, &entry.settings),
-                        "the checkpoint was written with other settings",
-                        "resume with the same settings, or choose another --out",
+                        "",
+                        format_args!("was written with other settings{what}"),
+                        "resume with the old ones, choose another folder (--out), or delete the \
+                         file: that run then starts anew",
                     ));
                 }
                 let (outcome, history) = (&checkpoint.outcome, &checkpoint.history);
@@ -435,23 +452,33 @@ fn run_record(
     }
 }
 
-/// The first key whose values differ, for people.
-fn difference(old: &str, new: &serde_json::Value) -> String {
-    let old: serde_json::Value = serde_json::from_str(old).unwrap_or_default();
-    let Some(new) = new.as_object() else { return "settings".to_string() };
-    for (key, value) in new {
-        let before = old.get(key).cloned().unwrap_or_default();
-        if before == *value {
-            continue;
+/// The first setting whose values differ, for people: `optimizer.damping was 0.1, is 0.2`.
+fn difference(place: &str, old: &Value, new: &Value) -> Option<String> {
+    match (old, new) {
+        (Value::Object(before), Value::Object(now)) => {
+            let gone = before.keys().filter(|key| !now.contains_key(*key));
+            now.keys().chain(gone).find_map(|key| {
+                let place = if place.is_empty() { key } else { &format!("{place}.{key}") };
+                let value = |of: &Map<String, Value>| of.get(key).cloned().unwrap_or_default();
+                difference(place, &value(before), &value(now))
+            })
         }
-        if let Some(inner) = value.as_object() {
-            for (field, now) in inner {
-                if before.get(field) != Some(now) {
-                    return format!("{key}.{field}");
-                }
-            }
+        (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
+            let mut pairs = before.iter().zip(now).enumerate();
+            pairs.find_map(|(k, (before, now))| difference(&format!("{place}[{k}]"), before, now))
         }
-        return format!("{key} was {before}, is {value}");
+        (Value::Array(before), Value::Array(now)) => {
+            Some(format!("{place} had {} entries, has {}", before.len(), now.len()))
+        }
+        _ if old == new => None,
+        _ => Some(format!("{place} was {}, is {}", words(old), words(new))),
     }
-    "settings".to_string()
+}
+
+/// A value, or that there is none.
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null => "not set".to_string(),
+        value => value.to_string(),
+    }
 }

@@ -1,7 +1,9 @@
 //! The Lanczos recurrence: invariants, breakdowns, deflation, thick restart.
 
 use relfisher_core::factor::eigh_workspace_len;
-use relfisher_core::stats::{Lanczos, Step, lanczos_restart_workspace_len, lanczos_workspace_len};
+use relfisher_core::stats::{
+    Lanczos, LanczosState, NextVector, Step, lanczos_restart_workspace_len, lanczos_workspace_len,
+};
 use relfisher_core::{Error, Portable, Real};
 use relfisher_tests::both_dtypes;
 use relfisher_tests::compare::{assert_bits_equal, assert_close, cast, to_f64};
@@ -44,6 +46,16 @@ impl<T: Real> Run<T> {
         let locked = mat(&self.locked, rows, n);
         let (alpha, beta) = (&mut self.alpha, &mut self.beta);
         Lanczos::new(basis, alpha, beta, locked, T::ZERO, &mut self.work).unwrap()
+    }
+
+    /// The recurrence of a state over the same memory.
+    fn resume(&mut self, state: LanczosState<T>) -> Result<Lanczos<'_, T>, Error> {
+        let n = self.a.rows;
+        let rows = self.locked.len().checked_div(n).unwrap_or(0);
+        let basis = mat_mut(&mut self.basis, self.capacity + 1, n);
+        let locked = mat(&self.locked, rows, n);
+        self.work.fill(T::NAN);
+        Lanczos::resume(basis, &mut self.alpha, &mut self.beta, locked, state, &mut self.work)
     }
 }
 
@@ -243,6 +255,64 @@ fn thick_restart<T: Real>() {
     panic!("no convergence");
 }
 
+/// Taken up anew at every step, through a breakdown and a restart: the same bits as in one piece.
+fn resumption<T: Real>() {
+    let mut random = Random::new(21);
+    let (n, capacity, keep) = (12, 7, 3);
+    let a = Matrix::diagonal(&[9.0, 1.0, 2.0, 2.0, 2.0, 5.0, -1.0, 0.5, 3.0, 4.0, 6.0, 7.0]);
+    // the first eigenvector is locked; the second alone spans an invariant space
+    let unit = |i: usize| -> Vec<T> { cast(Matrix::identity(n).row(i)) };
+    let (first, second) = (unit(1), random.normals::<T>(n));
+    let (mut whole, mut pieces) =
+        (Run::new(&a, capacity, &unit(0)), Run::new(&a, capacity, &unit(0)));
+    let mut lanczos = whole.lanczos();
+    let mut state = LanczosState::default();
+    let (mut breakdowns, mut starts) = (0, [first, second].into_iter());
+    let mut step = Step::Breakdown;
+    for round in 0..2 {
+        while step != Step::Full {
+            let mut piece = pieces.resume(state).unwrap();
+            assert_eq!(piece.next_vector(), lanczos.next_vector());
+            if step == Step::Continue {
+                let product = multiply(&a, lanczos.next_vector());
+                step = lanczos.advance(&Portable, &product).unwrap();
+                assert_eq!(piece.advance(&Portable, &product), Ok(step));
+            } else {
+                breakdowns += 1;
+                let v = starts.next().expect("one breakdown");
+                step = lanczos.start(&Portable, &v).unwrap();
+                assert_eq!(piece.start(&Portable, &v), Ok(step));
+            }
+            state = piece.state();
+            assert_eq!(state, lanczos.state());
+        }
+        assert_eq!((state.len, state.next), (capacity, NextVector::Ready), "round {round}");
+        let (values, bounds, s) = ritz(&lanczos);
+        let piece = pieces.resume(state).unwrap();
+        let (again, others, columns) = ritz(&piece);
+        assert_bits_equal("values", &again, &values);
+        assert_bits_equal("bounds", &others, &bounds);
+        assert_bits_equal("vectors", &columns, &s);
+        let columns = mat(&s, capacity, capacity).sub(0, capacity - keep, capacity, keep).unwrap();
+        let (kept, mut work) =
+            (&values[capacity - keep..], nans(lanczos_restart_workspace_len(keep, n)));
+        step = lanczos.restart(&Portable, kept, columns, &mut work).unwrap();
+        let mut piece = pieces.resume(state).unwrap();
+        assert_eq!(piece.restart(&Portable, kept, columns, &mut work), Ok(step));
+        state = piece.state();
+        assert_eq!((state, state.kept), (lanczos.state(), keep), "round {round}");
+    }
+    // once to begin with, once after the single step from an eigenvector
+    assert_eq!(breakdowns, 2);
+    for state in [
+        LanczosState { len: capacity + 1, ..state },
+        LanczosState { len: 2, kept: 3, ..state },
+        LanczosState { scale: -T::ONE, ..state },
+    ] {
+        assert!(matches!(pieces.resume(state), Err(Error::Parameter { .. })), "{state:?}");
+    }
+}
+
 fn refusals<T: Real>() {
     let a = Matrix::diagonal(&[1.0, 2.0, 3.0]);
     let (mut basis, mut alpha, mut beta) = (nans::<T>(9), nans::<T>(2), nans::<T>(2));
@@ -317,4 +387,12 @@ fn orthogonality_at_size<T: Real>() {
     }
 }
 
-both_dtypes!(recurrence, breakdown, deflation, thick_restart, refusals, orthogonality_at_size,);
+both_dtypes!(
+    recurrence,
+    breakdown,
+    deflation,
+    thick_restart,
+    resumption,
+    refusals,
+    orthogonality_at_size,
+);

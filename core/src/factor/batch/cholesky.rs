@@ -115,6 +115,25 @@ pub fn cholesky_batch<T: Real>(
 ///
 /// # Errors
 /// As [`cholesky_batch`].
+///
+/// ```
+/// use relfisher_core::MatMut;
+/// use relfisher_core::factor::batch::{self, Transpose};
+/// // a machine's own way; here with indices, elsewhere with shuffles
+/// struct Shuffles;
+/// impl Transpose<f64> for Shuffles {
+///     fn transpose(rows: [[f64; 4]; 4]) -> [[f64; 4]; 4] {
+///         std::array::from_fn(|r| std::array::from_fn(|c| rows[c][r]))
+///     }
+/// }
+/// let mut matrices = [4.0_f64, 0.0, 2.0, 5.0, 9.0, 0.0, 3.0, 2.0];
+/// let (mut same, mut work) = (matrices, [0.0; batch::cholesky_batch_workspace_len(2)]);
+/// batch::cholesky_batch(MatMut::new(&mut matrices, 2, 4)?, 2, 0.5, &mut work)?;
+/// let rows = MatMut::new(&mut same, 2, 4)?;
+/// batch::cholesky_batch_by::<_, Shuffles>(rows, 2, 0.5, &mut work)?;
+/// assert_eq!(same.map(f64::to_bits), matrices.map(f64::to_bits));
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn cholesky_batch_by<T: Real, M: Transpose<T>>(
     mut matrices: MatMut<'_, T>,
@@ -160,6 +179,18 @@ pub fn packed_cholesky_batch<T: Real>(
 ///
 /// # Errors
 /// As [`packed_cholesky_batch`].
+///
+/// ```
+/// use relfisher_core::MatMut;
+/// use relfisher_core::factor::batch::{self, Elements};
+/// let mut blocks = [3.0_f64, 2.0, 4.0, 0.0, 0.0, 3.0];
+/// let mut work = [0.0; batch::cholesky_batch_workspace_len(2)];
+/// let rows = MatMut::new(&mut blocks, 2, 3)?;
+/// batch::packed_cholesky_batch_by::<_, Elements>(rows, 2, 1.0, &mut work)?;
+/// let expected = [2.0, 1.0, 2.0, 1.0, 0.0, 2.0];
+/// assert!(blocks.iter().zip(expected).all(|(l, e)| (l - e).abs() < 1e-14));
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn packed_cholesky_batch_by<T: Real, M: Transpose<T>>(
     mut blocks: MatMut<'_, T>,

@@ -55,6 +55,17 @@ pub fn eigh_batch<T: Real>(
 ///
 /// # Errors
 /// As [`eigh_batch`].
+///
+/// ```
+/// use relfisher_core::MatMut;
+/// use relfisher_core::factor::batch::{self, Elements};
+/// let (mut matrices, mut values) = ([2.0_f64, 0.0, 1.0, 2.0, 5.0, 0.0, 0.0, -1.0], [0.0; 4]);
+/// let mut work = [0.0; batch::eigh_batch_workspace_len(2)];
+/// let (a, v) = (MatMut::new(&mut matrices, 2, 4)?, MatMut::new(&mut values, 2, 2)?);
+/// batch::eigh_batch_by::<_, Elements>(a, v, 2, &mut work)?;
+/// assert!(values.iter().zip([1.0, 3.0, -1.0, 5.0]).all(|(v, e)| (v - e).abs() < 1e-14));
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn eigh_batch_by<T: Real, M: Transpose<T>>(
     mut matrices: MatMut<'_, T>,

@@ -10,6 +10,12 @@ use crate::Real;
 /// find in the element-wise form.
 pub trait Transpose<T> {
     /// Element c of row r of the result is element r of `rows[c]`.
+    ///
+    /// ```
+    /// use relfisher_core::factor::batch::{Elements, Transpose};
+    /// let square = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]];
+    /// assert_eq!(Elements::transpose(square)[1], [1, 5, 9, 13]);
+    /// ```
     fn transpose(rows: [[T; 4]; 4]) -> [[T; 4]; 4];
 
     /// The matrices of which this machine moves whole rows at a time, faster than squares of four; 0

@@ -33,6 +33,11 @@ pub const LANES: usize = 16;
 pub const INTERLEAVED_ORDER: usize = 128;
 
 /// The matrices that one group of scalars of type T holds: as many as fill 64 bytes.
+///
+/// ```
+/// use relfisher_core::factor::batch::group_len;
+/// assert_eq!((group_len::<f32>(), group_len::<f64>()), (16, 8));
+/// ```
 #[inline]
 pub const fn group_len<T>() -> usize {
     if size_of::<T>() > 4 { LANES / 2 } else { LANES }

@@ -153,6 +153,18 @@ pub fn scaled_gram_solve<T: Real>(
 ///
 /// # Errors
 /// As [`scaled_gram_solve`]; the block of [`Error::NotPositiveDefinite`] is the column of `s`.
+///
+/// ```
+/// use relfisher_core::factor::batch;
+/// use relfisher_core::{MatMut, MatRef};
+/// // the second of the two systems alone
+/// let (k, s, mut z) = ([2.0, 1.0, 1.0, 3.0], [1.0, 0.0, 1.0, 2.0], [2.0_f64, 26.0]);
+/// let mut work = [0.0; batch::scaled_gram_solve_workspace_len(2, 1)];
+/// let (k, s) = (MatRef::new(&k, 2, 2)?, MatRef::new(&s, 2, 2)?);
+/// batch::scaled_gram_solve_columns(MatMut::new(&mut z, 2, 1)?, k, s, 1, 1.0, &mut work)?;
+/// assert!(z.iter().all(|z| (z - 2.0).abs() < 1e-14)); // (1, 1 + 2·3·2) · (2, 2)
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[inline(always)]
 pub fn scaled_gram_solve_columns<T: Real>(
     mut z: MatMut<'_, T>,

@@ -72,6 +72,13 @@ impl<T: Real> Default for SolveOptions<T> {
 /// metric.multiply(&Portable, MatMut::new(&mut product, 1, 2)?, v, &mut work)?;
 /// assert_eq!(product, [3.0, 1.0]);
 /// assert_eq!(metric.quadratic_form(&Portable, v, &mut work)?, 2.0);
+///
+/// // what of it lies at the outputs: p_s ← R_s p_s, and Σ p_sᵀ R_s p_s of the same p
+/// assert_eq!((metric.input().row(1), metric.respond_workspace_len()), ([3.0, 1.0].as_slice(), 0));
+/// let (mut p, mut q) = ([2.0, 3.0], [2.0, 3.0]);
+/// metric.respond(&Portable, MatMut::new(&mut p, 2, 1)?, &mut [])?;
+/// assert_eq!(p, [1.0, 3.0]);
+/// assert_eq!(metric.energy(&Portable, MatMut::new(&mut q, 2, 1)?, &mut [])?, 11.0);
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
 pub trait LayerMetric<T: Real> {

@@ -149,6 +149,19 @@ pub fn softmax_roots<T: Real>(mut roots: MatMut<'_, T>, eta: MatRef<'_, T>) -> R
 ///
 /// # Errors
 /// As [`solve`].
+/// ```
+/// use relfisher_core::metric::layer::SoftmaxMetric;
+/// use relfisher_core::metric::route::sample;
+/// use relfisher_core::{MatMut, MatRef, Portable};
+/// let (x, eta, g) = ([1.0], [0.5, 0.5], [1.0, -1.0]);
+/// let metric = SoftmaxMetric::new(MatRef::new(&x, 1, 1)?, MatRef::new(&eta, 1, 2)?)?;
+/// let (mut step, mut work) = ([f64::NAN; 2], [f64::NAN; sample::softmax_workspace_len(1, 2)]);
+/// let (out, g) = (MatMut::new(&mut step, 2, 1)?, MatRef::new(&g, 2, 1)?);
+/// sample::softmax_solve(&Portable, out, &metric, g, 0.5, &mut work)?;
+/// // g is an eigenvector of diag η − ηηᵀ with the value ½
+/// assert!((step[0] - 1.0).abs() < 1e-14 && (step[1] + 1.0).abs() < 1e-14);
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 pub fn softmax_solve<T: Real, B: Backend<T> + ?Sized>(
     backend: &B,
     mut out: MatMut<'_, T>,
