@@ -10,6 +10,7 @@ mod capi;
 mod cuda_drivers;
 mod deny;
 mod doc_examples;
+mod docs;
 mod embedded;
 mod engines;
 mod examples;
@@ -24,6 +25,7 @@ mod no_panic;
 mod package;
 mod python;
 mod sanitize;
+mod web_page;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
