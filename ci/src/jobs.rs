@@ -5,7 +5,7 @@ use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{
     Options, api, bench_gate, capi, cuda_drivers, deny, docs, embedded, engines, examples,
-    features, fuzz, golden_job, gpu_bundle, msrv, no_panic, package, python, sanitize,
+    features, fuzz, golden_job, gpu_bundle, miri, msrv, no_panic, package, python, sanitize,
 };
 
 /// One check.
@@ -152,6 +152,11 @@ pub(crate) const JOBS: &[Job] = &[
         name: "sanitize",
         purpose: "tests of threads and unsafe code under AddressSanitizer and ThreadSanitizer, on nightly Rust",
         run: |_| sanitize::check(),
+    },
+    Job {
+        name: "miri",
+        purpose: "core's examples and the unsafe code of views and the C library under Miri, on nightly Rust",
+        run: |_| miri::check(),
     },
 ];
 

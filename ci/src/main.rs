@@ -19,6 +19,7 @@ mod fuzz;
 mod golden_job;
 mod gpu_bundle;
 mod jobs;
+mod miri;
 mod msrv;
 mod nightly;
 mod no_panic;
