@@ -1,7 +1,7 @@
 //! The C library where there is no operating system: a microcontroller, a web page, a GPU.
 //!
 //! The same tour (core/capi/examples/tour.c, core/capi/wasm/tour.mjs) runs natively, on an emulated
-//! Cortex-M4 and as a wasm module in Node, and must print the same bits.
+//! Cortex-M4 and as a wasm module in Node and in the page, and must print the same bits.
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +12,7 @@ use relfisher_ci::repository::{command, output, root, run};
 use relfisher_ci::{Outcome, debian, footprint};
 
 use crate::capi::{self, MANIFEST, WARNINGS};
+use crate::web_page;
 
 /// The board, the compiler for it, and an interpreter of wasm.
 const PACKAGES: [&str; 2] = ["qemu-system-arm", "gcc-arm-none-eabi"];
@@ -31,7 +32,7 @@ pub(crate) fn check(update: bool) -> Outcome {
     // The three compilations are independent, and most of each runs on one core.
     let results = thread::scope(|scope| {
         let parts = [
-            scope.spawn(|| wasm().and_then(|text| same("wasm in Node", &native, &text))),
+            scope.spawn(|| web(&native)),
             scope.spawn(|| {
                 let deepest = footprints(update)?;
                 same("Cortex-M4 under qemu", &native, &microcontroller(deepest)?)
@@ -99,13 +100,28 @@ fn linker() -> Result<String, String> {
     }
 }
 
+/// The module in Node and, where there is one, in a browser.
+fn web(native: &str) -> Outcome {
+    let module = wasm()?;
+    let node = output(command("node", &["core/capi/wasm/tour.mjs", &module]))?;
+    same("wasm in Node", native, &node)?;
+    match web_page::open(&module)? {
+        Some(shown) => same("the page in Chromium", native, &shown),
+        None => {
+            println!("the page was not opened: that needs chromium");
+            Ok(())
+        }
+    }
+}
+
+/// The wasm module.
 fn wasm() -> Result<String, String> {
     let linker = format!("-Clinker={}", linker()?);
     let flags = [linker.as_str(), "-Clinker-flavor=wasm-lld", "-Clink-arg=--export=__heap_base"];
     build(WASM, &["--profile", "small", "--crate-type", "cdylib"], &flags)?;
     let module = format!("{}/{WASM}/{WASM}/small/relfisher.wasm", folder());
     println!("relfisher.wasm: {} bytes", size(&module)?);
-    output(command("node", &["core/capi/wasm/tour.mjs", &module]))
+    Ok(module)
 }
 
 fn size(path: &str) -> Result<u64, String> {

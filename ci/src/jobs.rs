@@ -4,8 +4,8 @@ use relfisher_ci::repository::{cargo, command, program, run};
 use relfisher_ci::{Failure, Outcome, debian, instructions, ptx, sources};
 
 use crate::{
-    Options, api, bench_gate, capi, cuda_drivers, deny, embedded, engines, examples, features,
-    fuzz, golden_job, gpu_bundle, msrv, no_panic, package, python, sanitize,
+    Options, api, bench_gate, capi, cuda_drivers, deny, docs, embedded, engines, examples,
+    features, fuzz, golden_job, gpu_bundle, miri, msrv, no_panic, package, python, sanitize,
 };
 
 /// One check.
@@ -33,7 +33,11 @@ pub(crate) const JOBS: &[Job] = &[
         purpose: "core with overflow checks on",
         run: |_| Ok(test_checked()?),
     },
-    Job { name: "docs", purpose: "documentation builds, warnings denied", run: |_| Ok(docs()?) },
+    Job {
+        name: "docs",
+        purpose: "documentation builds, warnings denied, and its formulas are set by KaTeX",
+        run: |_| Ok(docs::check()?),
+    },
     Job {
         name: "msrv",
         purpose: "no dependency or call needs a newer Rust",
@@ -149,6 +153,11 @@ pub(crate) const JOBS: &[Job] = &[
         purpose: "tests of threads and unsafe code under AddressSanitizer and ThreadSanitizer, on nightly Rust",
         run: |_| sanitize::check(),
     },
+    Job {
+        name: "miri",
+        purpose: "core's examples and the unsafe code of views and the C library under Miri, on nightly Rust",
+        run: |_| miri::check(),
+    },
 ];
 
 fn fmt() -> Outcome {
@@ -188,13 +197,6 @@ fn counts(options: &Options) -> Result<(), Failure> {
 /// Debug assertions and overflow checks are on in the dev profile, and only there.
 fn test_checked() -> Outcome {
     cargo(&["test", "-p", "relfisher-core"])
-}
-
-fn docs() -> Outcome {
-    let mut doc = command("cargo", &["doc", "--release", "--workspace", "--no-deps"]);
-    // The header of the published documentation, with which formulas are set.
-    doc.env("RUSTDOCFLAGS", "-D warnings --html-in-header docs/katex-header.html");
-    run(doc)
 }
 
 /// Criterion's test mode runs every benchmark body once: their answer checks run, nothing is timed.

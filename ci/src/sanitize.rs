@@ -44,9 +44,18 @@ const SANITIZERS: [Sanitizer; 2] = [
     },
 ];
 
-/// The tests: the executor and what it is made of, batches over threads, readers.
-const TESTS: [&str; 6] =
-    ["executor", "batched", "constructions", "products", "checkpoint", "format"];
+/// The tests: the executor and what it is made of, batches over threads, vector loads of any place,
+/// tapes of other networks, readers.
+const TESTS: [&str; 8] = [
+    "executor",
+    "batched",
+    "constructions",
+    "products",
+    "checkpoint",
+    "format",
+    "few_channels",
+    "mismatch",
+];
 
 /// Runs the tests under both.
 pub(crate) fn check() -> Result<(), Failure> {

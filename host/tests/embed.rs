@@ -14,11 +14,15 @@ use safetensors::{Dtype, SafeTensors};
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
 fn run(out: &Path, more: &[&str]) -> Output {
+    run_on("12", out, more)
+}
+
+fn run_on(samples: &str, out: &Path, more: &[&str]) -> Output {
     let net = format!("{DATA}/nets/ml_digits.json");
     let weights = format!("{DATA}/nets/ml_digits.safetensors");
     let inputs = format!("{DATA}/mnist10k/t10k-images-idx3-ubyte.gz");
     let mut args = vec!["embed", "--net", &net, "--weights", &weights, "--inputs", &inputs];
-    args.extend(["--samples", "12", "--out", out.to_str().unwrap()]);
+    args.extend(["--samples", samples, "--out", out.to_str().unwrap()]);
     args.extend(more);
     relfisher(&args)
 }
@@ -118,16 +122,75 @@ fn bad_requests_are_refused() {
         ),
         (&["--target", "uniform", "--joint", "--metric", "geometric"], &["--metric", "--joint"]),
         (&["--target", "uniform", "--joint", "--memory", "0.01"], &["joint support", "--memory"]),
-        (&["--target", "uniform", "--samples", "0"], &["--samples"]),
         (&["--target", "uniform", "--batch", "0"], &["--batch"]),
         (&["--target", "class", "--kernel", "--memory", "0.0001"], &["kernel", "bytes"]),
+        // The mean over all samples of entries that few keep is (1/12)^10000.
+        (
+            &["--target", "uniform", "--metric", "power:0.0001"],
+            &["--metric", "row 0", "zero", "power:0.5", "--damping"],
+        ),
+        (
+            &["--target", "uniform", "--metric", "power:0.0001", "--dtype", "f32"],
+            &["--metric", "zero", "--dtype f64"],
+        ),
     ];
     for (arguments, parts) in cases {
         assert_refused(&run(&out, arguments), parts);
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "{arguments:?} leaves nothing");
     }
+    assert_refused(&run_on("0", &out, &["--target", "uniform"]), &["--samples"]);
     let nowhere = dir.join("no/such/folder/e.safetensors");
     assert_refused(&run(&nowhere, &["--target", "uniform"]), &["no/such/folder", "cannot"]);
+}
+
+/// A remedy that asks for another precision than the one of the run, or for less than would do, is none.
+#[test]
+fn remedies_suffice() {
+    let dir = folder("embed-remedies");
+    let out = dir.join("e.safetensors");
+    let line = |samples: &str, arguments: &[&str]| {
+        let output = run_on(samples, &out, arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let fits = |samples: &str, arguments: &[&str]| {
+        let output = run_on(samples, &out, arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
+    };
+    let after = |line: &str, words: &str| -> String {
+        let (_, rest) = line.split_once(words).unwrap_or_else(|| panic!("{words}: {line}"));
+        rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect()
+    };
+    let vanishing = line("12", &["--target", "uniform", "--metric", "power:0.0001"]);
+    assert!(!vanishing.contains("--dtype"), "{vanishing}");
+    // A kernel above the limit, with rows that fit without it.
+    let tight = ["--target", "uniform", "--fraction", "0.01", "--memory", "0.03"];
+    let square = [&tight[..], &["--kernel"]].concat();
+    let refusal = line("1500", &square);
+    assert!(refusal.contains("kernel") && refusal.contains("leave --kernel out, or"), "{refusal}");
+    fits("1500", &tight);
+    fits(&after(&refusal, "at most "), &square);
+    // The same with rows that do not.
+    let tight = ["--target", "uniform", "--memory", "0.03"];
+    let refusal = line("1500", &[&tight[..], &["--kernel"]].concat());
+    let fraction = after(&refusal, "leave --kernel out and take a --fraction of ");
+    fits("1500", &[&tight[..], &["--fraction", &fraction]].concat());
+    // Nothing smaller fits: the memory that does.
+    let least = ["--target", "uniform", "--kernel"];
+    let refusal = line("12", &[&least[..], &["--memory", "0.00001"]].concat());
+    fits("12", &[&least[..], &["--memory", &after(&refusal, "give --memory ")]].concat());
+}
+
+/// Powers of any size: far from 0 the largest and the smallest gradients.
+#[test]
+fn large_powers_are_their_limits() {
+    let out = folder("embed-powers").join("e.safetensors");
+    for power in ["power:1e308", "power:-1e308"] {
+        for dtype in ["f64", "f32"] {
+            let output = run(&out, &["--target", "uniform", "--metric", power, "--dtype", dtype]);
+            assert_eq!(output.status.code(), Some(0), "{power} {dtype}: {}", stderr(&output));
+        }
+    }
 }
 
 /// Runs on `inputs` with weights of zero: outputs alike for all classes, the uniform target itself.

@@ -369,7 +369,7 @@ fn a_metric_embeds_samples_that_it_was_not_fitted_on() {
     assert_close("metric", &root, &want, "embedding", Sibling, 1);
     let mut others = rows(&[0, 3, 3, 5], &[0, 1, 2, 1, 3], &[5.0, 9.0, 4.0, 9.0, 9.0]);
     let error = normalise_rows(&mut others.clone(), &root, 0.0).unwrap_err();
-    assert_eq!(error.exit_code(), 1, "{error}");
+    assert_eq!(error.exit_code(), 2, "{error}");
     others.retain(|index| root[index as usize] > 0.0);
     normalise_rows(&mut others, &root, 4.0).unwrap();
     assert_eq!((&others.starts[..], &others.indices[..]), (&[0, 2, 2, 2][..], &[0, 2][..]));
@@ -424,7 +424,7 @@ fn metrics_beyond_the_range_of_numbers_are_refused() {
         embed(&problem, &request)
     };
     let dense = dense_rows(&p, Which::Given);
-    for power in [-1e300, -1e3, -1e-12, 1e-12, 1e3, 1e300] {
+    for power in [-f64::MAX, -1e300, -1e15, -1e3, -1e-12, 1e-12, 1e3, 1e15, 1e300, f64::MAX] {
         let root = run(power, 1.0, 0.0).unwrap().root_metric;
         for (j, g) in root.iter().enumerate() {
             // Every mean lies between the extremes.
@@ -435,12 +435,24 @@ fn metrics_beyond_the_range_of_numbers_are_refused() {
                 "{power}: {low} {g} {high}"
             );
         }
+        if power.abs() >= 1e15 {
+            // The limits: the largest and the smallest.
+            let extreme = |j: usize| {
+                let all = dense.iter().map(|row| row[j].abs());
+                if power > 0.0 {
+                    all.fold(0.0, f64::max)
+                } else {
+                    all.fold(f64::INFINITY, f64::min)
+                }
+            };
+            let want: Vec<f64> = (0..root.len()).map(extreme).collect();
+            assert_close(&format!("{power}"), &root, &want, "embedding", Dual, 1);
+        }
     }
-    // Few samples keep an entry, and the mean is over all: (1/6)^10000. A product of 1e308 overflows.
-    for (power, fraction) in [(1e-4, 0.05), (1e308, 1.0), (-1e308, 1.0)] {
-        let error = run(power, fraction, 0.0).unwrap_err();
-        assert_eq!(error.exit_code(), 1, "{error}");
-        assert!(error.to_string().contains("power of moderate size"), "{error}");
-    }
+    // Few samples keep an entry, and the mean is over all: (1/6)^10000.
+    let error = run(1e-4, 0.05, 0.0).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+    let line = error.to_string();
+    assert!(line.contains("power of moderate size") && !line.contains("f64"), "{line}");
     assert!(run(1e-4, 0.05, 1e-3).is_ok(), "a damping helps where the mean vanishes");
 }

@@ -2,7 +2,8 @@
 
 use relfisher_core::optim::{
     Adam, Decay, LevenbergMarquardt, Momentum, Schedule, Sgd, WeightDecay, add_weight_decay,
-    descend, ema_keep, ema_update, inner_product, kl_clip, norm_clip, reduction_ratio,
+    descend, ema_keep, ema_update, inner_product, kl_clip, norm_clip, quadratic_length,
+    reduction_ratio,
 };
 use relfisher_core::{Error, Real};
 use relfisher_tests::both_dtypes;
@@ -152,6 +153,18 @@ fn clips_and_damping<T: Real>() {
     assert!(kl_clip(T::ONE, T::INFINITY, T::ONE) == T::ZERO);
     assert!(!kl_clip(T::ONE, T::NAN, T::ONE).is_finite());
     assert!(norm_clip(T::HALF, T::ONE) == T::ONE && norm_clip(T::TWO, T::ONE) == T::HALF);
+
+    // The parabola ½κα² − sα lies lowest at the length, which needs no formula to see.
+    for (slope, curvature) in [(3.0, 4.0), (-2.0, 0.5), (1e-3, 10.0)] {
+        let alpha = quadratic_length(t(slope), t(curvature)).to_f64();
+        let value = |a: f64| 0.5 * curvature * a * a - slope * a;
+        let around = [0.99, 1.01].map(|x| value(alpha * x));
+        assert!(around.iter().all(|v| *v > value(alpha)), "{slope} {curvature}: {alpha}");
+    }
+    let flat = [(T::ONE, T::ZERO), (T::ZERO, T::ZERO), (T::NAN, T::ONE), (T::MAX, T::HALF)];
+    for (slope, curvature) in flat {
+        assert!(quadratic_length(slope, curvature) == T::ONE, "{slope} {curvature}");
+    }
 
     let rule = LevenbergMarquardt::<T>::default();
     let damping = t(0.1);

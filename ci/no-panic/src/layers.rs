@@ -236,5 +236,6 @@ fn normalised<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
     let s = x.scalars;
     let [a, nu, ..] = &x.inputs;
     normalisation::blocks(x.out.view_mut()?, a.view()?, nu.view()?, s[0])?;
-    normalisation::solve(x.out.view_mut()?, a.view()?, s[1])
+    normalisation::solve(x.out.view_mut()?, a.view()?, s[1])?;
+    normalisation::power(x.out.view_mut()?, a.view()?, s[2], s[1])
 }

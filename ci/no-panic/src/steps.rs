@@ -2,7 +2,8 @@
 
 use relfisher_core::optim::{
     Adam, Decay, LevenbergMarquardt, Momentum, Schedule, Sgd, WeightDecay, add_weight_decay,
-    descend, ema_keep, ema_update, inner_product, kl_clip, norm_clip, reduction_ratio,
+    descend, ema_keep, ema_update, inner_product, kl_clip, norm_clip, quadratic_length,
+    reduction_ratio,
 };
 use relfisher_core::{Error, Real};
 
@@ -41,6 +42,7 @@ fn scalars<T: Real>(x: &mut Opaque<T>) -> Result<(), Error> {
         + LevenbergMarquardt::<T>::default().adapt(s[0], s[1])
         + kl_clip(s[0], s[1], s[2])
         + norm_clip(s[0], s[1])
+        + quadratic_length(s[0], s[1])
         + ema_keep(s[0], x.counts[1] as u64);
     Ok(())
 }

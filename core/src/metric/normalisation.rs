@@ -108,3 +108,75 @@ pub fn solve<T: Real>(
     }
     Ok(())
 }
+
+/// `v_c ← (block_c + λI)⁻ᵖ v_c` for every channel, 0 ≤ p ≤ 1: the fractional natural gradient (D. Huh,
+/// *Curvature-corrected learning dynamics in deep neural networks*, ICML 2020), p = 1 the damped
+/// inverse. In closed form, f(l₁) v + β (block − s₁I) v with the eigenvalues s₁ ≥ s₂ of the block,
+/// lᵢ = sᵢ + λ, f(l) = l⁻ᵖ and β = (f(l₁) − f(l₂))/(l₁ − l₂).
+///
+/// The blocks are taken as positive semidefinite: an eigenvalue that rounding made negative counts as
+/// 0. Shapes: v c×2 (rows [γ|β]), blocks c×3, both with contiguous rows.
+///
+/// # Errors
+/// Shape or layout; [`Error::Parameter`] for p or λ outside their domain; [`Error::NonFinite`];
+/// [`Error::NotPositiveDefinite`] naming the channel when p > 0 and its block has a negative
+/// diagonal, overflows with λ or, with λ = 0, is singular to working precision.
+///
+/// ```
+/// use relfisher_core::{MatMut, MatRef, metric::normalisation};
+/// let mut v = [2.0, 2.0];
+/// let block = [5.0, 4.0, 5.0]; // eigenvalue 9 along (1, 1)
+/// normalisation::power(MatMut::new(&mut v, 1, 2)?, MatRef::new(&block, 1, 3)?, 0.5, 7.0)?;
+/// assert!(v.iter().all(|v: &f64| (v - 0.5).abs() < 1e-15)); // 2/√(9 + 7)
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
+pub fn power<T: Real>(
+    mut v: MatMut<'_, T>,
+    blocks: MatRef<'_, T>,
+    p: T,
+    damping: T,
+) -> Result<(), Error> {
+    let channels = v.rows();
+    check_len("power: columns of v", 2, v.cols())?;
+    check_matrix(("power: rows of v", "power: columns of v"), v.rb(), channels, 2)?;
+    check_matrix(("power: rows of blocks", "power: columns of blocks"), blocks, channels, 3)?;
+    check_damping(damping)?;
+    if !(p >= T::ZERO && p <= T::ONE) {
+        return Err(Error::Parameter { what: "power must be between 0 and 1" });
+    }
+    blocks.check_finite("blocks")?;
+    v.rb().check_finite("v")?;
+    if p == T::ZERO {
+        return Ok(());
+    }
+    let f = |l: T| T::ONE / l.powf(p);
+    for c in 0..channels {
+        let (a, b, d) = (blocks.at(c, 0), blocks.at(c, 1), blocks.at(c, 2));
+        if !(a >= T::ZERO && d >= T::ZERO) {
+            return Err(Error::NotPositiveDefinite { block: c, pivot: usize::from(a >= T::ZERO) });
+        }
+        // In units of the largest element: squares neither overflow nor vanish.
+        let unit = a.max(d).max(b.abs()).max(T::MIN_POSITIVE);
+        let (a, b, d) = (a / unit, b / unit, d / unit);
+        let half = T::HALF * (a - d);
+        let large = T::HALF * (a + d) + (half * half + b * b).sqrt();
+        let small = if large > T::ZERO { ((a * d - b * b) / large).max(T::ZERO) } else { T::ZERO };
+        let (first, second) = (unit * large + damping, unit * small + damping);
+        let singular = damping == T::ZERO && small <= T::TWO * T::EPSILON * large;
+        if singular || !first.is_finite() {
+            return Err(Error::NotPositiveDefinite { block: c, pivot: 1 });
+        }
+        let gap = first - second;
+        // The derivative where the difference has no digits.
+        let slope = if gap > T::EPSILON.sqrt() * first {
+            (f(first) - f(second)) * (unit / gap)
+        } else {
+            -p * f(first) * (unit / first)
+        };
+        let (g, h) = (v.at(c, 0), v.at(c, 1));
+        let (x, y) = ((a - large) * g + b * h, b * g + (d - large) * h);
+        v.set(c, 0, f(first) * g + slope * x);
+        v.set(c, 1, f(first) * h + slope * y);
+    }
+    Ok(())
+}

@@ -1,4 +1,4 @@
-//! Clipping of steps.
+//! The length of steps.
 
 use crate::error::check_len;
 use crate::metric::support::dot;
@@ -42,4 +42,17 @@ pub fn kl_clip<T: Real>(learning_rate: T, curvature: T, bound: T) -> T {
 /// ```
 pub fn norm_clip<T: Real>(norm: T, bound: T) -> T {
     if norm <= bound { T::ONE } else { bound / norm }
+}
+
+/// `α = ⟨d, g⟩/dᵀ(C + λI)d`: the length at which the quadratic model is least along −d, for a direction d
+/// with the slope ⟨d, g⟩ and the curvature dᵀ(C + λI)d (J. Martens and R. Grosse, 2015, §6.4). 1 where
+/// the model says nothing: a direction without curvature, or a quotient that is not finite.
+/// ```
+/// use relfisher_core::optim::quadratic_length;
+/// assert_eq!(quadratic_length(3.0, 4.0), 0.75);
+/// assert_eq!(quadratic_length(3.0, 0.0), 1.0);
+/// ```
+pub fn quadratic_length<T: Real>(slope: T, curvature: T) -> T {
+    let alpha = slope / curvature;
+    if alpha.is_finite() { alpha } else { T::ONE }
 }

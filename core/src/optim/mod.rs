@@ -15,7 +15,7 @@ mod sgd;
 
 pub use adam::{Adam, AdamStep, WeightDecay};
 pub use average::{ema_keep, ema_update};
-pub use clip::{inner_product, kl_clip, norm_clip};
+pub use clip::{inner_product, kl_clip, norm_clip, quadratic_length};
 pub use damping::{LevenbergMarquardt, reduction_ratio};
 pub use determinantal::{DeterminantalAverage, DeterminantalSums};
 pub use schedule::{Decay, Schedule};

@@ -39,9 +39,10 @@ impl QuasiMean {
 /// all zeros before the first sample.
 #[derive(Debug)]
 pub struct MeanState<'a> {
-    /// Σ exp(x − peak) of the terms x = ln φ(u²); Σ ln u² for the geometric mean.
+    /// Σ φ(u²)/φ(peak of u²); Σ ln u² for the geometric mean.
     pub sums: &'a mut [f64],
-    /// The largest x so far; not used by the geometric mean.
+    /// ln u² of the largest term φ(u²) so far, for the arithmetic mean the largest |u|; not used by the
+    /// geometric mean.
     pub peaks: &'a mut [f64],
     /// The samples where the entry survived.
     pub counts: &'a mut [u32],
@@ -95,14 +96,15 @@ impl MeanState<'_> {
                 let what = "quasi-arithmetic mean: values must be finite and not zero";
                 return Err(Error::NonFinite { what, index: k });
             }
-            let log = 2.0 * math::ln(magnitude);
+            // Not for the arithmetic mean, which needs none.
+            let log = || 2.0 * math::ln(magnitude);
             if power == 0.0 {
-                *sum += log;
+                *sum += log();
             } else if power == 1.0 {
                 // Scaled squares: exact where logarithms are not. The peak is the largest |u|.
                 add_square(sum, peak, magnitude);
             } else {
-                add_log(sum, peak, power * log, *count == 0);
+                add_power(sum, peak, (power, log()), *count == 0);
             }
             *count = count.saturating_add(1);
         }
@@ -122,15 +124,17 @@ fn add_square(sum: &mut f64, peak: &mut f64, u: f64) {
     }
 }
 
-/// sum·e^peak ← sum·e^peak + eˣ, relative to the largest x.
+/// sum·e^(p·peak) ← sum·e^(p·peak) + e^(p·log), relative to the largest term. The power multiplies a
+/// difference of logarithms, so that a large one costs no digits and may overflow: the term is then 0.
 #[inline(always)]
-fn add_log(sum: &mut f64, peak: &mut f64, x: f64, first: bool) {
+fn add_power(sum: &mut f64, peak: &mut f64, (power, log): (f64, f64), first: bool) {
+    let above = power * (log - *peak);
     if first {
-        (*sum, *peak) = (1.0, x);
-    } else if x > *peak {
-        (*sum, *peak) = (*sum * math::exp(*peak - x) + 1.0, x);
+        (*sum, *peak) = (1.0, log);
+    } else if above > 0.0 {
+        (*sum, *peak) = (*sum * math::exp(-above) + 1.0, log);
     } else {
-        *sum += math::exp(x - *peak);
+        *sum += math::exp(above);
     }
 }
 
@@ -144,7 +148,9 @@ fn checked_exponent(mean: QuasiMean) -> Result<f64, Error> {
 }
 
 /// `root_j ← √g_j`, g the mean of the `samples` samples that were added; 0 where no sample kept the
-/// entry. The root of a power mean beyond the range of the type is infinite or 0.
+/// entry. Far from 0 a power mean is the limit, the largest u² for p → ∞ and the smallest for p → −∞; next
+/// to 0, for p > 0 and an entry that some samples do not keep, it vanishes as (share)^(1/p), and its root is
+/// 0 where that is below the range of the type.
 ///
 /// # Errors
 /// [`Error::Shape`], [`Error::Parameter`] for a power that is not finite or without samples.
@@ -173,7 +179,7 @@ pub fn root_metric(
             if power == 1.0 {
                 *peak * libm::sqrt(*sum / terms)
             } else {
-                math::exp((*peak + math::ln(*sum / terms)) / (2.0 * power))
+                math::exp(0.5 * (*peak + math::ln(*sum / terms) / power))
             }
         };
     }

@@ -11,11 +11,10 @@ use relfisher_core::laplace::{
     Evidence, effective_parameters, log_determinant, posterior_variances, predictive_covariance,
     predictive_covariance_workspace_len, scale_draw,
 };
-use relfisher_core::optim::{DeterminantalAverage, inner_product};
+use relfisher_core::optim::{DeterminantalAverage, inner_product, quadratic_length};
 use relfisher_core::{MatMut, MatRef, blas, kron};
 
 use super::ladder::{Climb, SHAPE};
-use crate::optimizer::quadratic_length;
 use crate::{Error, Scalar};
 
 /// Eigenvectors in columns and eigenvalues.

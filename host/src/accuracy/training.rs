@@ -1,14 +1,15 @@
 //! The rows of the ladder about steps of networks in training.
 
 use relfisher_accuracy::ladder::{CHANGES, CHANNELS, DAMPING, DECAY, INTERVAL, POWER, RATE};
-use relfisher_core::MatRef;
+use relfisher_core::metric::normalisation;
+use relfisher_core::{MatMut, MatRef};
 
 use super::ladder::{Climb, SHAPE};
 use crate::network::{Loss, Mode, Network, Normalisation, Parameters, Tape, Targets};
 use crate::optimizer::{
     Adaptation, AdaptationConfig, Batch, GgnBlockConfig, GgnRecycled, GgnRecycledConfig,
     GroupConfig, LayerConfig, MetricBatch, Mixed, MixedConfig, Optimizer, OptimizerConfig,
-    Preconditioner, SgdConfig, Step, channel_power,
+    Preconditioner, SgdConfig, Step,
 };
 use crate::random::{self, Rng};
 use crate::{Error, Scalar};
@@ -217,7 +218,10 @@ impl<T: Scalar> Climb<'_, T> {
         }
         let v = self.input("in.v")?;
         let mut v: Vec<T> = v.chunks_exact(SHAPE.2).flat_map(|v| &v[..2]).copied().collect();
-        channel_power(&mut v, &blocks, (T::from_f64(POWER), T::from_f64(DAMPING)))?;
+        let count = CHANNELS.len();
+        let blocks = MatRef::new(&blocks, count, 3)?;
+        let (power, damping) = (T::from_f64(POWER), T::from_f64(DAMPING));
+        normalisation::power(MatMut::new(&mut v, count, 2)?, blocks, power, damping)?;
         Ok(v)
     }
 }

@@ -33,7 +33,8 @@ pub(super) struct EmbedArgs {
     /// The share of each layer's parameters that a sample keeps, above 0 and at most 1.
     #[arg(long, value_name = "Q", default_value_t = 0.15)]
     fraction: f64,
-    /// The mean of the squared gradients: arithmetic, geometric, harmonic or power:P.
+    /// The mean of the squared gradients: arithmetic, geometric, harmonic or power:P, which is next to the
+    /// largest or the smallest for P far above or below 0.
     #[arg(long, value_name = "MEAN", default_value = "arithmetic")]
     metric: String,
     /// The damping λ that is added to the metric.

@@ -284,7 +284,8 @@ pub fn fit_metric<T: Scalar>(
 /// through [`SparseRows::retain`] first, without the entries where it is 0.
 ///
 /// # Errors
-/// A damping outside its domain, or a metric that is 0 or beyond the range of numbers, by its row.
+/// A damping outside its domain, or a metric that is 0 or beyond the range of numbers, by its row: that
+/// is a matter of the mean, of the damping and of the rows that it was fitted on.
 pub fn normalise_rows<T: Scalar>(
     rows: &mut SparseRows<T>,
     root: &[f64],
@@ -294,11 +295,14 @@ pub fn normalise_rows<T: Scalar>(
         let range = rows.starts[i]..rows.starts[i + 1];
         let (values, indices) = (&mut rows.values[range.clone()], &rows.indices[range]);
         normalise(values, indices, root, damping).map_err(|e| match e {
-            CoreError::NonFinite { .. } => Error::divergence_with(
-                format_args!("row {i}"),
-                "the metric of an entry that it keeps is zero or beyond the range of numbers",
-                "use a power of moderate size such as power:0.5, a damping, or --dtype f64",
-            ),
+            CoreError::NonFinite { .. } => {
+                let problem =
+                    "the metric of an entry that it keeps is zero or beyond the range of numbers";
+                let wider = if T::NAME == "f32" { ", or --dtype f64" } else { "" };
+                let remedy =
+                    format!("use a power of moderate size such as power:0.5, a --damping{wider}");
+                Error::input("--metric", format_args!("row {i}"), problem, remedy)
+            }
             e => Error::core(format_args!("row {i}"), e),
         })?;
     }

@@ -126,25 +126,40 @@ pub(super) fn check<T: Scalar>(
         return Ok(());
     }
     let samples = fitting_samples(problem, request)?;
-    let (place, instead) = if needs.kernel > limit {
-        let without = "leave --kernel out";
-        ("kernel", with_samples(without.to_string(), samples))
+    let (place, first) = if needs.kernel > limit {
+        ("kernel", without_kernel(problem, request)?)
     } else {
-        let fraction = match fitting_fraction(problem, request)? {
-            Some(fraction) => format!("take a --fraction of {fraction}"),
-            None => "give more --memory".to_string(),
-        };
-        ("embedding", with_samples(fraction, samples))
+        let fraction = fitting_fraction(problem, request)?;
+        ("embedding", fraction.map(|fraction| format!("take a --fraction of {fraction}")))
     };
+    // Batches are of one sample here: with this much the request fits.
+    let enough = || {
+        let thousandths = needs.total().saturating_mul(1000).div_ceil(1 << 30);
+        format!("give --memory {}", thousandths as f64 / 1000.0)
+    };
+    let instead = with_samples(first.unwrap_or_else(enough), samples);
     let bytes = usize::try_from(needs.total()).unwrap_or(usize::MAX);
     request.memory.check(place, bytes, 1, &instead)
 }
 
 fn with_samples(first: String, samples: usize) -> String {
     match samples {
-        0 => first,
+        0 => format!("{first}: that fits"),
         n => format!("{first}, or at most {n} --samples: that fits"),
     }
+}
+
+/// What makes a request without its kernel fit, if anything does.
+fn without_kernel<T: Scalar>(
+    problem: &Problem<'_, T>,
+    request: &Request<'_, T>,
+) -> Result<Option<String>, Error> {
+    let request = &Request { kernel: false, ..*request };
+    if needs(problem, request)?.total() <= request.memory.limit {
+        return Ok(Some("leave --kernel out".to_string()));
+    }
+    let fraction = fitting_fraction(problem, request)?;
+    Ok(fraction.map(|fraction| format!("leave --kernel out and take a --fraction of {fraction}")))
 }
 
 /// The most samples with which the request fits.

@@ -107,7 +107,7 @@ impl<T: Scalar> Preconditioned<T> {
         let slope = dot(step.executor, d, step.gradient, partials)?;
         let square = dot(step.executor, d, d, partials)?;
         let ridge = self.curvature.damping() + T::from_f64(self.descent.weight_decay);
-        Ok(quadratic_length(slope, curved + ridge * square))
+        Ok(optim::quadratic_length(slope, curved + ridge * square))
     }
 
     /// ν of the KL clip. The direction is (C + λI)⁻¹ times the gradient, so their inner product is the
@@ -120,12 +120,6 @@ impl<T: Scalar> Preconditioned<T> {
         let bound = T::from_f64(self.descent.kl_clip);
         Ok(optim::kl_clip(step.learning_rate, curvature, bound))
     }
-}
-
-/// α = ⟨d, g⟩/dᵀ(C + λI)d, where the quadratic model is least along −d; 1 where it says nothing.
-pub(crate) fn quadratic_length<T: Scalar>(slope: T, curved: T) -> T {
-    let alpha = slope / curved;
-    if alpha.is_finite() { alpha } else { T::ONE }
 }
 
 impl<T: Scalar> Optimizer<T> for Preconditioned<T> {

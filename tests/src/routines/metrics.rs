@@ -7,6 +7,7 @@ use relfisher_core::metric::layer::{
     LayerMetric, LinearMetric, NonlinearMetric, ResponseMetric, SoftmaxMetric, SolveOptions,
     dense_workspace_len,
 };
+use relfisher_core::metric::normalisation;
 use relfisher_core::metric::route::{block, conjugate_gradient, kronecker, sample};
 use relfisher_core::metric::two_layer::TwoLayerMetric;
 use relfisher_core::{Error, Portable, Real, blas, factor};
@@ -50,6 +51,17 @@ pub(super) fn all<T: Real>() -> Vec<Routine<T>> {
         }),
         solve("nonlinear solve: kronecker", |p| {
             layer_solve(p, LayerKind::Nonlinear, Route::Kronecker)
+        }),
+        solve("normalisation::solve, power", |p| {
+            let [_, _, c, _] = p.shape;
+            let (r, s, e, f) = (p.dim(c), p.dim(2), p.dim(c), p.dim(3));
+            let (mut v, mut blocks) = (p.values(r * s), p.spd_packed(e, 2));
+            blocks.resize(e * f, T::ONE);
+            let (mut w, lambda) = (v.clone(), damping(p));
+            normalisation::solve(mat_mut(&mut v, r, s), mat(&blocks, e, f), lambda)?;
+            normalisation::power(mat_mut(&mut w, r, s), mat(&blocks, e, f), T::HALF, lambda)?;
+            v.extend(w);
+            Ok(v)
         }),
         solve("softmax solve: block", |p| layer_solve(p, LayerKind::Softmax, Route::Block)),
         solve("softmax solve: sample", |p| layer_solve(p, LayerKind::Softmax, Route::Sample)),

@@ -1,4 +1,4 @@
-//! Layers, two layers, the routes of the damped solve (`tests/{layer,route}.rs`).
+//! Layers, two layers, the routes of the damped solve (`tests/{layer,normalisation,route}.rs`).
 
 use super::Bound::*;
 use super::Dtype::*;
@@ -36,6 +36,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         EpsilonsLinear(4.0),
         "residual ‖(Ḡ + λI)v − g‖∞/‖g‖∞ at real sizes, condition 10³: each route loses ε·√n·κ at most",
     ),
+    entry(
+        "block power",
+        Dense,
+        Both,
+        Epsilons(512.0),
+        "the smaller eigenvalue is off by ε times the larger one, which is up to 10² of its l",
+    ),
+    entry("block power", Sibling, Both, Epsilons(512.0), "the same condition, on both sides"),
     entry("softmax roots", Identity, Both, Epsilons(8.0), "a few operations on positive numbers"),
     entry("step rule", HigherPrecision, Both, EpsilonsLinear(4.0), "n steps of a few operations"),
     entry(

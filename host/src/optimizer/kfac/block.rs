@@ -230,11 +230,13 @@ impl<T: Scalar> Curvature<T> {
         let (m, d) = (self.rows, self.cols);
         match &self.form {
             Form::Kronecker(kronecker) => kronecker.solve(executor, v, (m, d), damping, work),
-            Form::Channels(Channels { used, power, .. }) if *power != T::ONE => {
-                power::channels(v, used, (*power, damping))
-            }
-            Form::Channels(Channels { used, .. }) => {
-                normalisation::solve(MatMut::new(v, m, 2)?, MatRef::new(used, m, 3)?, damping)
+            Form::Channels(Channels { used, power, .. }) => {
+                let (v, blocks) = (MatMut::new(v, m, 2)?, MatRef::new(used, m, 3)?);
+                if *power == T::ONE {
+                    normalisation::solve(v, blocks, damping)
+                } else {
+                    normalisation::power(v, blocks, *power, damping)
+                }
             }
         }
     }

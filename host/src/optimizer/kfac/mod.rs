@@ -30,7 +30,6 @@ use relfisher_core::kron::Damping;
 use relfisher_core::optim::ema_keep;
 
 use self::block::{Curvature, Decomposition, invert_all};
-pub(crate) use self::power::channels as channel_power;
 use self::tridiagonal::Chain;
 use super::columns::Columns;
 use super::preconditioner::{Batch, Preconditioner, check_call};
