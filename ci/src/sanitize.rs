@@ -41,10 +41,7 @@ const SANITIZERS: [Sanitizer; 2] = [
                 --cfg crossbeam_sanitize_thread -Cdebuginfo=1",
         library: &["-Zbuild-std"],
         finds: "data race",
-        options: (
-            "TSAN_OPTIONS",
-            "halt_on_error=1:suppressions=ci/sanitize/thread-suppressions.txt",
-        ),
+        options: ("TSAN_OPTIONS", "halt_on_error=1"),
     },
 ];
 
@@ -88,15 +85,8 @@ fn tests(sanitizer: &Sanitizer, which: &[&str]) -> Outcome {
     tests.env("RUSTFLAGS", sanitizer.flags);
     // Instrumented code takes long to compile; little of it is worth optimising.
     tests.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-    set_options(&mut tests, sanitizer);
+    tests.env(sanitizer.options.0, sanitizer.options.1);
     run(tests)
-}
-
-fn set_options(command: &mut Command, sanitizer: &Sanitizer) {
-    let (name, options) = sanitizer.options;
-    // Relative to the checkout for this program, absolute for tests, which run elsewhere.
-    let here = root().display().to_string();
-    command.env(name, options.replace("=ci/", &format!("={here}/ci/")));
 }
 
 /// The planted fault is found.
@@ -110,7 +100,7 @@ fn planted(sanitizer: &Sanitizer) -> Outcome {
     build.args(sanitizer.flags.split_whitespace());
     run(build)?;
     let mut program = Command::new(program);
-    set_options(&mut program, sanitizer);
+    program.env(sanitizer.options.0, sanitizer.options.1);
     let output = program.output().map_err(|e| format!("{out} did not start: {e}"))?;
     let report = String::from_utf8_lossy(&output.stderr);
     if output.status.success() || !report.contains(sanitizer.finds) {
