@@ -1,7 +1,7 @@
 //! The job `miri`: the interpreter that finds undefined behaviour, over what it can interpret.
 
 use relfisher_ci::Failure;
-use relfisher_ci::repository::{command, root, run};
+use relfisher_ci::repository::{root, run};
 
 use crate::nightly;
 
@@ -20,9 +20,9 @@ const RUNS: [&str; 3] = [
 
 /// Runs all.
 pub(crate) fn check() -> Result<(), Failure> {
-    nightly::install().map_err(Failure::Unable)?;
-    let parts = ["component", "add", "--toolchain", "nightly", "miri", "rust-src"];
-    run(command("rustup", &parts)).map_err(Failure::Unable)?;
+    nightly::install()
+        .and_then(|()| nightly::add(&["miri", "rust-src"]))
+        .map_err(Failure::Unable)?;
     let folder = root().join("target/miri").display().to_string();
     let mut failures = Vec::new();
     for what in RUNS {

@@ -19,6 +19,12 @@ pub(crate) fn install() -> Outcome {
     run(install).map_err(|e| format!("{e}; this job needs nightly Rust"))
 }
 
+/// Adds components to the tool chain.
+pub(crate) fn add(components: &[&str]) -> Outcome {
+    let add = ["component", "add", "--toolchain", "nightly"];
+    run(command("rustup", &[add.as_slice(), components].concat()))
+}
+
 /// A command of the tool chain, `cargo` or `rustc`, whatever tool chain runs this program.
 pub(crate) fn tool(program: &str, arguments: &[&str]) -> Command {
     let mut tool = command("rustup", &[["run", "nightly", program].as_slice(), arguments].concat());
