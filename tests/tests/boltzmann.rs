@@ -133,8 +133,9 @@ fn contrastive_divergence_learns<T: Scalar>() {
         rbm.learn(&exec, v, &rule, &mut velocity, &mut rng).unwrap();
     }
     let last = likelihood(&rbm);
-    // At best both have the probability ½.
-    assert!(last < 0.5_f64.ln() && last > 1.5 * 0.5_f64.ln(), "{first} to {last}");
+    // At best both have the probability ½. One step of the chain stops short of it: it sees no state far
+    // from the data.
+    assert!(last < 0.5_f64.ln() && last > independent + 0.5, "{first} to {last}");
 }
 
 both_dtypes!(
