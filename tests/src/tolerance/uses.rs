@@ -1,5 +1,5 @@
-//! Posterior, pruning, averages over workers (`tests/laplace.rs`, `tests/prune.rs`,
-//! `tests/determinantal.rs`).
+//! Posterior, pruning, averages over workers, Boltzmann machines (`tests/laplace.rs`, `tests/prune.rs`,
+//! `tests/determinantal.rs`, `tests/boltzmann.rs`).
 
 use super::Bound::*;
 use super::Dtype::*;
@@ -46,6 +46,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         Both,
         Fixed(1e-3),
         "conjugate gradients to a residual of 10⁻⁴ by default, conditions up to 10",
+    ),
+    entry(
+        "Boltzmann gradient",
+        Definition,
+        Both,
+        Epsilons(64.0),
+        "sums over 2⁵ states of exponentials and, on the other side, one of a sum of six terms",
+    ),
+    entry(
+        "Boltzmann gradient",
+        Dual,
+        Both,
+        Epsilons(64.0),
+        "a mean over 2⁵ states, subtracted; entries of size 1",
     ),
     entry("determinantal average", Dense, F64, Fixed(1e-11), "sums over 2⁸ weighted solves"),
     entry("determinantal average", Dense, F32, Fixed(1e-4), "the same sums in f32"),
