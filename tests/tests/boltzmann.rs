@@ -111,8 +111,42 @@ fn visible_units_follow_the_definition<T: Scalar>() {
     }
 }
 
-/// Contrastive divergence raises the likelihood of two patterns that no machine of independent units
-/// can tell from their mixtures.
+/// One step where nothing is left to chance: hidden units whose biases say which of them are on.
+fn a_step_is_its_definition<T: Scalar>() {
+    let mut random = Random::new(9);
+    let mut rbm = machine::<T>(10);
+    let on = [1.0, 0.0, 1.0];
+    for (c, on) in rbm.parameters[M * D..][..M].iter_mut().zip(on) {
+        *c = T::from_f64(if on > 0.0 { 60.0 } else { -60.0 });
+    }
+    let (n, rule) = (4, Rule { rate: 0.25, momentum: 0.75, decay: 0.125 });
+    let (v, mut velocity): (Vec<T>, Vec<T>) =
+        (random.uniforms(n * D, 0.0, 1.0), random.normals(rbm.parameters.len()));
+    let (before, data, mut want) = (to_f64(&rbm.parameters), to_f64(&v), to_f64(&velocity));
+    let dream: Vec<f64> = (0..D)
+        .map(|i| Number::sigm(before[M * D + M + i] + before[i] + before[2 * D + i]))
+        .collect();
+    for (k, x) in want.iter_mut().enumerate() {
+        let change = |v: &[f64]| match k {
+            k if k < M * D => on[k / D] * (v[k % D] - dream[k % D]),
+            k if k < M * D + M => 0.0,
+            k => v[k - M * D - M] - dream[k - M * D - M],
+        };
+        let mean = data.chunks(D).map(change).sum::<f64>() / n as f64;
+        let shrink = if k < M * D { rule.decay * before[k] } else { 0.0 };
+        *x = rule.momentum * *x + rule.rate * (mean - shrink);
+    }
+    let exec = Cpu::new(Some(1)).unwrap();
+    let mut rng = random::stream(1, 0, "hidden");
+    let view = MatRef::new(&v, n, D).unwrap();
+    rbm.learn(&exec, view, &rule, &mut velocity, &mut rng).unwrap();
+    assert_close("velocity", &velocity, &want, "Boltzmann gradient", Definition, 1);
+    let moved: Vec<f64> = before.iter().zip(&want).map(|(x, v)| x + v).collect();
+    assert_close("parameters", &rbm.parameters, &moved, "Boltzmann gradient", Definition, 1);
+}
+
+/// Contrastive divergence raises the likelihood of two patterns far above what independent units reach.
+/// (Not to its maximum, and not for ever: it sees the machine's states near the data only.)
 fn contrastive_divergence_learns<T: Scalar>() {
     let patterns = [[1.0, 1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0, 0.0]];
     let data: Vec<T> = cast(&patterns.concat().repeat(5));
@@ -129,17 +163,16 @@ fn contrastive_divergence_learns<T: Scalar>() {
     assert!((first - independent).abs() < 0.1, "{first}");
     let rule = Rule { rate: 0.1, momentum: 0.5, decay: 0.0 };
     let mut velocity = vec![T::ZERO; rbm.parameters.len()];
-    for _ in 0..3000 {
+    for _ in 0..500 {
         rbm.learn(&exec, v, &rule, &mut velocity, &mut rng).unwrap();
     }
     let last = likelihood(&rbm);
-    // At best both have the probability ½. One step of the chain stops short of it: it sees no state far
-    // from the data.
-    assert!(last < 0.5_f64.ln() && last > independent + 0.5, "{first} to {last}");
+    assert!(last > independent + 1.0, "{first} to {last}");
 }
 
 both_dtypes!(
     statistics_less_their_mean_are_the_gradient,
     visible_units_follow_the_definition,
+    a_step_is_its_definition,
     contrastive_divergence_learns
 );
