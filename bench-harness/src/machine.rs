@@ -12,9 +12,9 @@ use crate::record::Run;
 /// The folders whose sources decide what is measured.
 const SOURCES: [&str; 4] = ["core/src", "gpu-kernels/src", "host/src", "bench-harness/src"];
 
-/// Describes this machine, now.
+/// Describes this machine, now, for a run with these options.
 #[must_use]
-pub fn describe(quick: bool) -> Run {
+pub fn describe(quick: bool, options: String) -> Run {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::detect(cores);
     Run {
@@ -29,6 +29,7 @@ pub fn describe(quick: bool) -> Run {
         memory: meminfo("MemTotal"),
         system: format!("{} {}", machine.os, machine.arch),
         quick,
+        options,
     }
 }
 

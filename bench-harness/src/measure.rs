@@ -1,5 +1,7 @@
 //! Measures studies: checks every answer, counts memory, times candidates in turn with the ceilings.
 
+use std::fmt;
+
 use peak_alloc::PeakAlloc;
 use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
@@ -8,6 +10,7 @@ use relfisher_core::{Backend, MatMut, MatRef};
 use crate::case::{Candidate, Group, Runner, Study, dtype};
 use crate::limits::Ceilings;
 use crate::record::{Approach, Dtype, Limit, Measured, Outcome, Ratio, Record, Row};
+use crate::report::units;
 use crate::sizes::Sizes;
 use crate::{growth, machine, studies};
 
@@ -39,12 +42,28 @@ pub struct Options {
     pub filter: Option<String>,
 }
 
+impl fmt::Display for Options {
+    /// As the command line has them, without groups and files.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let threads: Vec<String> = self.threads.iter().map(usize::to_string).collect();
+        write!(f, "--threads {}", threads.join(","))?;
+        if let [dtype] = self.dtypes.as_slice() {
+            write!(f, " --dtype {}", units::dtype(*dtype))?;
+        }
+        write!(f, " --seconds {} --longest {}", self.seconds, self.longest)?;
+        match &self.filter {
+            Some(filter) => write!(f, " --filter {filter:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Measures, printing a line for every case.
 ///
 /// # Errors
 /// A wrong answer, by its case; an executor that cannot be made.
 pub fn measure(options: &Options, sizes: &Sizes) -> Result<Record, String> {
-    let mut record = Record::empty(machine::describe(options.quick));
+    let mut record = Record::empty(machine::describe(options.quick, options.to_string()));
     for &threads in &options.threads {
         for dtype in &options.dtypes {
             match dtype {

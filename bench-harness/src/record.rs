@@ -57,6 +57,9 @@ pub struct Run {
     pub system: String,
     /// Small sizes and few rounds: the times mean nothing.
     pub quick: bool,
+    /// The options that it was measured with, as the command line has them; empty in older records.
+    #[serde(default)]
+    pub options: String,
 }
 
 /// The rate that limits a case.

@@ -3,10 +3,11 @@
 #
 # usage: run.sh [--emulated] [STAGE...]
 #
-# Stages, in their order: machine, parity, baselines, bench, memcheck, racecheck; all by default. Results go
-# to $OUT, or ./out. Each stage has a limit of its own, and all of them together stay below nine minutes.
-# The exit status is 0 if parity, the benches' answers and the memory checks are right. With
-# --emulated the same programs run on the emulator, without a GPU: that proves the bundle, and times nothing.
+# Stages, in their order: machine, parity, engines, baselines, bench, criterion, memcheck, racecheck; all but
+# the last by default. Results go to $OUT, or ./out. Each stage has a limit of its own, and those of the
+# default together stay below ten minutes. The exit status is 0 if parity, engines, the benches' answers and
+# the checks are right. With --emulated the same programs run on the emulator, without a GPU: that proves the
+# bundle, and times nothing.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${OUT:-./out}
@@ -15,7 +16,7 @@ stages=()
 for argument in "$@"; do
     case $argument in
     --emulated) emulated=1 ;;
-    machine | parity | baselines | bench | memcheck | racecheck) stages+=("$argument") ;;
+    machine | parity | engines | baselines | bench | criterion | memcheck | racecheck) stages+=("$argument") ;;
     *)
         echo "run.sh: no stage named '$argument'" >&2
         exit 2
@@ -23,7 +24,7 @@ for argument in "$@"; do
     esac
 done
 if [ ${#stages[@]} -eq 0 ]; then
-    stages=(machine parity baselines bench memcheck racecheck)
+    stages=(machine parity engines baselines bench criterion memcheck)
 fi
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
@@ -83,7 +84,7 @@ wanted() {
 for name in "${stages[@]}"; do
     rm -f "$out/$name.log" "$out/$name.json"
 done
-rm -f "$out/sanitizer.log" "$out/summary.txt"
+rm -f "$out/summary.txt"
 
 driver=none
 smi=$([ $emulated -eq 0 ] && command -v nvidia-smi)
@@ -94,11 +95,23 @@ if wanted machine; then
     if [ -n "$smi" ]; then
         stage machine 20 machine.log "$smi"
     fi
-    stage info 20 machine.log "$programs/relfisher" info
+    stage info 20 machine.log "$programs/relfisher" info || failed=1
 fi
 
 if wanted parity; then
-    stage parity 150 parity.log "$programs/parity" || failed=1
+    stage parity 110 parity.log "$programs/parity" || failed=1
+fi
+
+# Contexts, streams and memory of other owners, each in a process of its own.
+if wanted engines; then
+    if [ $emulated -eq 1 ]; then
+        skip engines "on the emulator, which has no foreign contexts"
+    else
+        for owner in cust rustacuda; do
+            RELFISHER_SCENE="beside $owner" stage "$owner" 20 engines.log \
+                "$programs/engines" --exact scene --nocapture || failed=1
+        done
+    fi
 fi
 
 if wanted baselines; then
@@ -123,6 +136,39 @@ if wanted bench; then
     stage bench 150 bench.log "$programs/relfisher-bench" "${arguments[@]}" || failed=1
 fi
 
+# Launches by criterion, whose measurement is the device's events.
+if wanted criterion; then
+    CRITERION_HOME=$work/criterion stage criterion 40 criterion.log "$programs/criterion" --bench || failed=1
+fi
+
+# What one test leaves behind under a tool: its log, and a line of verdict on the output.
+check_one() {
+    local tool=$1 test=$2 log=$3/${2//:/_}.log
+    compute-sanitizer --tool "$tool" --report-api-errors no --error-exitcode 9 \
+        "$programs/parity" --exact "$test" >"$log" 2>&1
+    local status=$?
+    if grep -Eq '(ERROR|RACECHECK) SUMMARY: [1-9]' "$log"; then
+        echo "$test: FOUND ($log)"
+        cat "$log"
+    elif [ $status -eq 0 ] && grep -Eq '(ERROR|RACECHECK) SUMMARY: 0' "$log"; then
+        echo "$test: clean"
+    else
+        echo "$test: FAILED with status $status"
+        tail -n 5 "$log"
+    fi
+}
+
+# Every test under a tool, a few of them at once: the tools wait for one thread of the host more than for
+# the device.
+check_all() {
+    local logs
+    logs=$(mktemp -d -p "$work")
+    "$programs/parity" --list | sed -n 's/: test$//p' |
+        xargs -P "$(nproc)" -I{} bash -c 'check_one "$@"' check "$1" {} "$logs"
+}
+export -f check_one check_all
+export programs work
+
 # The checks are for small shapes: they slow kernels down, and know nothing that large shapes have more of.
 # A tool that does not support the device is no failure; an error that it finds is one.
 for tool in memcheck racecheck; do
@@ -135,16 +181,18 @@ for tool in memcheck racecheck; do
         skip $tool "no compute-sanitizer"
         continue
     fi
-    found="$out/sanitizer.log"
-    lines=$( (cat "$found" 2>/dev/null || true) | wc -l)
-    RELFISHER_GPU_SIZES=small stage $tool 50 sanitizer.log \
-        compute-sanitizer --tool $tool --report-api-errors no "$programs/parity"
-    if tail -n +$((lines + 1)) "$found" | grep -Eq '(ERROR|RACECHECK) SUMMARY: [1-9]'; then
-        # What a tool says of a device that it cannot check is not an error of a kernel.
-        if ! tail -n +$((lines + 1)) "$found" | grep -q 'Device not supported'; then
-            failed=1
-        fi
+    limit=100
+    [ $tool = racecheck ] && limit=420
+    RELFISHER_GPU_SIZES=small stage $tool $limit $tool.log bash -c "check_all $tool"
+    if grep -q 'Device not supported' "$out/$tool.log"; then
+        skip $tool "the tool does not support this device"
+        continue
     fi
+    all=$("$programs/parity" --list | grep -c ': test$')
+    clean=$(grep -c ': clean$' "$out/$tool.log")
+    bad=$(grep -Ec ': (FOUND|FAILED)' "$out/$tool.log")
+    table+=("$(printf '%-10s %d of %d tests clean, %d not, the others out of time' "" "$clean" "$all" "$bad")")
+    [ "$bad" -eq 0 ] || failed=1
 done
 
 {

@@ -8,7 +8,7 @@ use relfisher_ci::stub;
 /// Checks the host with each set of features, then links all of them and runs their tests.
 pub(crate) fn check() -> Outcome {
     let stub = stub::build()?;
-    let home = stub.whole.parent().unwrap_or(&stub.whole);
+    let home = stub.home();
     let cargo = |arguments: &[&str]| {
         let mut command = command("cargo", arguments);
         // Where the build scripts of the crates that link the driver look for it.

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use relfisher_ci::Outcome;
-use relfisher_ci::repository::{artifacts, command, output, root, run};
+use relfisher_ci::repository::{artifacts, artifacts_of, command, output, root, run};
+use relfisher_ci::stub::{self, Stub};
 use serde_json::Value;
 
 use crate::Options;
@@ -13,11 +15,18 @@ use crate::Options;
 const MOST_BYTES: u64 = 60 << 20;
 
 /// A program: its target, the kind of it, and its name in the folder.
-const PROGRAMS: [(&str, &str, &str); 3] = [
+type Program = (&'static str, &'static str, &'static str);
+
+/// What is built with the features of the workspace.
+const PROGRAMS: [Program; 4] = [
     ("gpu", "test", "parity"),
+    ("device", "bench", "criterion"),
     ("relfisher-bench", "bin", "relfisher-bench"),
     ("relfisher", "bin", "relfisher"),
 ];
+
+/// What runs beside engines, with features of its own.
+const ENGINES: Program = ("driver", "test", "engines");
 
 /// The programs, compressed: half a dozen copies of kernels and data shrink to a third.
 const ARCHIVE: &str = "programs.tar.gz";
@@ -36,26 +45,19 @@ fn build(bundle: &Path) -> Outcome {
     // The features of the whole workspace, which its tests were built with: nothing is built twice.
     let tests = ["test", "--release", "--workspace", "--test", "gpu", "--no-run"];
     let programs = ["build", "--release", "--workspace", "--bins"];
+    let benches = ["bench", "--workspace", "--bench", "device", "--no-run"];
     let mut messages = artifacts(&tests)?;
     messages.extend(artifacts(&programs)?);
-    for (target, kind, name) in PROGRAMS {
-        let built = executable(&messages, target, kind)
-            .ok_or_else(|| format!("cargo built no {kind} named {target}"))?;
-        let to = bundle.join(name);
-        fs::copy(&built, &to).map_err(|e| format!("{}: {e}", built.display()))?;
-        // Symbols are for debuggers; a profile without them would build everything twice.
-        let to = to.to_string_lossy();
-        if let Err(problem) = output(command("strip", &[&to])) {
-            println!("not stripped: {problem}");
-        }
-        print_needs(Path::new(&*to))?;
-    }
+    messages.extend(artifacts(&benches)?);
+    PROGRAMS.iter().try_for_each(|program| place(&messages, *program, bundle))?;
+    // Last: it builds the program too, with the driver linked, in the place of the one above.
+    place(&artifacts_of(drivers(&stub::build()?))?, ENGINES, bundle)?;
     let folder = bundle.to_string_lossy();
     let archive = bundle.join(ARCHIVE);
     let mut pack = vec!["--remove-files", "-czf"];
     let archive = archive.to_string_lossy();
     pack.extend([&*archive, "-C", &*folder]);
-    pack.extend(PROGRAMS.map(|(_, _, name)| name));
+    pack.extend(PROGRAMS.iter().chain([&ENGINES]).map(|(_, _, name)| *name));
     output(command("tar", &pack))?;
     let write = |name: &str, text: &str| {
         fs::write(bundle.join(name), text).map_err(|e| format!("{name}: {e}"))
@@ -65,6 +67,29 @@ fn build(bundle: &Path) -> Outcome {
     let commit = output(command("git", &["describe", "--always", "--dirty", "--abbrev=12"]));
     write("commit", &commit.unwrap_or_else(|_| "unknown\n".to_owned()))?;
     measure(bundle)
+}
+
+/// Copies a program into the folder.
+fn place(messages: &[Value], (target, kind, name): Program, bundle: &Path) -> Outcome {
+    let built = executable(messages, target, kind)
+        .ok_or_else(|| format!("cargo built no {kind} named {target}"))?;
+    let to = bundle.join(name);
+    fs::copy(&built, &to).map_err(|e| format!("{}: {e}", built.display()))?;
+    // Symbols are for debuggers; a profile without them would build everything twice.
+    if let Err(problem) = output(command("strip", &[&to.to_string_lossy()])) {
+        println!("not stripped: {problem}");
+    }
+    print_needs(&to)
+}
+
+/// Builds what runs beside engines of `cust` and `rustacuda`, as the job `cuda-drivers` does. It links the
+/// driver by its name: on a machine with a GPU that is the real one.
+fn drivers(stub: &Stub) -> Command {
+    let features = ["--no-default-features", "--features", "default,cust,rustacuda"];
+    let tests = ["test", "--release", "-p", "relfisher", "--test", "driver", "--no-run"];
+    let mut build = command("cargo", &[tests.as_slice(), &features].concat());
+    build.env("CUDA_LIBRARY_PATH", stub.home());
+    build
 }
 
 /// Where cargo put the program of a target.

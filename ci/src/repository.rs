@@ -64,8 +64,15 @@ pub fn program(name: &str) -> Result<PathBuf, String> {
 /// # Errors
 /// What cargo said; a message that is no JSON.
 pub fn artifacts(arguments: &[&str]) -> Result<Vec<Value>, String> {
-    println!("$ cargo {}", arguments.join(" "));
-    let mut build = command("cargo", arguments);
+    artifacts_of(command("cargo", arguments))
+}
+
+/// [`artifacts`] of a command of cargo, with an environment of its own.
+///
+/// # Errors
+/// A build that fails, or messages that are not JSON.
+pub fn artifacts_of(mut build: Command) -> Result<Vec<Value>, String> {
+    println!("$ {}", describe(&build));
     build.arg("--message-format=json-render-diagnostics");
     output(build)?
         .lines()

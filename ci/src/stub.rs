@@ -17,6 +17,14 @@ pub struct Stub {
     pub garbage: PathBuf,
 }
 
+impl Stub {
+    /// What `CUDA_LIBRARY_PATH` names for the build scripts of the crates that link the driver.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.whole.parent().unwrap_or(&self.whole)
+    }
+}
+
 /// Builds the libraries below `target/stub-cuda`; what is up to date stays.
 pub fn build() -> Result<Stub, String> {
     let stub = Stub {

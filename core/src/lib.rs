@@ -38,7 +38,7 @@
 //! $\delta w_i = -\gamma (\bar G_i + \lambda I)^{-1} \partial L / \partial w_i$; a soft-max layer
 //! $\frac1n \sum_s (\mathrm{diag}(\eta_s) - \eta_s \eta_s^\top) \otimes \tilde x_s \tilde x_s^\top$.
 //! A K-FAC step is $(G + \sqrt\lambda / \pi I)^{-1} V (A + \pi \sqrt\lambda I)^{-1}$ with
-//! $\pi^2 = \frac{\mathrm{tr} A / d}{\mathrm{tr} G / m}$.
+//! $\pi^2 = \frac{\operatorname{tr} A / d}{\operatorname{tr} G / m}$.
 //!
 //! # Features
 //! `std` (off) takes square roots from the standard library. They are correctly rounded either way, so

@@ -94,7 +94,7 @@ impl Factor {
 }
 
 /// A layer.
-struct Layer {
+pub(super) struct Layer {
     samples: usize,
     a: Factor,
     g: Factor,
@@ -104,7 +104,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(
+    pub(super) fn new(
         gpu: &Arc<Gpu>,
         seed: u64,
         (inputs, outputs): (usize, usize),
@@ -121,18 +121,18 @@ impl Layer {
         })
     }
 
-    fn factors(&mut self, gpu: &Arc<Gpu>) -> Result<(), Error> {
+    pub(super) fn factors(&mut self, gpu: &Arc<Gpu>) -> Result<(), Error> {
         self.a.measure(gpu, self.samples)?;
         self.g.measure(gpu, self.samples)
     }
 
-    fn refresh(&mut self, gpu: &Arc<Gpu>) -> Result<(), Error> {
+    pub(super) fn refresh(&mut self, gpu: &Arc<Gpu>) -> Result<(), Error> {
         self.a.invert(gpu)?;
         self.g.invert(gpu)
     }
 
     /// G⁻¹ V A⁻¹.
-    fn precondition(&mut self, gpu: &Arc<Gpu>) -> Result<(), Error> {
+    pub(super) fn precondition(&mut self, gpu: &Arc<Gpu>) -> Result<(), Error> {
         let (m, d) = (self.g.order, self.a.order);
         let once = (0.0, 1.0);
         let inverse = relfisher::executor::cuda::Matrix::new(self.g.inverse.view(), m, m)?;

@@ -9,6 +9,7 @@ mod clock;
 mod data;
 mod events;
 mod kfac;
+mod memory;
 mod products;
 mod report;
 mod step;
@@ -80,6 +81,7 @@ const GROUPS: &[Group] = &[
     ("batches", batches::measure),
     ("step", step::measure),
     ("kfac", kfac::measure),
+    ("memory", memory::measure),
 ];
 
 /// Why a group ended early.

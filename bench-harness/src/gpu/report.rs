@@ -7,6 +7,7 @@ use relfisher::executor::cuda::Gpu;
 use serde_json::{Value, json};
 
 use super::clock::{Case, Times};
+use super::memory::Held;
 
 /// What was measured.
 pub struct Report {
@@ -14,6 +15,7 @@ pub struct Report {
     emulated: bool,
     rows: Vec<Row>,
     ratios: Vec<Ratio>,
+    memory: Vec<Held>,
     baselines: Vec<(String, f64)>,
     failures: Vec<(String, String)>,
 }
@@ -77,6 +79,7 @@ impl Report {
             emulated,
             rows: Vec::new(),
             ratios: Vec::new(),
+            memory: Vec::new(),
             baselines: Vec::new(),
             failures: Vec::new(),
         }
@@ -160,6 +163,11 @@ impl Report {
         self.ratios.extend(ratios);
     }
 
+    /// Writes down what a computation held.
+    pub(super) fn held(&mut self, held: Held) {
+        self.memory.push(held);
+    }
+
     /// Writes down that a group failed.
     pub(super) fn failure(&mut self, group: &str, problem: &str) {
         self.failures.push((group.to_owned(), problem.to_owned()));
@@ -189,7 +197,11 @@ impl Report {
             .collect();
         let failures: Vec<Value> =
             self.failures.iter().map(|(g, p)| json!({"group": g, "problem": p})).collect();
-        let all = json!({"run": self.head, "rows": rows, "ratios": ratios, "failures": failures});
+        let memory: Vec<Value> = self.memory.iter().map(Held::json).collect();
+        let all = json!({
+            "run": self.head, "rows": rows, "ratios": ratios, "memory": memory,
+            "failures": failures,
+        });
         let text = serde_json::to_string_pretty(&all).map_err(|e| e.to_string())?;
         std::fs::write(path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))
     }

@@ -77,7 +77,7 @@ pub(super) fn measure(session: &Session, report: &mut Report) -> Result<(), Fail
     Ok(())
 }
 
-fn join(widths: &[usize]) -> String {
+pub(super) fn join(widths: &[usize]) -> String {
     widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
 }
 
@@ -96,7 +96,7 @@ impl Layer {
 }
 
 /// A network, its mini-batch, and room for a step.
-struct Net {
+pub(super) struct Net {
     gpu: Arc<Gpu>,
     layers: Vec<Layer>,
     samples: usize,
@@ -115,7 +115,7 @@ struct Net {
 }
 
 impl Net {
-    fn new(gpu: &Arc<Gpu>, widths: &[usize], samples: usize) -> Result<Self, Error> {
+    pub(super) fn new(gpu: &Arc<Gpu>, widths: &[usize], samples: usize) -> Result<Self, Error> {
         let mut random = Random::new(31);
         let (mut layers, mut theta) = (Vec::new(), Vec::new());
         for pair in widths.windows(2) {
@@ -160,7 +160,7 @@ impl Net {
         depth + 1 + 2 * (depth - 1) + depth + 1
     }
 
-    fn step(&mut self) -> Result<(), Error> {
+    pub(super) fn step(&mut self) -> Result<(), Error> {
         (0..self.operations()).try_for_each(|i| self.operation(i))
     }
 

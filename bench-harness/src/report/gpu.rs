@@ -20,6 +20,8 @@ pub struct GpuRun {
     pub times_mean_something: bool,
     /// Cases.
     pub rows: Vec<GpuRow>,
+    /// Memory of the device; none in older runs.
+    pub memory: Vec<GpuMemory>,
     /// Groups that failed, and why.
     pub failures: Vec<String>,
 }
@@ -35,6 +37,17 @@ pub struct GpuRow {
     pub tflops: f64,
     /// 10⁹ bytes a second by the median; 0 where none are declared.
     pub gigabytes_a_second: f64,
+}
+
+/// The most memory of the device that a computation held.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GpuMemory {
+    /// What.
+    pub name: String,
+    /// Bytes by its formula, operands and results included.
+    pub predicted: f64,
+    /// Bytes that were counted.
+    pub measured: f64,
 }
 
 impl GpuRun {
@@ -59,6 +72,15 @@ impl GpuRun {
                 gigabytes_a_second: number("gigabytes_a_second")?,
             })
         };
+        let held = |held: &Value| -> Result<GpuMemory, String> {
+            let number = |name: &str| held[name].as_f64().ok_or_else(|| missing(name));
+            Ok(GpuMemory {
+                name: text(held, "name")?,
+                predicted: number("predicted_bytes")?,
+                measured: number("measured_bytes")?,
+            })
+        };
+        let memory = value["memory"].as_array().map_or(&[][..], Vec::as_slice);
         let failure = |of: &Value| Ok(format!("{}: {}", text(of, "group")?, text(of, "problem")?));
         Ok(Self {
             device: text(run, "device")?,
@@ -70,6 +92,7 @@ impl GpuRun {
                 .as_bool()
                 .ok_or_else(|| missing("times_mean_something"))?,
             rows: list("rows")?.iter().map(row).collect::<Result<_, _>>()?,
+            memory: memory.iter().map(held).collect::<Result<_, _>>()?,
             failures: list("failures")?.iter().map(failure).collect::<Result<_, String>>()?,
         })
     }

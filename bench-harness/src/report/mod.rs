@@ -27,9 +27,10 @@ pub use compare::{Comparison, compare};
 pub use key::Key;
 pub use program::{Ended, Gate};
 
-/// The command that measures a group again; all of them without a name.
+/// The command that measures a group with these options; all of them without a name.
 #[must_use]
-pub fn command(group: &str) -> String {
+pub fn command(group: &str, options: &str) -> String {
     let run = "cargo run --release -p relfisher-bench --bin relfisher-bench -- measure";
-    if group.is_empty() { format!("{run} --out FILE") } else { format!("{run} {group} --out FILE") }
+    let words = [run, group, options, "--out FILE"];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -60,7 +60,7 @@ fn head(summary: &Summary) -> String {
         ("commit", run.commit.clone()),
         ("hash of the sources", run.source_hash.clone()),
         ("record", summary.file.clone()),
-        ("again by", command("")),
+        ("again by", command("", &run.options)),
     ];
     html.push_str("<dl>\n");
     for (name, value) in facts {
@@ -86,6 +86,7 @@ fn structured_against_dense(summary: &Summary) -> Result<String, String> {
          allocates nothing has no point.",
     ));
     for pair in &summary.pairs {
+        let again = command(&pair.group, &summary.run.options);
         let title = format!("{}: {}", pair.group, pair.quantity);
         let threads = units::threads(pair.threads);
         html.push_str(&format!("<h3>{}</h3>\n<div class=\"pair\">\n", text(&title)));
@@ -95,13 +96,13 @@ fn structured_against_dense(summary: &Summary) -> Result<String, String> {
             html.push_str(&figure(&svg, &words));
         }
         html.push_str("</div>\n");
-        html.push_str(&details(&format!("the numbers, {threads}"), &numbers(pair)));
+        html.push_str(&details(&format!("the numbers, {threads}"), &numbers(pair, &again)));
     }
     Ok(html)
 }
 
-/// Every row of a pair.
-fn numbers(pair: &Pair) -> String {
+/// Every row of a pair, and the command that measures them again.
+fn numbers(pair: &Pair, again: &str) -> String {
     let heads = ["size", "approach", "dtype", "least", "median", "share", "memory", "predicted"];
     let mut table = Table::new(&heads, |column| column > 2);
     for row in &pair.rows {
@@ -113,7 +114,7 @@ fn numbers(pair: &Pair) -> String {
         cells.extend(outcome(row));
         table.row(&cells);
     }
-    format!("<p><code>{}</code></p>\n{}", text(&command(&pair.group)), table.html())
+    format!("<p><code>{}</code></p>\n{}", text(again), table.html())
 }
 
 fn outcome(row: &Row) -> [String; 5] {

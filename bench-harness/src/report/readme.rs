@@ -71,7 +71,7 @@ pub fn difference(old: &str, new: &str) -> Option<String> {
 #[must_use]
 pub fn generate(results: &Results) -> String {
     let Some(summary) = Summary::of(results) else {
-        return format!("No record is committed yet; `{}` measures one.\n", command(""));
+        return format!("No record is committed yet; `{}` measures one.\n", command("", ""));
     };
     let mut text = head(&summary);
     text.push_str(&dense(&summary));
@@ -93,7 +93,7 @@ fn head(summary: &Summary) -> String {
         run.simd.join(" "),
         run.rustc,
         summary.file,
-        command("")
+        command("", &run.options)
     )
 }
 

@@ -1,5 +1,6 @@
 //! The parts of the page that are about one run as a whole.
 
+use super::gpu::GpuRun;
 use super::html::{Table, details, figure, paragraph, text};
 use super::key::named;
 use super::summary::{Memory, Summary};
@@ -98,11 +99,28 @@ pub(super) fn gpu(summary: &Summary) -> Result<String, String> {
             ]);
         }
         html.push_str(&details("the numbers", &table.html()));
+        if !run.memory.is_empty() {
+            html.push_str(&details("memory of the device", &held(run)));
+        }
         for failure in &run.failures {
             html.push_str(&format!("<p class=\"missed\">failed: {}</p>\n", text(failure)));
         }
     }
     Ok(html)
+}
+
+/// What computations of a GPU held at most, against their formulas.
+fn held(run: &GpuRun) -> String {
+    let mut table = Table::new(&["case", "held", "formula", "ratio"], |column| column > 0);
+    for case in &run.memory {
+        table.row(&[
+            text(&case.name),
+            units::bytes(case.measured),
+            units::bytes(case.predicted),
+            units::digits(case.measured / case.predicted),
+        ]);
+    }
+    table.html()
 }
 
 /// The share of the ceiling by kernel.

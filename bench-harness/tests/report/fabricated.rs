@@ -43,6 +43,7 @@ pub(crate) fn record(unix_seconds: u64) -> Record {
             memory: MEMORY,
             system: "fabricated x86_64".into(),
             quick: false,
+            options: "--threads 1,2 --seconds 0.5 --longest 2".into(),
         },
         ceilings: ceilings(),
         cases,
@@ -73,6 +74,7 @@ pub(crate) fn gpu() -> Value {
             row("nu tanh", 0.1, 0.0, 2_500.0),
         ],
         "ratios": [],
+        "memory": [{"name": "gemm f32 64", "predicted_bytes": 49152.0, "measured_bytes": 49152}],
         "failures": [{"group": "vectors", "problem": "fabricated failure"}],
     })
 }

@@ -110,6 +110,7 @@ fn the_json_has_machine_versions_and_source_hash() {
     assert_eq!(json["ratios"][2]["met"], false);
     assert_eq!(json["file"], "a-newest.json");
     assert_eq!(json["gpu"][0]["device"], "Fabricated device");
+    assert_eq!(json["gpu"][0]["memory"][0]["measured"], 49152.0);
 }
 
 #[test]

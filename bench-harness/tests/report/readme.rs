@@ -1,5 +1,8 @@
 //! The section of the README.
 
+use relfisher_bench::case::Group;
+use relfisher_bench::measure::Options;
+use relfisher_bench::record::Dtype;
 use relfisher_bench::report::folder::Results;
 use relfisher_bench::report::readme::{Section, generate};
 
@@ -16,7 +19,8 @@ fn the_section_says_where_relfisher_wins_and_where_not() {
     for words in [
         "Fabricated <processor> & test data, 2 cores, 16.0 GiB",
         "record `fabricated.json`",
-        "`cargo run --release -p relfisher-bench --bin relfisher-bench -- measure --out FILE`",
+        "`cargo run --release -p relfisher-bench --bin relfisher-bench -- measure --threads 1,2 \
+         --seconds 0.5 --longest 2 --out FILE`",
         "| damped solve, f32, `kron` | width 2048 | 234 ms | does not fit: 65,536 GiB |",
         "The dense matrix is faster",
         "| Adam, `optim` | copy | 93 % | 93 % | 93 % | 93 % |",
@@ -25,6 +29,23 @@ fn the_section_says_where_relfisher_wins_and_where_not() {
     ] {
         assert!(text.contains(words), "{words}\nis not in\n{text}");
     }
+}
+
+#[test]
+fn the_options_of_a_run_are_those_of_the_command_line() {
+    let mut options = Options {
+        groups: vec![Group::Kron],
+        dtypes: vec![Dtype::F64],
+        threads: vec![2, 1],
+        seconds: 0.25,
+        longest: 4.0,
+        quick: false,
+        filter: Some("batch of".into()),
+    };
+    let words = "--threads 2,1 --dtype f64 --seconds 0.25 --longest 4 --filter \"batch of\"";
+    assert_eq!(options.to_string(), words);
+    (options.dtypes, options.filter) = (vec![Dtype::F32, Dtype::F64], None);
+    assert_eq!(options.to_string(), "--threads 2,1 --seconds 0.25 --longest 4");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The patch matrix, its transpose, and the two orders of its columns.
 
-use super::Window;
-use super::window::Axis;
 use core::ops::Range;
 
+use super::Window;
+use super::window::Axis;
 use crate::blas::vector::{axpy, copy};
 use crate::error::check_len;
 use crate::{Error, MatMut, MatRef, Real};

@@ -9,7 +9,7 @@ pub enum Damping {
     Factored,
     /// (G + √λ/π I) ⊗ (A + π√λ I), the split that keeps the cross terms small (Martens and Grosse 2015,
     /// §6.3):
-    /// $$ \pi = \sqrt{\frac{\mathrm{tr} A / \dim A}{\mathrm{tr} G / \dim G}} $$
+    /// $$ \pi = \sqrt{\frac{\operatorname{tr} A / \dim A}{\operatorname{tr} G / \dim G}} $$
     /// When a trace is not positive π does not exist and both factors get +λ.
     #[default]
     Pi,

@@ -10,14 +10,15 @@ use crate::executor::Executor;
 /// The most bytes of a dense tile of embeddings.
 const TILE_BYTES: usize = 256 << 20;
 
-/// Parameters of a tile over `rows` rows.
-fn tile(rows: usize, bytes: usize) -> usize {
-    (TILE_BYTES / rows.saturating_mul(bytes).max(1)).clamp(16, 1 << 16)
+/// Parameters of a tile over `rows` rows, of all `parameters`.
+fn tile(rows: usize, parameters: usize, bytes: usize) -> usize {
+    let fitting = TILE_BYTES / rows.saturating_mul(bytes).max(1);
+    fitting.clamp(16, 1 << 16).min(parameters.max(1))
 }
 
 /// The bytes of a tile.
-pub(super) fn tile_bytes(rows: usize, bytes: usize) -> usize {
-    tile(rows, bytes).saturating_mul(rows).saturating_mul(bytes)
+pub(super) fn tile_bytes(rows: usize, parameters: usize, bytes: usize) -> usize {
+    tile(rows, parameters, bytes).saturating_mul(rows).saturating_mul(bytes)
 }
 
 /// `K[s, t] = ψ_sᵀ ψ_t` = u_sᵀ(G + λI)⁻¹u_t, rows × rows: symmetric and positive semi-definite. The
@@ -28,7 +29,7 @@ pub(crate) fn kernel<T: Scalar>(
     parameters: usize,
 ) -> Result<Vec<T>, Error> {
     let n = rows.rows();
-    let width = tile(n, size_of::<T>()).min(parameters.max(1));
+    let width = tile(n, parameters, size_of::<T>());
     let mut dense = vec![T::ZERO; width * n];
     let mut work = vec![T::ZERO; blas::gram_workspace_len(width, n)];
     let mut out = vec![T::ZERO; n * n];

@@ -96,7 +96,9 @@ fn of_samples<T: Scalar>(
         kernel: if request.kernel {
             // Numbers, and their bytes while they are written.
             let square = rows.saturating_mul(rows).saturating_mul(2 * bytes);
-            square.saturating_add(kernel::tile_bytes(rows as usize, size_of::<T>()) as u64)
+            let parameters = network.parameter_count();
+            let tile = kernel::tile_bytes(rows as usize, parameters, size_of::<T>());
+            square.saturating_add(tile as u64)
         } else {
             0
         },

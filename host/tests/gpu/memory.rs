@@ -63,7 +63,7 @@ fn uploads(lab: &Lab) {
 
 fn pool(lab: &Lab) {
     let gpu = &lab.gpu;
-    assert_eq!(gpu.kept_bytes(), 0);
+    assert_eq!((gpu.kept_bytes(), gpu.used_bytes()), (0, 0));
     let first = Buffer::<f32>::new(gpu, 10_000).expect("memory");
     drop(first);
     let kept = gpu.kept_bytes();
@@ -83,6 +83,10 @@ fn pool(lab: &Lab) {
         gpu.axpby(sum.view_mut(), (1.0, 1.0), term.view()).expect("axpby");
     }
     assert_eq!(sum.to_vec().expect("a copy"), vec![190.0; 10_000]);
+    // One buffer is left; there were two at once, in the loop too.
+    assert_eq!((gpu.used_bytes(), gpu.peak_bytes()), (kept, 2 * kept));
+    gpu.restart_peak();
+    assert_eq!(gpu.peak_bytes(), kept);
 }
 
 fn bound(lab: &Lab) {
@@ -192,9 +196,11 @@ fn scratch_of_a_graph(lab: &Lab) {
         assert!(values.iter().all(|x| *x == 7.0), "a graph wrote into another's memory");
     }
     assert!(captured.to_vec().expect("a copy") == direct.to_vec().expect("a copy"));
-    let kept = gpu.kept_bytes();
+    let (kept, used) = (gpu.kept_bytes(), gpu.used_bytes());
     drop(graph);
-    assert!(gpu.kept_bytes() > kept, "the memory did not come back");
+    let back = gpu.kept_bytes() - kept;
+    assert!(back > 0, "the memory did not come back");
+    assert_eq!(used - gpu.used_bytes(), back, "what a graph holds is in use");
 }
 
 fn failed_capture(lab: &Lab) {

@@ -37,12 +37,12 @@ pub(super) fn matrices_of_a_task(d: usize, k: usize) -> usize {
     (TILE_FLOPS / flops(d, k).max(1)).max(1)
 }
 
-/// The blocks on the diagonal of a factor.
+/// The blocks on the diagonal of a factor, or the strips of rows of a block.
 #[derive(Clone, Copy)]
 struct Blocks {
-    /// The order of the factor.
+    /// The rows of all together.
     d: usize,
-    /// The order of all blocks but the last.
+    /// The rows of each but the last.
     order: usize,
 }
 
@@ -158,7 +158,7 @@ fn with_inverses<T: Scalar>(
     let room = blocks.room();
     T::arena(cpu).with(blocks.count() * room, T::ZERO, |inverses| {
         let parts = Parts { data: &mut *inverses, len: room };
-        let grain = (256 / blocks.order).max(1);
+        let grain = 256 / blocks.order;
         cpu.pool.for_each(parts, grain, &|first: usize, parts: Parts<'_, T>| {
             for (i, part) in parts.data.chunks_exact_mut(room).enumerate() {
                 let (at, order) = blocks.place(first + i);

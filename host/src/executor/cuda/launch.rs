@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use relfisher_kernels::Word;
 use relfisher_kernels::contract::{Contract, Parameter, ParameterBytes};
 
-use super::memory::{Held, View, ViewMut};
+use super::memory::{View, ViewMut};
+use super::pool::Held;
 use super::{Error, Gpu};
 use crate::driver::{self, Address, Argument, Function, Graph, Grid};
 

@@ -4,95 +4,15 @@
 //! driver. All work of a [`Gpu`] is in one stream, so memory that is given out again is not touched
 //! before the work that used it before is done.
 
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 use relfisher_kernels::Word;
 
+use super::pool::Pool;
 use super::{Error, Gpu};
 use crate::driver::{self, Address, Argument};
-
-/// Sizes are rounded up to an eighth of their power of two, and to this.
-const GRAIN: u64 = 512;
-
-/// Memory that is free.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    /// By size; the newest last.
-    free: BTreeMap<u64, Vec<Address>>,
-    kept: u64,
-    bound: u64,
-    /// While work is captured: what was given back, which the graph will use again.
-    held: Option<Held>,
-}
-
-/// Memory, by its size.
-pub(super) type Held = Vec<(u64, Address)>;
-
-impl Pool {
-    /// A pool that keeps at most `bound` bytes.
-    pub(super) fn new(bound: u64) -> Self {
-        Self { bound, ..Self::default() }
-    }
-
-    /// The size that a request is rounded up to; less than an eighth more for large ones.
-    fn size(bytes: u64) -> u64 {
-        let step = (bytes.next_power_of_two() / 16).max(GRAIN);
-        bytes.max(1).div_ceil(step).saturating_mul(step)
-    }
-
-    fn take(&mut self, size: u64) -> Option<Address> {
-        if let Some(held) = &mut self.held
-            && let Some(i) = held.iter().rposition(|(kept, _)| *kept == size)
-        {
-            return Some(held.swap_remove(i).1);
-        }
-        let list = self.free.get_mut(&size)?;
-        let at = list.pop()?;
-        if list.is_empty() {
-            self.free.remove(&size);
-        }
-        self.kept -= size;
-        Some(at)
-    }
-
-    /// Keeps memory; false where the bound forbids it.
-    fn keep(&mut self, size: u64, at: Address) -> bool {
-        if let Some(held) = &mut self.held {
-            held.push((size, at));
-            return true;
-        }
-        if self.kept.saturating_add(size) > self.bound {
-            return false;
-        }
-        self.kept += size;
-        self.free.entry(size).or_default().push(at);
-        true
-    }
-
-    /// Begins to hold what is given back.
-    pub(super) fn hold(&mut self) {
-        self.held = Some(Held::new());
-    }
-
-    /// What was held.
-    pub(super) fn release(&mut self) -> Held {
-        self.held.take().unwrap_or_default()
-    }
-
-    /// Everything that is kept.
-    pub(super) fn drain(&mut self) -> Vec<Address> {
-        self.kept = 0;
-        std::mem::take(&mut self.free).into_values().flatten().collect()
-    }
-
-    /// Bytes that are kept.
-    pub(super) fn kept(&self) -> u64 {
-        self.kept
-    }
-}
 
 /// An array on the device.
 pub struct Buffer<T> {
@@ -194,7 +114,7 @@ impl Gpu {
             self.driver.forget(at, size);
             return Ok(at);
         }
-        self.driver.allocate(size).or_else(|e| {
+        let at = self.driver.allocate(size).or_else(|e| {
             let kept = self.pool().drain();
             if kept.is_empty() {
                 return Err(e);
@@ -205,7 +125,9 @@ impl Gpu {
                 unsafe { self.driver.free(at)? };
             }
             self.driver.allocate(size)
-        })
+        })?;
+        self.pool().using(size);
+        Ok(at)
     }
 
     pub(super) fn give_back(&self, size: u64, at: Address) {
@@ -221,6 +143,21 @@ impl Gpu {
     /// Bytes that were freed and are kept for reuse.
     pub fn kept_bytes(&self) -> u64 {
         self.pool().kept()
+    }
+
+    /// Bytes of the device that buffers, and graphs of captured work, use now.
+    pub fn used_bytes(&self) -> u64 {
+        self.pool().used().0
+    }
+
+    /// The most bytes that they used at once since [`Gpu::restart_peak`].
+    pub fn peak_bytes(&self) -> u64 {
+        self.pool().used().1
+    }
+
+    /// Begins to look for the most bytes anew.
+    pub fn restart_peak(&self) {
+        self.pool().restart();
     }
 }
 

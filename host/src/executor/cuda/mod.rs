@@ -14,6 +14,7 @@ mod launch;
 mod lent;
 mod matrix;
 mod memory;
+mod pool;
 mod product;
 mod staged;
 mod training;
@@ -39,7 +40,7 @@ pub use staged::Staged;
 
 use crate::driver::{self, Driver, Stream};
 use launch::Kernel;
-use memory::Pool;
+use pool::Pool;
 use relfisher_core::Error as CoreError;
 
 /// The part of the device's memory that the pool may keep.
