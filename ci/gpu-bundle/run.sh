@@ -3,11 +3,11 @@
 #
 # usage: run.sh [--emulated] [STAGE...]
 #
-# Stages, in their order: machine, parity, engines, baselines, bench, criterion, memcheck, racecheck; all but
-# the last by default. Results go to $OUT, or ./out. Each stage has a limit of its own, and those of the
-# default together stay below ten minutes. The exit status is 0 if parity, engines, the benches' answers and
-# the checks are right. With --emulated the same programs run on the emulator, without a GPU: that proves the
-# bundle, and times nothing.
+# Stages, in their order: machine, parity, engines, baselines, bench, criterion, memcheck, racecheck,
+# initcheck, synccheck; all by default. Results go to $OUT, or ./out. Each stage has a limit of its own, and
+# all of them together stay below ten minutes. The exit status is 0 if parity, engines, the benches' answers
+# and the checks are right. With --emulated the same programs run on the emulator, without a GPU: that proves
+# the bundle, and times nothing.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${OUT:-./out}
@@ -16,7 +16,8 @@ stages=()
 for argument in "$@"; do
     case $argument in
     --emulated) emulated=1 ;;
-    machine | parity | engines | baselines | bench | criterion | memcheck | racecheck) stages+=("$argument") ;;
+    machine | parity | engines | baselines | bench | criterion) stages+=("$argument") ;;
+    memcheck | racecheck | initcheck | synccheck) stages+=("$argument") ;;
     *)
         echo "run.sh: no stage named '$argument'" >&2
         exit 2
@@ -24,7 +25,7 @@ for argument in "$@"; do
     esac
 done
 if [ ${#stages[@]} -eq 0 ]; then
-    stages=(machine parity engines baselines bench criterion memcheck)
+    stages=(machine parity engines baselines bench criterion memcheck racecheck initcheck synccheck)
 fi
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
@@ -93,13 +94,13 @@ if [ -n "$smi" ]; then
 fi
 if wanted machine; then
     if [ -n "$smi" ]; then
-        stage machine 20 machine.log "$smi"
+        stage machine 10 machine.log "$smi"
     fi
-    stage info 20 machine.log "$programs/relfisher" info || failed=1
+    stage info 10 machine.log "$programs/relfisher" info || failed=1
 fi
 
 if wanted parity; then
-    stage parity 110 parity.log "$programs/parity" || failed=1
+    stage parity 100 parity.log "$programs/parity" || failed=1
 fi
 
 # Contexts, streams and memory of other owners, each in a process of its own.
@@ -108,7 +109,7 @@ if wanted engines; then
         skip engines "on the emulator, which has no foreign contexts"
     else
         for owner in cust rustacuda; do
-            RELFISHER_SCENE="beside $owner" stage "$owner" 20 engines.log \
+            RELFISHER_SCENE="beside $owner" stage "$owner" 15 engines.log \
                 "$programs/engines" --exact scene --nocapture || failed=1
         done
     fi
@@ -123,7 +124,7 @@ if wanted baselines; then
     elif ! python3 -c 'import torch' 2>/dev/null; then
         skip baselines "no python3 with torch"
     else
-        stage baselines 110 baselines.log python3 "$baselines" --seconds 0.2 --out "$out/baselines.json"
+        stage baselines 70 baselines.log python3 "$baselines" --seconds 0.2 --out "$out/baselines.json"
     fi
 fi
 
@@ -133,12 +134,12 @@ if wanted bench; then
     if [ -s "$out/baselines.json" ]; then
         arguments+=(--baselines "$out/baselines.json")
     fi
-    stage bench 150 bench.log "$programs/relfisher-bench" "${arguments[@]}" || failed=1
+    stage bench 60 bench.log "$programs/relfisher-bench" "${arguments[@]}" || failed=1
 fi
 
 # Launches by criterion, whose measurement is the device's events.
 if wanted criterion; then
-    CRITERION_HOME=$work/criterion stage criterion 40 criterion.log "$programs/criterion" --bench || failed=1
+    CRITERION_HOME=$work/criterion stage criterion 30 criterion.log "$programs/criterion" --bench || failed=1
 fi
 
 # What one test leaves behind under a tool: its log, and a line of verdict on the output.
@@ -171,7 +172,7 @@ export programs work
 
 # The checks are for small shapes: they slow kernels down, and know nothing that large shapes have more of.
 # A tool that does not support the device is no failure; an error that it finds is one.
-for tool in memcheck racecheck; do
+for tool in memcheck racecheck initcheck synccheck; do
     wanted $tool || continue
     if [ $emulated -eq 1 ]; then
         skip $tool "on the emulator, which has checks of its own"
@@ -181,8 +182,9 @@ for tool in memcheck racecheck; do
         skip $tool "no compute-sanitizer"
         continue
     fi
-    limit=100
-    [ $tool = racecheck ] && limit=420
+    # Looking for races takes three times as long as the others.
+    limit=60
+    [ $tool = racecheck ] && limit=130
     RELFISHER_GPU_SIZES=small stage $tool $limit $tool.log bash -c "check_all $tool"
     if grep -q 'Device not supported' "$out/$tool.log"; then
         skip $tool "the tool does not support this device"
@@ -191,7 +193,8 @@ for tool in memcheck racecheck; do
     all=$("$programs/parity" --list | grep -c ': test$')
     clean=$(grep -c ': clean$' "$out/$tool.log")
     bad=$(grep -Ec ': (FOUND|FAILED)' "$out/$tool.log")
-    table+=("$(printf '%-10s %d of %d tests clean, %d not, the others out of time' "" "$clean" "$all" "$bad")")
+    late=$((all - clean - bad))
+    table+=("$(printf '%-10s %d of %d tests clean, %d not, %d out of time' "" "$clean" "$all" "$bad" $late)")
     [ "$bad" -eq 0 ] || failed=1
 done
 
