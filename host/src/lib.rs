@@ -39,6 +39,7 @@ pub mod optimizer;
 pub mod plot;
 pub mod prune;
 pub mod random;
+mod resident;
 mod scalar;
 mod scratch;
 pub mod spectrum;

@@ -231,3 +231,56 @@ fn no_samples_are_refused_and_gradients_of_zeros_are_empty_rows() {
     assert_refused(&embed(empty.to_str().unwrap(), "arithmetic"), &["none.npy", "no samples"]);
     assert!(!out.exists());
 }
+
+/// What is not a file stays what it is, a link leads to its file, and no input is written over.
+#[cfg(unix)]
+#[test]
+fn only_files_are_replaced() {
+    let dir = folder("embed-special");
+    let (link, file, socket) = (dir.join("link"), dir.join("file"), dir.join("socket"));
+    fs::write(&file, "before").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let uniform = ["--target", "uniform", "--fraction", "0.01"];
+    let output = run(&link, &uniform);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(link.is_symlink() && fs::read(&file).unwrap().len() > 100);
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert_refused(&run(&socket, &uniform), &["socket", "device or a pipe"]);
+    let net = dir.join("net.json");
+    fs::copy(format!("{DATA}/nets/ml_digits.json"), &net).unwrap();
+    let weights = format!("{DATA}/nets/ml_digits.safetensors");
+    let inputs = format!("{DATA}/mnist10k/t10k-images-idx3-ubyte.gz");
+    let name = net.to_str().unwrap();
+    let files = ["embed", "--net", name, "--weights", &weights, "--inputs", &inputs, "--out", name];
+    assert_refused(
+        &relfisher(&[&files[..], &uniform].concat()),
+        &["net.json", "is read by", "--out"],
+    );
+    assert_eq!(fs::read(&net).unwrap(), fs::read(format!("{DATA}/nets/ml_digits.json")).unwrap());
+}
+
+/// Embeddings of single precision whose products leave its range.
+#[test]
+fn a_kernel_that_overflows_is_refused() {
+    let out = folder("embed-overflow").join("e.safetensors");
+    let case = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/sa_tanh_ce");
+    let file = |name: &str| format!("{case}/{name}");
+    let (net, weights, x, y) =
+        (file("arch.json"), file("model.safetensors"), file("x.npy"), file("y.npy"));
+    let run = |more: &[&str]| {
+        let files =
+            ["embed", "--net", &net, "--weights", &weights, "--inputs", &x, "--targets", &y];
+        let how =
+            ["--normalise", "0", "0.02", "--metric", "harmonic", "--fraction", "1", "--kernel"];
+        let out = ["--out", out.to_str().unwrap()];
+        relfisher(&[&files[..], &how, &out, more].concat())
+    };
+    let parts = ["--kernel", "rows ", "--damping", "--dtype f64"];
+    assert_refused(&run(&["--dtype", "f32"]), &parts);
+    assert!(!out.exists());
+    // As it says.
+    for more in [["--dtype", "f64"], ["--damping", "1e-6"]] {
+        let output = run(&more);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+}

@@ -297,6 +297,18 @@ fn requests_that_cannot_be_met_say_why() {
     let memory = Memory { limit: needed - 1 };
     refused(&one, Request { memory, ..good }, &["embedding", &needed.to_string(), "--fraction"]);
     assert!(embed(&one, &Request { memory: Memory { limit: needed }, ..good }).is_ok());
+    // Off the diagonal: what is offered fits, before the gradients are known and after.
+    let joint = Request { joint: true, ..good };
+    for limit in [1, least(joint).total()] {
+        let line =
+            embed(&one, &Request { memory: Memory { limit }, ..joint }).unwrap_err().to_string();
+        let words = if limit == 1 { "give --memory " } else { "or give " };
+        let offered = line.split(words).nth(1).and_then(|rest| rest.split([',', ' ']).next());
+        let offered: f64 = offered.and_then(|number| number.parse().ok()).expect("an offer");
+        let gibibytes = (offered * f64::from(1 << 30)) as u64;
+        let limit = if limit == 1 { gibibytes } else { limit + gibibytes };
+        assert!(embed(&one, &Request { memory: Memory { limit }, ..joint }).is_ok(), "{line}");
+    }
     let kernel = Request { kernel: true, joint: false, ..good };
     let memory = Memory { limit: least(kernel).kernel - 1 };
     refused(&one, Request { memory, ..kernel }, &["kernel", "--kernel"]);
@@ -425,7 +437,10 @@ fn metrics_beyond_the_range_of_numbers_are_refused() {
         embed(&problem, &request)
     };
     let dense = dense_rows(&p, Which::Given);
-    for power in [-f64::MAX, -1e300, -1e15, -1e3, -1e-12, 1e-12, 1e3, 1e15, 1e300, f64::MAX] {
+    let near = [1e-300, 1e-17, 1e-14].into_iter().flat_map(|p: f64| [p, -p]);
+    let far = [-f64::MAX, -1e300, -1e15, -1e3, 1e3, 1e15, 1e300, f64::MAX];
+    let geometric = run(0.0, 1.0, 0.0).unwrap().root_metric;
+    for power in far.into_iter().chain(near) {
         let root = run(power, 1.0, 0.0).unwrap().root_metric;
         for (j, g) in root.iter().enumerate() {
             // Every mean lies between the extremes.
@@ -435,6 +450,10 @@ fn metrics_beyond_the_range_of_numbers_are_refused() {
                 *g >= low * (1.0 - 1e-3) && *g <= high * (1.0 + 1e-3),
                 "{power}: {low} {g} {high}"
             );
+        }
+        if power.abs() < 1e-13 {
+            // No further from the limit than p/2 times a variance of logarithms.
+            assert_close(&format!("{power}"), &root, &geometric, "embedding", Dual, 1);
         }
         if power.abs() >= 1e15 {
             // The limits: the largest and the smallest.

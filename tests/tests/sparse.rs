@@ -77,7 +77,15 @@ fn root_of(rows: &[Vec<Option<f64>>], j: usize, power: f64) -> f64 {
             if power > 0.0 { m.max(u) } else { m.min(u) }
         });
     let terms = if power > 0.0 { rows.len() } else { kept.len() };
-    let sum: f64 = kept.iter().map(|u| (u / reference).powf(2.0 * power)).sum();
+    let term = |u: &f64| {
+        if power.abs() < 0.5 {
+            // Where the quotient may leave the range and the powers do not.
+            (u.powf(power) / reference.powf(power)).powi(2)
+        } else {
+            (u / reference).powf(2.0 * power)
+        }
+    };
+    let sum: f64 = kept.iter().map(term).sum();
     reference * (sum / terms as f64).powf(0.5 / power)
 }
 
@@ -112,6 +120,8 @@ fn means_are_their_definition<T: Real>() {
             QuasiMean::Power(-2.0),
             QuasiMean::Power(40.0),
             QuasiMean::Power(-300.0),
+            QuasiMean::Power(0.003),
+            QuasiMean::Power(-0.003),
         ] {
             let (mut sums, mut peaks, mut counts) = (vec![0.0; d], vec![0.0; d], vec![0; d]);
             let mut state = MeanState { sums: &mut sums, peaks: &mut peaks, counts: &mut counts };
@@ -128,6 +138,33 @@ fn means_are_their_definition<T: Real>() {
                 let label = format!("{mean:?} spread {spread} entry {j}");
                 assert_close(&label, &[*root], &[want], "root metric", Dense, 1);
             }
+        }
+    }
+}
+
+/// Next to 0 a power mean is its cumulants: ln g = κ₁ + pκ₂/2 + p²κ₃/6 + p³κ₄/24 + O(p⁴) with those of
+/// ln u².
+#[test]
+fn powers_next_to_zero_are_their_cumulants() {
+    let mut random = Random::new(73);
+    let values: Vec<f64> = (0..50).map(|_| 0.5 + random.unit()).collect();
+    let logs: Vec<f64> = values.iter().map(|u| 2.0 * u.ln()).collect();
+    let mean = |f: &dyn Fn(f64) -> f64| logs.iter().map(|x| f(*x)).sum::<f64>() / 50.0;
+    let first = mean(&|x| x);
+    let moment = |k: i32| mean(&|x| (x - first).powi(k));
+    let (second, third) = (moment(2), moment(3));
+    let fourth = moment(4) - 3.0 * second * second;
+    for size in [0.0038, 1e-3, 1e-5, 1e-9, 1e-15, 1e-100, 1e-300, f64::MIN_POSITIVE] {
+        for p in [size, -size] {
+            let (mut sums, mut peaks, mut counts) = ([0.0], [0.0], [0]);
+            let mut state = MeanState { sums: &mut sums, peaks: &mut peaks, counts: &mut counts };
+            for u in &values {
+                state.add(QuasiMean::Power(p), &[0], &[*u]).unwrap();
+            }
+            let mut root = [f64::NAN];
+            root_metric(&mut root, &state, QuasiMean::Power(p), 50).unwrap();
+            let log = first + p * (second / 2.0 + p * (third / 6.0 + p * fourth / 24.0));
+            assert_close(&format!("{p}"), &root, &[(0.5 * log).exp()], "root metric", Dense, 1);
         }
     }
 }

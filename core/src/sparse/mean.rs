@@ -33,13 +33,70 @@ impl QuasiMean {
             QuasiMean::Power(p) => p,
         }
     }
+
+    /// How the sums are kept.
+    fn form(self) -> Result<Form, Error> {
+        let power = self.exponent();
+        if !power.is_finite() {
+            let what = "the power of a quasi-arithmetic mean must be finite";
+            return Err(Error::Parameter { what });
+        }
+        Ok(if power.abs() < GEOMETRIC {
+            Form::Logarithms
+        } else if power == 1.0 {
+            Form::Squares
+        } else if power.abs() < SMALL {
+            Form::Small(power)
+        } else {
+            Form::Powers(power)
+        })
+    }
+}
+
+/// Below this magnitude a power is the logarithm to the last digit, and its products with logarithms
+/// would be subnormal.
+const GEOMETRIC: f64 = 1e-290;
+/// Below this magnitude a power of a quotient of any two numbers lies between 1/400 and 1, mostly so near
+/// to 1 that its digits are those of the difference.
+const SMALL: f64 = 1.0 / 256.0;
+
+/// How the sums of a mean are kept.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Σ ln u².
+    Logarithms,
+    /// Σ u² relative to the largest.
+    Squares,
+    /// Σ (φ(u²) − φ(peak))/φ(peak).
+    Small(f64),
+    /// Σ φ(u²)/φ(peak).
+    Powers(f64),
+}
+
+/// eˣ − 1 (W. Kahan: the errors of eˣ near 1 cancel in the quotient).
+fn exp_m1(x: f64) -> f64 {
+    let e = math::exp(x);
+    if e == 1.0 {
+        x
+    } else if e - 1.0 == -1.0 {
+        -1.0
+    } else {
+        (e - 1.0) * x / math::ln(e)
+    }
+}
+
+/// ln(1 + x), x > −1 (as [`exp_m1`]).
+fn ln_1p(x: f64) -> f64 {
+    let sum = 1.0 + x;
+    if sum == 1.0 { x } else { math::ln(sum) * x / (sum - 1.0) }
 }
 
 /// The sums of a mean over the samples seen so far, one for each entry, in slices of the caller;
 /// all zeros before the first sample.
 #[derive(Debug)]
 pub struct MeanState<'a> {
-    /// Σ φ(u²)/φ(peak of u²); Σ ln u² for the geometric mean.
+    /// Σ φ(u²)/φ(peak of u²); Σ ln u² for the geometric mean; Σ (φ(u²)/φ(peak) − 1) for powers below 1/256
+    /// in magnitude, where these quotients are next to 1.
     pub sums: &'a mut [f64],
     /// ln u² of the largest term φ(u²) so far, for the arithmetic mean the largest |u|; not used by the
     /// geometric mean.
@@ -79,7 +136,7 @@ impl MeanState<'_> {
         let len = self.sums.len();
         check_len("quasi-arithmetic mean: peaks", len, self.peaks.len())?;
         check_len("quasi-arithmetic mean: counts", len, self.counts.len())?;
-        let power = checked_exponent(mean)?;
+        let form = mean.form()?;
         for (k, (index, value)) in indices.iter().zip(values).enumerate() {
             let at = *index as usize;
             let (Some(sum), Some(peak), Some(count)) =
@@ -98,13 +155,12 @@ impl MeanState<'_> {
             }
             // Not for the arithmetic mean, which needs none.
             let log = || 2.0 * math::ln(magnitude);
-            if power == 0.0 {
-                *sum += log();
-            } else if power == 1.0 {
+            match form {
+                Form::Logarithms => *sum += log(),
                 // Scaled squares: exact where logarithms are not. The peak is the largest |u|.
-                add_square(sum, peak, magnitude);
-            } else {
-                add_power(sum, peak, (power, log()), *count == 0);
+                Form::Squares => add_square(sum, peak, magnitude),
+                Form::Small(power) => add_small(sum, peak, (power, log()), *count),
+                Form::Powers(power) => add_power(sum, peak, (power, log()), *count == 0),
             }
             *count = count.saturating_add(1);
         }
@@ -138,12 +194,16 @@ fn add_power(sum: &mut f64, peak: &mut f64, (power, log): (f64, f64), first: boo
     }
 }
 
-fn checked_exponent(mean: QuasiMean) -> Result<f64, Error> {
-    let power = mean.exponent();
-    if power.is_finite() {
-        Ok(power)
+/// As [`add_power`], of `count` terms less 1 each.
+fn add_small(sum: &mut f64, peak: &mut f64, (power, log): (f64, f64), count: u32) {
+    let above = power * (log - *peak);
+    if count == 0 {
+        (*sum, *peak) = (0.0, log);
+    } else if above > 0.0 {
+        let less = exp_m1(-above);
+        (*sum, *peak) = (*sum + less * (*sum + f64::from(count)), log);
     } else {
-        Err(Error::Parameter { what: "the power of a quasi-arithmetic mean must be finite" })
+        *sum += exp_m1(above);
     }
 }
 
@@ -164,23 +224,25 @@ pub fn root_metric(
     check_len("root_metric: root", len, root.len())?;
     check_len("root_metric: peaks", len, state.peaks.len())?;
     check_len("root_metric: counts", len, state.counts.len())?;
-    let power = checked_exponent(mean)?;
+    let (form, positive) = (mean.form()?, mean.exponent() > 0.0);
     if samples == 0 {
         return Err(Error::Parameter { what: "root_metric: no samples" });
     }
     let entries = state.sums.iter().zip(&*state.peaks).zip(&*state.counts);
     for (root, ((sum, peak), count)) in root.iter_mut().zip(entries) {
-        *root = if *count == 0 {
-            0.0
-        } else if power == 0.0 {
-            math::exp(0.5 * *sum / f64::from(*count))
-        } else {
-            let terms = if power > 0.0 { samples as f64 } else { f64::from(*count) };
-            if power == 1.0 {
-                *peak * libm::sqrt(*sum / terms)
-            } else {
-                math::exp(0.5 * (*peak + math::ln(*sum / terms) / power))
+        let kept = f64::from(*count);
+        let terms = if positive { samples as f64 } else { kept };
+        *root = match form {
+            _ if *count == 0 => 0.0,
+            // The limit of (share)^(1/p).
+            Form::Logarithms if kept < terms => 0.0,
+            Form::Logarithms => math::exp(0.5 * *sum / kept),
+            Form::Squares => *peak * libm::sqrt(*sum / terms),
+            Form::Small(power) => {
+                let logarithm = math::ln(kept / terms) + ln_1p(*sum / kept);
+                math::exp(0.5 * (*peak + logarithm / power))
             }
+            Form::Powers(power) => math::exp(0.5 * (*peak + math::ln(*sum / terms) / power)),
         };
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::Scalar;
 use crate::curvature::{Collection, Memory, Problem, Request, collect, human, layer_summary};
 use crate::error::Error;
 use crate::executor::Engine;
-use crate::format::{TensorFile, check_writable};
+use crate::format::TensorFile;
 use crate::network::{BlockKind, Loss};
 
 /// Compute curvature of a network on data: exact blocks and diagonals, K-FAC, KFLR, KFRA, EKFAC,
@@ -107,7 +107,7 @@ fn measure<T: Scalar>(args: &CurvatureArgs) -> Result<ExitCode, Error> {
     }
     let dampings = dampings::<T>(&args.damping)?;
     let limit = memory(args.memory)?;
-    check_writable(&args.out)?;
+    args.problem.check_out(&args.out)?;
     let vectors = args.vectors.as_deref().map(vectors).transpose()?;
     let loaded = Loaded::<T>::read(&args.problem, args.labels.as_deref())?;
     let engine = args.problem.engine()?;

@@ -15,7 +15,7 @@ use crate::Scalar;
 use crate::curvature::{Problem, human};
 use crate::embedding::{Embedding, Request, Target, embed, needs, save};
 use crate::error::Error;
-use crate::format::check_writable;
+use crate::resident::resident_peak;
 
 /// Embed samples by their gradients: the largest entries of each layer, in a metric that is a mean of
 /// all of them.
@@ -50,7 +50,9 @@ pub(super) struct EmbedArgs {
     /// Precision.
     #[arg(long, value_name = "TYPE", default_value = "f64")]
     dtype: Dtype,
-    /// The most memory that the command may need, in GiB; nine tenths of what is free by default.
+    /// The most memory that the command may need, in GiB; nine tenths of what is free by default. Beside it
+    /// come the program itself and, while they are read, the files of samples: their bytes and 8 for
+    /// each number.
     #[arg(long, value_name = "GIB")]
     memory: Option<f64>,
     /// The file to write (safetensors).
@@ -98,7 +100,7 @@ pub(super) fn mean(text: &str) -> Result<QuasiMean, Error> {
 fn measure<T: Scalar>(args: &EmbedArgs) -> Result<ExitCode, Error> {
     let started = Instant::now();
     let (mean, memory) = (mean(&args.metric)?, memory(args.memory)?.unwrap_or_default());
-    check_writable(&args.out)?;
+    args.problem.check_out(&args.out)?;
     if args.problem.targets.is_some() && args.target.is_some() {
         let remedy = "give one of them";
         return Err(Error::input("--target", "", "stands beside --targets", remedy));
@@ -138,7 +140,7 @@ fn measure<T: Scalar>(args: &EmbedArgs) -> Result<ExitCode, Error> {
     let embedding = outcome.map_err(|e| engine.explain(e))?;
     save(&embedding, &args.out)?;
     if !args.quiet {
-        let bound = needs(&problem, &request)?.total();
+        let bound = needs(&problem, &request)?.total().max(loaded.reading);
         let text = summary(args, &loaded, &embedding, (bound, started.elapsed().as_secs_f64()));
         say(&text);
     }
@@ -181,11 +183,12 @@ fn summary<T: Scalar>(
     let square = 8.0 * (count as f64).powi(2);
     let _ = writeln!(
         text,
-        "\n{} kept entries, {}; a dense metric would take {}; bound {}",
+        "\n{} kept entries, {}; a dense metric would take {}; bound {}, resident at most {}",
         rows.values.len(),
         human(bytes as u64),
         human(square as u64),
         human(bound),
+        resident_peak().map_or("unknown".to_owned(), human),
     );
     if rows.values.is_empty() {
         text.push_str("every gradient is zero: all rows are empty, and a kernel is zero\n");

@@ -11,7 +11,7 @@ use crate::dataset::Idx;
 use crate::error::Error;
 use crate::executor::cuda::Precision;
 use crate::executor::{Choice, Engine, Executor};
-use crate::format::{Array, load_parameters};
+use crate::format::{Array, check_writable, load_parameters};
 use crate::network::{Architecture, Network, Parameters};
 
 /// Network, weights and samples.
@@ -76,6 +76,20 @@ impl From<DevicePrecision> for Precision {
 }
 
 impl ProblemArgs {
+    /// Whether the command can write `out`, which must not be one of the files that it reads.
+    pub(super) fn check_out(&self, out: &Path) -> Result<(), Error> {
+        check_writable(out)?;
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        let read =
+            [Some(&self.net), Some(&self.weights), Some(&self.inputs), self.targets.as_ref()];
+        let place = real(out);
+        if place.is_some() && read.into_iter().flatten().any(|path| real(path) == place) {
+            let remedy = "give --out another name";
+            return Err(Error::input(out.display(), "", "is read by the command too", remedy));
+        }
+        Ok(())
+    }
+
     /// The machine that computes.
     pub(super) fn engine(&self) -> Result<Engine, Error> {
         let precision = self.precision.map(Into::into);
@@ -125,6 +139,8 @@ pub(super) struct Loaded<T> {
     targets: Option<OwnedTargets<T>>,
     labels: Option<OwnedTargets<T>>,
     batch: usize,
+    /// The bytes that the inputs took while they were read: the file and its numbers.
+    pub(super) reading: u64,
 }
 
 /// Reads the targets of `samples` samples; of a longer file the first ones when `cut`.
@@ -149,6 +165,9 @@ impl<T: Scalar> Loaded<T> {
             Network::from_architecture(&architecture).map_err(|e| e.in_file(args.net.display()))?;
         let parameters = load_parameters(&network, &args.weights)?;
         let mut array = read(&args.inputs, Kind::Inputs)?;
+        let numbers = array.data.len().saturating_mul(size_of::<f64>()) as u64;
+        let file = std::fs::metadata(&args.inputs).map_or(0, |file| file.len());
+        let reading = numbers.saturating_add(file);
         if let Some(samples) = args.samples {
             array = first(array, samples);
         }
@@ -165,7 +184,8 @@ impl<T: Scalar> Loaded<T> {
         let target = |path: &Path| read_targets(path, &network, (samples, args.samples.is_some()));
         let targets = args.targets.as_deref().map(target).transpose()?;
         let labels = labels.map(target).transpose()?;
-        Ok(Self { parameters, features, samples, targets, labels, batch: args.batch, network })
+        let batch = args.batch;
+        Ok(Self { parameters, features, samples, targets, labels, batch, network, reading })
     }
 
     /// The problem on an executor.

@@ -183,10 +183,11 @@ impl<'a, T: Scalar> Problem<'a, T> {
     /// Refuses values that are not finite, by the first layer that gave them.
     fn check_values(&self, tape: &Tape<T>, start: usize) -> Result<(), Error> {
         let Some((sample, layer)) = self.network.first_not_finite(tape) else { return Ok(()) };
+        let wider = if T::NAME == "f32" { ", or use --dtype f64" } else { "" };
         Err(Error::divergence_with(
             layer,
             format_args!("its output for sample {} is not finite", start + sample),
-            "check the weights and the inputs, or use --dtype f64",
+            format!("check the weights and the inputs{wider}"),
         ))
     }
 

@@ -238,11 +238,23 @@ pub fn embed<T: Scalar>(
     let kernel = match request.kernel {
         true => {
             let parameters = problem.network.parameter_count();
-            Some(kernel(problem.executor, &rows, parameters)?)
+            let kernel = kernel(problem.executor, &rows, parameters)?;
+            check_kernel(&kernel, rows.rows())?;
+            Some(kernel)
         }
         false => None,
     };
     Ok(Embedding { rows, root_metric, kernel, joint })
+}
+
+/// Refuses a kernel that leaves the range of numbers, by its first pair of rows.
+fn check_kernel<T: Scalar>(kernel: &[T], rows: usize) -> Result<(), Error> {
+    let Some(at) = kernel.iter().position(|x| !x.is_finite()) else { return Ok(()) };
+    let place = format_args!("rows {} and {}", at / rows, at % rows);
+    let wider = if T::NAME == "f32" { ", --dtype f64" } else { "" };
+    let remedy = format!("use the arithmetic metric, a --damping{wider}, or leave --kernel out");
+    let problem = "the inner product of their embeddings is beyond the range of numbers";
+    Err(Error::input("--kernel", place, problem, remedy))
 }
 
 /// The gradients u of every sample, sparse and not normalised: the first half of [`embed`], for those

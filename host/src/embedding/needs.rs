@@ -9,7 +9,7 @@ use crate::network::{Block, Network};
 /// What a request needs at most, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// The inputs.
+    /// The inputs and the parameters.
     pub inputs: u64,
     /// The sparse rows, their file included.
     pub rows: u64,
@@ -88,8 +88,9 @@ fn of_samples<T: Scalar>(
         kept += kept_places(request.fraction, block.len())? as u64;
     }
     let bytes = size_of::<T>() as u64;
+    let features = (samples as u64).saturating_mul(network.inputs() as u64);
     let mut needs = Needs {
-        inputs: (samples as u64).saturating_mul(network.inputs() as u64).saturating_mul(bytes),
+        inputs: features.saturating_add(network.parameter_count() as u64).saturating_mul(bytes),
         // 8 bytes more for each index while it is written.
         rows: rows.saturating_mul(kept).saturating_mul(4 + bytes + 8),
         metric: (network.parameter_count() as u64).saturating_mul(8 + 8 + 4 + 8),
@@ -135,13 +136,33 @@ pub(super) fn check<T: Scalar>(
         ("embedding", fraction.map(|fraction| format!("take a --fraction of {fraction}")))
     };
     // Batches are of one sample here: with this much the request fits.
-    let enough = || {
-        let thousandths = needs.total().saturating_mul(1000).div_ceil(1 << 30);
-        format!("give --memory {}", thousandths as f64 / 1000.0)
+    let enough = |bytes: u64| format!("give --memory {}", gibibytes(bytes));
+    let instead = if request.joint {
+        // How many pairs are together only the gradients tell.
+        let most = needs.total().saturating_add(most_pairs(problem, request)?);
+        format!("{}, or leave --joint out: that fits", enough(most))
+    } else {
+        with_samples(first.unwrap_or_else(|| enough(needs.total())), samples)
     };
-    let instead = with_samples(first.unwrap_or_else(enough), samples);
     let bytes = usize::try_from(needs.total()).unwrap_or(usize::MAX);
     request.memory.check(place, bytes, 1, &instead)
+}
+
+/// Bytes in GiB as `--memory` takes them, rounded up.
+pub(super) fn gibibytes(bytes: u64) -> f64 {
+    bytes.saturating_mul(1000).div_ceil(1 << 30) as f64 / 1000.0
+}
+
+/// The most bytes that the metric off the diagonal can take.
+fn most_pairs<T: Scalar>(problem: &Problem<'_, T>, request: &Request<'_, T>) -> Result<u64, Error> {
+    let network = problem.network;
+    let mut kept = 0;
+    for block in network.blocks() {
+        kept += kept_places(request.fraction, block.len())? as u64;
+    }
+    let rows = problem.samples().saturating_mul(request.target.rows(network));
+    let each = std::iter::repeat_n(kept, rows);
+    Ok(joint::most_bytes::<T>(each, network.parameter_count()))
 }
 
 fn with_samples(first: String, samples: usize) -> String {

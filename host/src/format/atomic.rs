@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 
 /// Writes a file through `fill`: into a temporary file beside it, synchronised to disk, then
-/// renamed. Whatever happens in between, `path` holds its old content or the new one.
+/// renamed. Whatever happens in between, `path` holds its old content or the new one. Where `path` is a
+/// symbolic link, that is the file it leads to.
 ///
 /// # Errors
-/// The file's name and what the system said; the temporary file is removed.
+/// A folder, a device or a pipe of that name. The file's name and what the system said; the temporary file is removed.
 ///
 /// ```
 /// use std::io::Write;
@@ -36,6 +37,8 @@ pub fn write_atomic(
 /// # Errors
 /// As [`write_atomic`].
 pub fn replace_file(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
+    check_kind(path)?;
+    let path = &followed(path);
     let temporary = temporary(path)?;
     let made = File::create(&temporary).and_then(|file| file.metadata());
     let written = made.and_then(|made| {
@@ -63,10 +66,8 @@ pub fn replace_file(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> 
 /// # Errors
 /// A folder, or a place where no file can be made: the path and what the system said.
 pub fn check_writable(path: &Path) -> Result<(), Error> {
-    if path.is_dir() {
-        return Err(Error::input(path.display(), "", "is a folder", "give the name of a file"));
-    }
-    try_beside(path).map_err(|e| Error::io(path, "write", &e))
+    check_kind(path)?;
+    try_beside(&followed(path)).map_err(|e| Error::io(path, "write", &e))
 }
 
 /// Whether files can be written into the folder `path`, which need not exist yet: to be asked before
@@ -82,6 +83,23 @@ pub fn check_writable_folder(path: &Path) -> Result<(), Error> {
         return Err(Error::input(existing.display(), "", "is a file, not a folder", remedy));
     }
     try_beside(&existing.join("folder")).map_err(|e| Error::io(path, "write into", &e))
+}
+
+/// Refuses what a file must not take the place of.
+fn check_kind(path: &Path) -> Result<(), Error> {
+    let kind = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => "is a folder",
+        Ok(found) if !found.is_file() => "is a device or a pipe",
+        // There is nothing yet, or nothing that can be seen: writing will say why.
+        _ => return Ok(()),
+    };
+    Err(Error::input(path.display(), "", kind, "give the name of a file"))
+}
+
+/// Where a symbolic link leads to; other paths, and links that lead nowhere, as they are.
+fn followed(path: &Path) -> PathBuf {
+    let real = path.is_symlink().then(|| fs::canonicalize(path).ok()).flatten();
+    real.unwrap_or_else(|| path.to_owned())
 }
 
 /// Makes the temporary file of `path`, and removes it.

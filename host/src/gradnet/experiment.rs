@@ -5,7 +5,6 @@ use std::time::Instant;
 use relfisher_core::sparse::QuasiMean;
 
 use super::classifier::{Classifier, Fit, Kind, sparse_rows};
-use super::memory::{forget_peak, resident_peak};
 use super::networks::{Stopped, Subject, last_hidden, train};
 use super::record::{
     FractionRecord, GradnetRecord, NetworkRecord, Scores, SettingsRecord, StoppedRecord,
@@ -17,6 +16,7 @@ use crate::embedding::{Request, SparseRows, Target, fit_metric, gradients, norma
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::network::{Network, Parameters, Targets};
+use crate::resident::{forget_peak, resident_peak};
 use crate::train::Machine;
 
 /// Rows of a mini-batch of the classifiers.

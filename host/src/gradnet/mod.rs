@@ -12,7 +12,6 @@
 
 mod classifier;
 mod experiment;
-mod memory;
 mod networks;
 mod record;
 
