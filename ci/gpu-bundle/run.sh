@@ -195,7 +195,7 @@ for tool in memcheck racecheck initcheck synccheck; do
     bad=$(grep -Ec ': (FOUND|FAILED)' "$out/$tool.log")
     late=$((all - clean - bad))
     table+=("$(printf '%-10s %d of %d tests clean, %d not, %d out of time' "" "$clean" "$all" "$bad" $late)")
-    [ "$bad" -eq 0 ] || failed=1
+    [ "$bad" -eq 0 ] && [ "$all" -gt 0 ] || failed=1
 done
 
 {

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use relfisher_ci::Outcome;
 use relfisher_ci::repository::{artifacts, artifacts_of, command, output, root, run};
-use relfisher_ci::stub::{self, Stub};
+use relfisher_ci::stub;
 use serde_json::Value;
 
 use crate::Options;
+use crate::cuda_drivers::driver_tests;
 
 /// The most that the folder may hold: what copies to such machines take.
 const MOST_BYTES: u64 = 60 << 20;
@@ -50,8 +50,10 @@ fn build(bundle: &Path) -> Outcome {
     messages.extend(artifacts(&programs)?);
     messages.extend(artifacts(&benches)?);
     PROGRAMS.iter().try_for_each(|program| place(&messages, *program, bundle))?;
-    // Last: it builds the program too, with the driver linked, in the place of the one above.
-    place(&artifacts_of(drivers(&stub::build()?))?, ENGINES, bundle)?;
+    // It links the driver by its name: on a machine with a GPU that is the real one. Last, since it builds
+    // the program too, linked so, in the place of the one above.
+    let engines = driver_tests(&stub::build()?, &["--no-run"]);
+    place(&artifacts_of(engines)?, ENGINES, bundle)?;
     let folder = bundle.to_string_lossy();
     let archive = bundle.join(ARCHIVE);
     let mut pack = vec!["--remove-files", "-czf"];
@@ -80,16 +82,6 @@ fn place(messages: &[Value], (target, kind, name): Program, bundle: &Path) -> Ou
         println!("not stripped: {problem}");
     }
     print_needs(&to)
-}
-
-/// Builds what runs beside engines of `cust` and `rustacuda`, as the job `cuda-drivers` does. It links the
-/// driver by its name: on a machine with a GPU that is the real one.
-fn drivers(stub: &Stub) -> Command {
-    let features = ["--no-default-features", "--features", "default,cust,rustacuda"];
-    let tests = ["test", "--release", "-p", "relfisher", "--test", "driver", "--no-run"];
-    let mut build = command("cargo", &[tests.as_slice(), &features].concat());
-    build.env("CUDA_LIBRARY_PATH", stub.home());
-    build
 }
 
 /// Where cargo put the program of a target.

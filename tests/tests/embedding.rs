@@ -437,7 +437,7 @@ fn metrics_beyond_the_range_of_numbers_are_refused() {
         embed(&problem, &request)
     };
     let dense = dense_rows(&p, Which::Given);
-    let near = [1e-300, 1e-17, 1e-14].into_iter().flat_map(|p: f64| [p, -p]);
+    let near = [1e-300, 1e-17, 1e-14, 1e-12].into_iter().flat_map(|p: f64| [p, -p]);
     let far = [-f64::MAX, -1e300, -1e15, -1e3, 1e3, 1e15, 1e300, f64::MAX];
     let geometric = run(0.0, 1.0, 0.0).unwrap().root_metric;
     for power in far.into_iter().chain(near) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::data::rows_mut;
 use super::kfac;
-use super::step::{Net, join};
+use super::step::{Net, join, shape};
 use super::{Failure, Report, Session};
 use crate::report::units;
 
@@ -153,8 +153,7 @@ fn layer(session: &Session, report: &mut Report, m: usize) -> Result<(), Failure
 /// their 1; sums, slopes and derivatives of its outputs; one array more of the widest, probabilities,
 /// labels and losses. The step itself allocates nothing.
 fn step(session: &Session, report: &mut Report) -> Result<(), Failure> {
-    let widths = if session.quick { vec![20, 8, 8, 8, 3] } else { vec![784, 80, 80, 80, 10] };
-    let n = session.size(50, 5);
+    let (widths, n) = shape(session);
     let pairs = || widths.windows(2).map(|pair| (pair[0], pair[1]));
     let parameters: usize = pairs().map(|(inputs, outputs)| outputs * (inputs + 1)).sum();
     let values: usize = pairs().map(|(inputs, outputs)| inputs + 1 + 3 * outputs).sum();

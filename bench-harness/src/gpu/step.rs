@@ -19,9 +19,14 @@ const RELU: Activation<f32> = Activation::Relu { leak: 0.0 };
 const RULE: Sgd<f32> =
     Sgd { learning_rate: 0.05, momentum: 0.9, form: Momentum::HeavyBall, weight_decay: 0.0 };
 
-pub(super) fn measure(session: &Session, report: &mut Report) -> Result<(), Failure> {
+/// The widths of the network and the samples of a mini-batch.
+pub(super) fn shape(session: &Session) -> (Vec<usize>, usize) {
     let widths = if session.quick { vec![20, 8, 8, 8, 3] } else { vec![784, 80, 80, 80, 10] };
-    let samples = session.size(50, 5);
+    (widths, session.size(50, 5))
+}
+
+pub(super) fn measure(session: &Session, report: &mut Report) -> Result<(), Failure> {
+    let (widths, samples) = shape(session);
     let gpu = &session.gpu;
     Net::new(gpu, &widths, samples)?.check_loss()?;
     let mut direct = Net::new(gpu, &widths, samples)?;

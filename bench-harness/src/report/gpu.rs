@@ -62,22 +62,21 @@ impl GpuRun {
         let text = |of: &Value, name: &str| {
             of[name].as_str().map(str::to_owned).ok_or_else(|| missing(name))
         };
+        let number = |of: &Value, name: &str| of[name].as_f64().ok_or_else(|| missing(name));
         let list = |name: &str| value[name].as_array().ok_or_else(|| missing(name));
         let row = |row: &Value| -> Result<GpuRow, String> {
-            let number = |name: &str| row[name].as_f64().ok_or_else(|| missing(name));
             Ok(GpuRow {
                 name: text(row, "name")?,
-                milliseconds: number("median_ms")?,
-                tflops: number("tflops")?,
-                gigabytes_a_second: number("gigabytes_a_second")?,
+                milliseconds: number(row, "median_ms")?,
+                tflops: number(row, "tflops")?,
+                gigabytes_a_second: number(row, "gigabytes_a_second")?,
             })
         };
         let held = |held: &Value| -> Result<GpuMemory, String> {
-            let number = |name: &str| held[name].as_f64().ok_or_else(|| missing(name));
             Ok(GpuMemory {
                 name: text(held, "name")?,
-                predicted: number("predicted_bytes")?,
-                measured: number("measured_bytes")?,
+                predicted: number(held, "predicted_bytes")?,
+                measured: number(held, "measured_bytes")?,
             })
         };
         let memory = value["memory"].as_array().map_or(&[][..], Vec::as_slice);

@@ -62,6 +62,12 @@ pub(super) fn batches<'a, T: Scalar>(
     Problem { chunk: problem.chunk.min(fitting).max(1), ..problem }
 }
 
+/// The entries that a row keeps at most.
+fn kept_of_a_row<T: Scalar>(network: &Network<T>, fraction: f64) -> Result<u64, Error> {
+    let kept = |block: &Block| kept_places(fraction, block.len()).map(|kept| kept as u64);
+    network.blocks().iter().map(kept).sum()
+}
+
 /// What `request` on `problem` needs at most, before anything is computed: batches are as large as
 /// its memory limit allows, of one sample at least.
 ///
@@ -83,10 +89,7 @@ fn of_samples<T: Scalar>(
     let network = problem.network;
     let columns = request.target.rows(network);
     let rows = (samples as u64).saturating_mul(columns as u64);
-    let mut kept = 0_u64;
-    for block in network.blocks() {
-        kept += kept_places(request.fraction, block.len())? as u64;
-    }
+    let kept = kept_of_a_row(network, request.fraction)?;
     let bytes = size_of::<T>() as u64;
     let features = (samples as u64).saturating_mul(network.inputs() as u64);
     let mut needs = Needs {
@@ -156,10 +159,7 @@ pub(super) fn gibibytes(bytes: u64) -> f64 {
 /// The most bytes that the metric off the diagonal can take.
 fn most_pairs<T: Scalar>(problem: &Problem<'_, T>, request: &Request<'_, T>) -> Result<u64, Error> {
     let network = problem.network;
-    let mut kept = 0;
-    for block in network.blocks() {
-        kept += kept_places(request.fraction, block.len())? as u64;
-    }
+    let kept = kept_of_a_row(network, request.fraction)?;
     let rows = problem.samples().saturating_mul(request.target.rows(network));
     let each = std::iter::repeat_n(kept, rows);
     Ok(joint::most_bytes::<T>(each, network.parameter_count()))

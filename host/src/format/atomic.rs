@@ -37,9 +37,9 @@ pub fn write_atomic(
 /// # Errors
 /// As [`write_atomic`].
 pub fn replace_file(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
-    check_kind(path)?;
     let path = &followed(path);
     let temporary = temporary(path)?;
+    check_kind(path)?;
     let made = File::create(&temporary).and_then(|file| file.metadata());
     let written = made.and_then(|made| {
         fill(&temporary)?;
