@@ -174,7 +174,16 @@ fn clips_and_damping<T: Real>() {
     near("bad model", &[rule.adapt(damping, t(0.1))], &[0.1 / factor]);
     near("no model", &[rule.adapt(damping, T::NAN)], &[0.1 / factor]);
     assert!(rule.adapt(t(1e8), T::ZERO) == t(1e8) && rule.adapt(t(1e-8), T::ONE) == t(1e-8));
+    assert!(!rule.adapt(T::NAN, T::ONE).is_finite());
     near("ratio", &[reduction_ratio(t(2.0), t(1.0), t(-4.0))], &[0.25]);
+    near("worse", &[reduction_ratio(t(2.0), t(3.0), t(-4.0))], &[-0.25]);
+    // A model that promises nothing, or more loss, is never a good one.
+    for promised in [T::ZERO, -T::ZERO, T::ONE, T::INFINITY, T::NAN] {
+        for after in [t(1.0), t(2.0), t(3.0)] {
+            let ratio = reduction_ratio(t(2.0), after, promised);
+            assert!(rule.adapt(damping, ratio) > damping, "{after}, {promised}: {ratio}");
+        }
+    }
 }
 
 fn schedules<T: Real>() {

@@ -18,8 +18,15 @@
  *  - `work` has at least as many elements as the matching ..._workspace_len says.
  *  - What cannot be checked is the caller's: behind every pointer are the elements that its length
  *    says, and while a call runs no other thread writes them or reads those of an output.
- *  - `error` may be null; else it is filled with what the status is about.
- *  - The same arguments give the same bits, on every processor with IEEE 754 arithmetic.
+ *  - `error` may be null; else it is filled with what the status is about. It must lie apart from all
+ *    other arguments, which is not checked.
+ *  - NaN and infinities: the right sides of solves, gradients and matrices that are factored or decomposed
+ *    are checked (RF_STATUS_NON_FINITE). Factors, inverses and eigenvectors are taken as this library
+ *    returned them: NaN in them comes back as NaN, or as RF_STATUS_NOT_POSITIVE_DEFINITE where it is on a
+ *    diagonal. Products and sums pass NaN on, as arithmetic does.
+ *  - A call takes the time that its counts say, rows without columns included.
+ *  - The same arguments give the same bits, on every processor with IEEE 754 arithmetic in its default
+ *    environment (round to nearest, subnormals kept).
  */
 
 #ifndef RELFISHER_H
@@ -692,7 +699,7 @@ typedef struct {
 typedef struct {
     // An `rf_activation_kind`.
     uint32_t kind;
-    // The leak of a relu in [0, 1), or the alpha of an elu; the others ignore it.
+    // The leak of a relu in [0, 1), or the alpha of an elu, finite and at least 0; the others ignore it.
     float parameter;
 } rf_activation_f32;
 
@@ -700,7 +707,7 @@ typedef struct {
 typedef struct {
     // An `rf_activation_kind`.
     uint32_t kind;
-    // The leak of a relu in [0, 1), or the alpha of an elu; the others ignore it.
+    // The leak of a relu in [0, 1), or the alpha of an elu, finite and at least 0; the others ignore it.
     double parameter;
 } rf_activation_f64;
 
@@ -712,7 +719,7 @@ typedef struct {
     rf_activation_f32 activation;
     // The smoothing width of a natural relu, >= 0; the others ignore it.
     float smoothing;
-    // The standard deviation of the Gaussian models, > 0; the Bernoulli models ignore it.
+    // The standard deviation of the Gaussian models, > 0 with a finite 1/sigma^2; the Bernoulli models ignore it.
     float sigma;
 } rf_response_f32;
 
@@ -724,17 +731,17 @@ typedef struct {
     rf_activation_f64 activation;
     // The smoothing width of a natural relu, >= 0; the others ignore it.
     double smoothing;
-    // The standard deviation of the Gaussian models, > 0; the Bernoulli models ignore it.
+    // The standard deviation of the Gaussian models, > 0 with a finite 1/sigma^2; the Bernoulli models ignore it.
     double sigma;
 } rf_response_f64;
 
 // The hyper-parameters of stochastic gradient descent.
 typedef struct {
-    // gamma.
+    // gamma, finite.
     float learning_rate;
     // mu in [0, 1); 0 is plain descent (the velocity is still written).
     float momentum;
-    // The factor of theta that is added to the gradient.
+    // The factor of theta that is added to the gradient, finite.
     float weight_decay;
     // An `rf_momentum`.
     uint32_t form;
@@ -742,11 +749,11 @@ typedef struct {
 
 // The hyper-parameters of stochastic gradient descent.
 typedef struct {
-    // gamma.
+    // gamma, finite.
     double learning_rate;
     // mu in [0, 1); 0 is plain descent (the velocity is still written).
     double momentum;
-    // The factor of theta that is added to the gradient.
+    // The factor of theta that is added to the gradient, finite.
     double weight_decay;
     // An `rf_momentum`.
     uint32_t form;
@@ -754,15 +761,15 @@ typedef struct {
 
 // The hyper-parameters of Adam.
 typedef struct {
-    // gamma.
+    // gamma, finite.
     float learning_rate;
-    // The weight of the past in the first moment, e.g. 0.9.
+    // The weight of the past in the first moment, in [0, 1), e.g. 0.9.
     float beta1;
-    // The weight of the past in the second moment, e.g. 0.999.
+    // The weight of the past in the second moment, in [0, 1), e.g. 0.999.
     float beta2;
-    // Added to the root of the second moment, e.g. 1e-8.
+    // Added to the root of the second moment, at least 0, e.g. 1e-8.
     float epsilon;
-    // The weight decay.
+    // The weight decay, finite.
     float weight_decay;
     // An `rf_decay_form`.
     uint32_t decay_form;
@@ -770,15 +777,15 @@ typedef struct {
 
 // The hyper-parameters of Adam.
 typedef struct {
-    // gamma.
+    // gamma, finite.
     double learning_rate;
-    // The weight of the past in the first moment, e.g. 0.9.
+    // The weight of the past in the first moment, in [0, 1), e.g. 0.9.
     double beta1;
-    // The weight of the past in the second moment, e.g. 0.999.
+    // The weight of the past in the second moment, in [0, 1), e.g. 0.999.
     double beta2;
-    // Added to the root of the second moment, e.g. 1e-8.
+    // Added to the root of the second moment, at least 0, e.g. 1e-8.
     double epsilon;
-    // The weight decay.
+    // The weight decay, finite.
     double weight_decay;
     // An `rf_decay_form`.
     uint32_t decay_form;
@@ -788,15 +795,15 @@ typedef struct {
 typedef struct {
     // omega in (0, 1), e.g. 0.95.
     float decay;
-    // The steps between two adaptations, e.g. 5: the damping changes by omega^interval.
+    // The steps between two adaptations, at least 1, e.g. 5: the damping changes by omega^interval.
     uint64_t interval;
     // The reduction ratio below which the damping grows, e.g. 0.25.
     float lower;
-    // The reduction ratio above which it shrinks, e.g. 0.75.
+    // The reduction ratio above which it shrinks, at least `lower`, e.g. 0.75.
     float upper;
-    // The least damping.
+    // The least damping, at least 0.
     float least;
-    // The greatest damping.
+    // The greatest damping, at least `least`.
     float greatest;
 } rf_levenberg_marquardt_f32;
 
@@ -804,15 +811,15 @@ typedef struct {
 typedef struct {
     // omega in (0, 1), e.g. 0.95.
     double decay;
-    // The steps between two adaptations, e.g. 5: the damping changes by omega^interval.
+    // The steps between two adaptations, at least 1, e.g. 5: the damping changes by omega^interval.
     uint64_t interval;
     // The reduction ratio below which the damping grows, e.g. 0.25.
     double lower;
-    // The reduction ratio above which it shrinks, e.g. 0.75.
+    // The reduction ratio above which it shrinks, at least `lower`, e.g. 0.75.
     double upper;
-    // The least damping.
+    // The least damping, at least 0.
     double least;
-    // The greatest damping.
+    // The greatest damping, at least `least`.
     double greatest;
 } rf_levenberg_marquardt_f64;
 
@@ -824,9 +831,9 @@ typedef struct {
     uint64_t warm_up;
     // The steps of a fall, as the kind says.
     uint64_t steps;
-    // The rate after the warm-up.
+    // The rate after the warm-up, finite.
     float base;
-    // What the rate is multiplied by, as the kind says.
+    // What the rate is multiplied by, as the kind says, at least 0; a constant rate does not look at it.
     float factor;
 } rf_schedule_f32;
 
@@ -838,9 +845,9 @@ typedef struct {
     uint64_t warm_up;
     // The steps of a fall, as the kind says.
     uint64_t steps;
-    // The rate after the warm-up.
+    // The rate after the warm-up, finite.
     double base;
-    // What the rate is multiplied by, as the kind says.
+    // What the rate is multiplied by, as the kind says, at least 0; a constant rate does not look at it.
     double factor;
 } rf_schedule_f64;
 
@@ -898,7 +905,7 @@ typedef struct {
 } rf_slice_size;
 
 // Sparse vectors, one behind the other: row s is `values[starts[s]] ... values[starts[s + 1] - 1]` at the
-// ascending columns `indices[...]`.
+// ascending columns `indices[...]`. That a row's columns ascend is not checked: other orders give other sums.
 typedef struct {
     // Where each row begins, and where the last one ends.
     rf_slice_size starts;
@@ -919,7 +926,7 @@ typedef struct {
 } rf_sparse_mut_f64;
 
 // Sparse vectors, one behind the other: row s is `values[starts[s]] ... values[starts[s + 1] - 1]` at the
-// ascending columns `indices[...]`.
+// ascending columns `indices[...]`. That a row's columns ascend is not checked: other orders give other sums.
 typedef struct {
     // Where each row begins, and where the last one ends.
     rf_slice_size starts;
@@ -1682,7 +1689,8 @@ size_t rf_cholesky_batch_workspace_len(size_t d);
 // The elements of `work` for `rf_eigh_batch` of order d.
 size_t rf_eigh_batch_workspace_len(size_t d);
 
-// The elements of a packed triangle of order d: d(d+1)/2.
+// The elements of a packed triangle of order d: d(d+1)/2. Like every length of the
+// library it is more than any memory holds where the formula overflows.
 size_t rf_packed_len(size_t d);
 
 // The place of element (a, b) = (b, a) in a packed triangle.
@@ -2065,7 +2073,8 @@ rf_status rf_kron_eigen_power_f64(rf_matrix_mut_f64 v,
                                   rf_slice_mut_f64 work,
                                   rf_error *error);
 
-// `out <- ln det(G (x) A + lambda I)` from the eigenvalues of `rf_kron_eigen_factor`.
+// `out <- ln det(G (x) A + lambda I)` from the eigenvalues of `rf_kron_eigen_factor`,
+// of which negative ones (rounding) count as 0.
 rf_status rf_kron_eigen_log_determinant_f32(float *out,
                                             rf_matrix_f32 g_vectors,
                                             rf_slice_f32 g_values,
@@ -2630,14 +2639,15 @@ rf_status rf_adam_step_f64(rf_slice_mut_f64 theta,
                            rf_adam_f64 rule,
                            rf_error *error);
 
-// `average <- keep average + (1 - keep) sample`. `average` is read unless `keep` is 0.
+// `average <- keep average + (1 - keep) sample`. `average` is read unless `keep` is 0; `keep` is
+// in [0, 1].
 rf_status rf_ema_update_f32(rf_slice_mut_f32 average, rf_slice_f32 sample, float keep, rf_error *error);
 
 // As `rf_ema_update_f32`, in double precision.
 rf_status rf_ema_update_f64(rf_slice_mut_f64 average, rf_slice_f64 sample, double keep, rf_error *error);
 
 // `out <- min(decay, 1 - 1/(index + 1))`: the weight of the past at update `index` (from 0), a plain
-// mean at first.
+// mean at first. `decay` is in [0, 1).
 rf_status rf_ema_keep_f32(float *out,
                           float decay,
                           uint64_t index,
@@ -2653,7 +2663,8 @@ rf_status rf_inner_product_f32(float *out, rf_slice_f32 a, rf_slice_f32 b, rf_er
 rf_status rf_inner_product_f64(double *out, rf_slice_f64 a, rf_slice_f64 b, rf_error *error);
 
 // `out <- min(1, sqrt(bound/(learning_rate^2 curvature)))`: the factor that keeps a step within a
-// Kullback-Leibler bound; `curvature` is v^T F v of the direction v.
+// Kullback-Leibler bound; `curvature` is v^T F v of the direction v; where it is NaN, so is the
+// result. The bound is at least 0.
 rf_status rf_kl_clip_f32(float *out,
                          float learning_rate,
                          float curvature,
@@ -2667,13 +2678,14 @@ rf_status rf_kl_clip_f64(double *out,
                          double bound,
                          rf_error *error);
 
-// `out <- min(1, bound/norm)`.
+// `out <- min(1, bound/norm)`, NaN for a norm that is NaN. The bound is at least 0.
 rf_status rf_norm_clip_f32(float *out, float norm, float bound, rf_error *error);
 
 // As `rf_norm_clip_f32`, in double precision.
 rf_status rf_norm_clip_f64(double *out, double norm, double bound, rf_error *error);
 
-// `out <- (after - before)/predicted`: the reduction of the loss over that of the quadratic model.
+// `out <- (after - before)/predicted`: the reduction of the loss over that of the quadratic model;
+// NaN where the model promised no reduction (`predicted` is not negative).
 rf_status rf_reduction_ratio_f32(float *out,
                                  float before,
                                  float after,
@@ -2687,7 +2699,8 @@ rf_status rf_reduction_ratio_f64(double *out,
                                  double predicted,
                                  rf_error *error);
 
-// `out <- ` the next damping after a step with the reduction ratio `ratio`.
+// `out <- ` the next damping after a step with the reduction ratio `ratio`; it grows where the ratio is
+// NaN. The damping is finite and at least 0.
 rf_status rf_adapt_damping_f32(float *out,
                                float damping,
                                float ratio,
@@ -2778,7 +2791,7 @@ rf_status rf_prune_kron_remove_f64(rf_matrix_mut_f64 w,
 // The best weights of a layer without any set of them, H = G (x) A + lambda I: removed weights become 0,
 // the others move, by conjugate gradients; `products` is how many products with H that took. Converged
 // when the residual is at most tolerance times the first one; 0 stands for 1e-4, 0 for `most`
-// products for 200. Shapes: w m*d (read), kept m*d (0 for a removed weight, 1 for another), g m*m and
+// products for 200. Shapes: w m*d (read), kept m*d (0 for a removed weight, 1 for another; not checked), g m*m and
 // a d*d symmetric, contiguous rows. Work: `rf_prune_kron_compensate_workspace_len(m, d)`.
 rf_status rf_prune_kron_compensate_f32(rf_matrix_mut_f32 w,
                                        size_t *products,
@@ -3188,7 +3201,7 @@ const char *rf_status_text(int32_t status);
 // terminator, as `snprintf` does. A null `error` has an empty message.
 //
 // # Safety
-// `error` is null or was filled by a function of this library; `buffer` is null or has `capacity`
+// `error` is null, all zeros, or was filled by a function of this library; `buffer` is null or has `capacity`
 // bytes.
 size_t rf_error_message(char *buffer,
                         const rf_error *error,

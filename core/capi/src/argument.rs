@@ -156,12 +156,13 @@ pub trait Argument: Copy {
     /// Makes what the core gets.
     ///
     /// # Errors
-    /// [`Failure::Core`] for a shape that leaves its buffer, or an option without meaning.
+    /// [`Failure::Memory`] naming `what` for a shape that leaves its buffer, [`Failure::Core`] for an option
+    /// without meaning.
     ///
     /// # Safety
     /// [`check`] has accepted the regions of all arguments of the call, the memory is alive for `'a`,
     /// and nothing else uses what is writable.
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure>;
+    unsafe fn lend<'a>(self, what: &'static str) -> Result<Self::Lent<'a>, Failure>;
 }
 
 /// The slice of a view.
@@ -197,12 +198,12 @@ impl<T: Real> Argument for Matrix<T> {
         [Region::new(self.data, self.len, false, what)]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, what: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
         let data = unsafe { slice(self.data, self.len) };
-        let view =
-            MatRef::with_strides(data, self.rows, self.cols, self.row_stride, self.col_stride)?;
-        Ok(view)
+        let Self { rows, cols, row_stride, col_stride, .. } = self;
+        MatRef::with_strides(data, rows, cols, row_stride, col_stride)
+            .map_err(|_| Failure::Memory { status: Status::Layout, what })
     }
 }
 
@@ -214,12 +215,12 @@ impl<T: Real> Argument for MatrixMut<T> {
         [Region::new(self.data, self.len, true, what)]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, what: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
         let data = unsafe { slice_mut(self.data, self.len) };
-        let view =
-            MatMut::with_strides(data, self.rows, self.cols, self.row_stride, self.col_stride)?;
-        Ok(view)
+        let Self { rows, cols, row_stride, col_stride, .. } = self;
+        MatMut::with_strides(data, rows, cols, row_stride, col_stride)
+            .map_err(|_| Failure::Memory { status: Status::Layout, what })
     }
 }
 
@@ -231,7 +232,7 @@ impl<T: Element> Argument for Slice<T> {
         [Region::new(self.data, self.len, false, what)]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, _: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
         Ok(unsafe { slice(self.data, self.len) })
     }
@@ -245,7 +246,7 @@ impl<T: Element> Argument for SliceMut<T> {
         [Region::new(self.data, self.len, true, what)]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, _: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
         Ok(unsafe { slice_mut(self.data, self.len) })
     }
@@ -260,7 +261,7 @@ impl<T: Element> Argument for *mut T {
         [Region::new(*self, 1, true, what)]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, _: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: checked as a slice of one element.
         Ok(unsafe { &mut *self })
     }
@@ -277,7 +278,7 @@ macro_rules! plain {
                 []
             }
 
-            unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+            unsafe fn lend<'a>(self, _: &'static str) -> Result<Self::Lent<'a>, Failure> {
                 Ok(self)
             }
         }

@@ -81,7 +81,7 @@ impl Argument for Window {
         []
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, _: &'static str) -> Result<Self::Lent<'a>, Failure> {
         Ok(self.of())
     }
 }

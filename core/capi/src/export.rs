@@ -76,7 +76,7 @@ macro_rules! export {
                 &[$(&Argument::regions(&$arg, stringify!($arg))),*];
             let outcome = check(regions).and_then(|()| {
                 // SAFETY: the regions were accepted, the caller vouches for the memory.
-                body::<$t>($(unsafe { Argument::lend($arg) }?),*)
+                body::<$t>($(unsafe { Argument::lend($arg, stringify!($arg)) }?),*)
             });
             // SAFETY: the caller vouches for `error`.
             unsafe { $crate::status::report(outcome, error) }
@@ -160,7 +160,7 @@ macro_rules! options {
                 []
             }
 
-            unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, $crate::status::Failure> {
+            unsafe fn lend<'a>(self, _: &'static str) -> Result<Self::Lent<'a>, $crate::status::Failure> {
                 let $options = self;
                 Ok($read)
             }

@@ -165,7 +165,8 @@ lengths! {
     fn cholesky_batch_workspace_len(d) = factor::cholesky_batch_workspace_len;
     /// The elements of `work` for `rf_eigh_batch` of order d.
     fn eigh_batch_workspace_len(d) = factor::eigh_batch_workspace_len;
-    /// The elements of a packed triangle of order d: d(d+1)/2.
+    /// The elements of a packed triangle of order d: d(d+1)/2. Like every length of the
+    /// library it is more than any memory holds where the formula overflows.
     fn packed_len(d) = kron::packed_len;
     /// The place of element (a, b) = (b, a) in a packed triangle.
     fn packed_index(a, b) = kron::packed_index;

@@ -152,7 +152,8 @@ export! {
         Ok(eigen.power(&Shared, v, power, lambda, work)?)
     }
 
-    /// `out <- ln det(G (x) A + lambda I)` from the eigenvalues of `rf_kron_eigen_factor`.
+    /// `out <- ln det(G (x) A + lambda I)` from the eigenvalues of `rf_kron_eigen_factor`,
+    /// of which negative ones (rounding) count as 0.
     fn kron_eigen_log_determinant(
         out: Out, g_vectors: Matrix, g_values: Slice, a_vectors: Matrix, a_values: Slice,
         lambda: Scalar,

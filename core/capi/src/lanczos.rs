@@ -109,13 +109,18 @@ impl<T: Real + Element> Argument for Lanczos<T> {
         ]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, what: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
-        let (basis, locked) = unsafe { (self.basis.lend()?, self.locked.lend()?) };
+        let (basis, locked) = unsafe {
+            (
+                self.basis.lend("basis of the iteration")?,
+                self.locked.lend("locked vectors of the iteration")?,
+            )
+        };
         // SAFETY: as the caller says.
-        let (alpha, beta) = unsafe { (self.alpha.lend()?, self.beta.lend()?) };
+        let (alpha, beta) = unsafe { (self.alpha.lend(what)?, self.beta.lend(what)?) };
         // SAFETY: as the caller says.
-        let work = unsafe { self.work.lend() }?;
+        let work = unsafe { self.work.lend(what) }?;
         Ok(Memory { basis, alpha, beta, locked, work })
     }
 }
@@ -127,7 +132,7 @@ fn advance<T: Real>(
     go: impl FnOnce(&mut Recurrence<'_, T>) -> Result<stats::Step, Error>,
 ) -> Result<(), Failure> {
     // SAFETY: no memory is behind a state.
-    let mut lanczos = of.resume(unsafe { Argument::lend(*state) }?)?;
+    let mut lanczos = of.resume(unsafe { Argument::lend(*state, "state") }?)?;
     *step = match go(&mut lanczos)? {
         stats::Step::Continue => LanczosStep::Continue,
         stats::Step::Breakdown => LanczosStep::Breakdown,

@@ -93,15 +93,15 @@ impl<T: Real> Argument for Metric<T> {
         [Region::new(self.x.data, self.x.len, false, what), weights]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, _: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
-        let x: MatRef<'a, T> = unsafe { self.x.lend() }?;
+        let x: MatRef<'a, T> = unsafe { self.x.lend("x of the metric") }?;
         let kind = MetricKind::read(self.kind)?;
         if let MetricKind::Linear = kind {
             return Ok(AnyMetric::Linear(LinearMetric::new(x, self.outputs, self.sigma)?));
         }
         // SAFETY: as the caller says; the region of the weights was checked for these kinds.
-        let weights: MatRef<'a, T> = unsafe { self.weights.lend() }?;
+        let weights: MatRef<'a, T> = unsafe { self.weights.lend("weights of the metric") }?;
         Ok(if let MetricKind::Softmax = kind {
             AnyMetric::Softmax(SoftmaxMetric::new(x, weights)?)
         } else {

@@ -28,7 +28,7 @@ choice! {
 pub struct Activation<T> {
     /// An `rf_activation_kind`.
     pub kind: u32,
-    /// The leak of a relu in [0, 1), or the alpha of an elu; the others ignore it.
+    /// The leak of a relu in [0, 1), or the alpha of an elu, finite and at least 0; the others ignore it.
     pub parameter: T,
 }
 
@@ -64,7 +64,7 @@ pub struct Response<T> {
     pub activation: Activation<T>,
     /// The smoothing width of a natural relu, >= 0; the others ignore it.
     pub smoothing: T,
-    /// The standard deviation of the Gaussian models, > 0; the Bernoulli models ignore it.
+    /// The standard deviation of the Gaussian models, > 0 with a finite 1/sigma^2; the Bernoulli models ignore it.
     pub sigma: T,
 }
 

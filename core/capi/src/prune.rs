@@ -39,7 +39,7 @@ export! {
     /// The best weights of a layer without any set of them, H = G (x) A + lambda I: removed weights become 0,
     /// the others move, by conjugate gradients; `products` is how many products with H that took. Converged
     /// when the residual is at most tolerance times the first one; 0 stands for 1e-4, 0 for `most`
-    /// products for 200. Shapes: w m*d (read), kept m*d (0 for a removed weight, 1 for another), g m*m and
+    /// products for 200. Shapes: w m*d (read), kept m*d (0 for a removed weight, 1 for another; not checked), g m*m and
     /// a d*d symmetric, contiguous rows. Work: `rf_prune_kron_compensate_workspace_len(m, d)`.
     fn prune_kron_compensate(
         w: MatrixMut, products: CountOut, kept: Matrix, g: Matrix, a: Matrix, lambda: Scalar,

@@ -28,10 +28,11 @@ impl<T: Real + Element> Argument for LowRank<T> {
         ]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, what: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
-        let (vectors, values): (MatRef<'a, T>, _) =
-            unsafe { (self.vectors.lend()?, self.values.lend()?) };
+        let (vectors, values): (MatRef<'a, T>, _) = unsafe {
+            (self.vectors.lend("vectors of the low-rank matrix")?, self.values.lend(what)?)
+        };
         Ok(Core { vectors, values })
     }
 }

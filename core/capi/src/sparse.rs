@@ -32,16 +32,16 @@ impl Argument for MeanState {
         ]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, what: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
         let (sums, peaks, counts) =
-            unsafe { (self.sums.lend()?, self.peaks.lend()?, self.counts.lend()?) };
+            unsafe { (self.sums.lend(what)?, self.peaks.lend(what)?, self.counts.lend(what)?) };
         Ok(sparse::MeanState { sums, peaks, counts })
     }
 }
 
 /// Sparse vectors, one behind the other: row s is `values[starts[s]] ... values[starts[s + 1] - 1]` at the
-/// ascending columns `indices[...]`.
+/// ascending columns `indices[...]`. That a row's columns ascend is not checked: other orders give other sums.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Sparse<T> {
@@ -80,13 +80,13 @@ macro_rules! sparse_rows {
                 ]
             }
 
-            unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+            unsafe fn lend<'a>(self, what: &'static str) -> Result<Self::Lent<'a>, Failure> {
                 // SAFETY: as the caller says.
-                let starts = unsafe { self.starts.lend() }?;
+                let starts = unsafe { self.starts.lend(what) }?;
                 // SAFETY: as the caller says.
-                let indices = unsafe { self.indices.lend() }?;
+                let indices = unsafe { self.indices.lend(what) }?;
                 // SAFETY: as the caller says.
-                let values = unsafe { self.values.lend() }?;
+                let values = unsafe { self.values.lend(what) }?;
                 Ok(sparse::$core { starts, indices, values })
             }
         }

@@ -174,7 +174,7 @@ pub extern "C" fn rf_status_text(status: i32) -> *const c_char {
 /// terminator, as `snprintf` does. A null `error` has an empty message.
 ///
 /// # Safety
-/// `error` is null or was filled by a function of this library; `buffer` is null or has `capacity`
+/// `error` is null, all zeros, or was filled by a function of this library; `buffer` is null or has `capacity`
 /// bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rf_error_message(
@@ -191,10 +191,14 @@ pub unsafe extern "C" fn rf_error_message(
     };
     let mut text = Text { buffer: bytes, len: 0 };
     if !error.is_null() {
-        // SAFETY: not null, and filled by `report`.
+        // SAFETY: not null, and filled by `report` or all zeros.
         let detail = unsafe { error.read_unaligned() };
-        // SAFETY: `what` is one of this library's own texts.
-        let what = unsafe { core::slice::from_raw_parts(detail.what.cast(), detail.what_len) };
+        let what = if detail.what.is_null() {
+            &[]
+        } else {
+            // SAFETY: `what` is one of this library's own texts.
+            unsafe { core::slice::from_raw_parts(detail.what.cast(), detail.what_len) }
+        };
         write(&mut text, &detail, what);
     }
     let len = text.len;
@@ -204,6 +208,10 @@ pub unsafe extern "C" fn rf_error_message(
     }
     len
 }
+
+/// The functions that ask more of strides than a view does all want contiguous rows.
+const LAYOUT: &str = ": a view outside its buffer, rows of an output that share places, or strides that \
+                      the function does not take (it wants contiguous rows)";
 
 fn write(text: &mut Text<'_>, detail: &Detail, what: &[u8]) {
     let (expected, found) = (detail.expected, detail.found);
@@ -219,7 +227,7 @@ fn write(text: &mut Text<'_>, detail: &Detail, what: &[u8]) {
         Status::Null => [(": a null pointer", None), ("", None)],
         Status::Alignment => [(": a misaligned pointer", None), ("", None)],
         Status::Overlap => [(": shares memory with another argument", None), ("", None)],
-        Status::Layout => [(": invalid strides or a view outside its buffer", None), ("", None)],
+        Status::Layout => [(LAYOUT, None), ("", None)],
         Status::Abi => [("header and library do not belong together", None), ("", None)],
         Status::Parameter | Status::Other => [("", None), ("", None)],
     };

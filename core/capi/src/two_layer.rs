@@ -37,12 +37,18 @@ impl<T: Real> Argument for TwoLayer<T> {
         [of(&self.x), of(&self.slope), of(&self.c), h, weights]
     }
 
-    unsafe fn lend<'a>(self) -> Result<Self::Lent<'a>, Failure> {
+    unsafe fn lend<'a>(self, what: &'static str) -> Result<Self::Lent<'a>, Failure> {
         // SAFETY: as the caller says.
-        let views: [MatRef<'a, T>; 4] =
-            unsafe { [self.x.lend()?, self.slope.lend()?, self.c.lend()?, self.upper.x.lend()?] };
+        let views: [MatRef<'a, T>; 4] = unsafe {
+            [
+                self.x.lend("x of the layers")?,
+                self.slope.lend("slope of the layers")?,
+                self.c.lend("c of the layers")?,
+                self.upper.x.lend("x of the upper metric")?,
+            ]
+        };
         // SAFETY: as the caller says.
-        let response = match unsafe { self.upper.lend() }? {
+        let response = match unsafe { self.upper.lend(what) }? {
             AnyMetric::Linear(metric) => {
                 ResponseMetric::Constant { weight: metric.precision(), outputs: self.upper.outputs }
             }

@@ -123,13 +123,24 @@ pub(crate) fn check_damping<T: Real>(damping: T) -> Result<(), Error> {
     }
 }
 
+/// The weight of the past in a moving average.
+pub(crate) fn check_keep<T: Real>(keep: T) -> Result<(), Error> {
+    if keep >= T::ZERO && keep <= T::ONE {
+        Ok(())
+    } else {
+        Err(Error::Parameter { what: "keep must be in [0, 1]" })
+    }
+}
+
 /// λ must be finite and > 0, for routes that divide by it; 1/λ must be finite too.
 pub(crate) fn check_positive_damping<T: Real>(damping: T) -> Result<(), Error> {
     check_damping(damping)?;
     if damping > T::ZERO && (T::ONE / damping).is_finite() {
         Ok(())
     } else {
-        Err(Error::Parameter { what: "damping must be > 0 for this route (use the block route)" })
+        let what = "damping must be > 0, and 1/damping finite (only the block route of independent \
+                    neurons takes less)";
+        Err(Error::Parameter { what })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::cost::{self, LayerKind, Route};
 use super::super::route::{block, conjugate_gradient, kronecker, sample};
-use super::super::support::{carve, check_finite, copy, packed_len};
+use super::super::support::{carve, check_finite, check_keep, copy, packed_len};
 use super::{Coupling, LayerMetric, ResponseMetric, SolveOptions, check_samples};
 use crate::error::{check_len, take_work};
 use crate::{Backend, Error, MatMut, MatRef, Real, blas};
@@ -109,7 +109,8 @@ impl<'a, T: Real> NonlinearMetric<'a, T> {
     /// `keep` ∈ [0, 1] is the weight of the past in a moving average, 0 never reads.
     ///
     /// # Errors
-    /// Shape, layout, workspace ([`blas::packed_grams_workspace_len`] of n, m, d̃).
+    /// Shape, layout, workspace ([`blas::packed_grams_workspace_len`] of n, m, d̃),
+    /// [`Error::Parameter`] for another `keep`.
     pub fn packed<B: Backend<T> + ?Sized>(
         &self,
         backend: &B,
@@ -117,6 +118,7 @@ impl<'a, T: Real> NonlinearMetric<'a, T> {
         keep: T,
         work: &mut [T],
     ) -> Result<(), Error> {
+        check_keep(keep)?;
         let alpha = (T::ONE - keep) / T::from_usize(self.x.rows());
         backend.packed_grams(out, keep, alpha, self.x, self.nu, work)
     }

@@ -28,17 +28,9 @@
 //! ```
 
 use super::super::layer::{LayerMetric, NonlinearMetric, SoftmaxMetric};
-use super::super::support::{check_damping, check_factor, check_pivot, packed_len};
+use super::super::support::{check_damping, check_factor, check_keep, check_pivot, packed_len};
 use crate::error::check_len;
 use crate::{Backend, Error, MatMut, MatRef, Real};
-
-fn check_keep<T: Real>(keep: T) -> Result<(), Error> {
-    if keep >= T::ZERO && keep <= T::ONE {
-        Ok(())
-    } else {
-        Err(Error::Parameter { what: "keep must be in [0, 1]" })
-    }
-}
 
 /// `blocks ← keep·blocks + (1 − keep) Ḡ`, packed, m × d̃(d̃+1)/2; `keep` = 0 never reads.
 /// `work` as [`crate::blas::packed_grams_workspace_len`] of (n, m, d̃).

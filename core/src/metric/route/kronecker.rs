@@ -6,7 +6,7 @@
 
 use super::super::cost::LayerKind;
 use super::super::layer::{LayerMetric, NonlinearMetric, ResponseMetric, SoftmaxMetric};
-use super::super::support::{carve, check_damping, check_factor, check_matrix};
+use super::super::support::{carve, check_damping, check_factor, check_keep, check_matrix};
 use crate::error::check_len;
 use crate::{Backend, Error, MatMut, MatRef, Real, blas, factor};
 
@@ -80,14 +80,6 @@ pub const fn workspace_len(kind: LayerKind, n: usize, m: usize, d: usize) -> usi
         len = output;
     }
     len
-}
-
-fn check_keep<T: Real>(keep: T) -> Result<(), Error> {
-    if keep >= T::ZERO && keep <= T::ONE {
-        Ok(())
-    } else {
-        Err(Error::Parameter { what: "keep must be in [0, 1]" })
-    }
 }
 
 impl<'a, T: Real> State<'a, T> {
