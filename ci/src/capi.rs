@@ -13,7 +13,7 @@ use relfisher_ci::repository::{command, output, root, run};
 /// The crate, apart from the workspace.
 pub(crate) const MANIFEST: &str = "core/capi/Cargo.toml";
 /// What C programs include.
-const HEADER: &str = "core/capi/include/relfisher.h";
+pub(crate) const HEADER: &str = "core/capi/include/relfisher.h";
 /// The undefined function that the panic handler of the proof calls.
 const MARKER: &str = "relfisher_panic_is_reachable";
 

@@ -105,6 +105,7 @@ fn web(native: &str) -> Outcome {
     let module = wasm()?;
     let node = output(command("node", &["core/capi/wasm/tour.mjs", &module]))?;
     same("wasm in Node", native, &node)?;
+    glue(&module)?;
     match web_page::open(&module)? {
         Some(shown) => same("the page in Chromium", native, &shown),
         None => {
@@ -112,6 +113,24 @@ fn web(native: &str) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// What the glue refuses, and the program that the page shows with what it prints.
+fn glue(module: &str) -> Outcome {
+    run(command("node", &["core/capi/wasm/test.mjs", module, capi::HEADER]))?;
+    let read =
+        |path: &str| fs::read_to_string(root().join(path)).map_err(|e| format!("{path}: {e}"));
+    let (program, page) = ("core/capi/wasm/hello.mjs", "docs/embedding.md");
+    let printed = output(command("node", &[program, module]))?;
+    let shown = read(page)?;
+    for (what, text) in [("the source", read(program)?), ("what it prints", printed)] {
+        // The page ends a sentence on what is printed.
+        if text.trim().is_empty() || !shown.contains(text.trim_end()) {
+            return Err(format!("{page} does not show {what} of {program}: {text}"));
+        }
+    }
+    println!("{program}: prints what {page} says");
+    Ok(())
 }
 
 /// The wasm module.
@@ -214,7 +233,7 @@ fn gpu() -> Outcome {
     // That it compiles is the point: one round of optimisation is enough.
     let profile = ["--profile", "small", "--config", "profile.small.opt-level=1"];
     build(PTX, &[profile.as_slice(), &["--crate-type", "cdylib"]].concat(), &linker)?;
-    let header = root().join("core/capi/include/relfisher.h");
+    let header = root().join(capi::HEADER);
     let header = fs::read_to_string(&header).map_err(|e| format!("{}: {e}", header.display()))?;
     let deps = capi::target().join(PTX).join(PTX).join("small/deps");
     let mut assembly = String::new();

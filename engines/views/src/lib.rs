@@ -28,8 +28,12 @@
 //! `ndarray` gives dense memory as a slice; for `nalgebra` and `faer` these modules make it, in the only
 //! `unsafe` blocks of the crate, from dense matrices alone.
 //!
+//! Metrics, `gram`, K-FAC and EKFAC of the core want contiguous rows, and `nalgebra` and `faer` store columns:
+//! hold samples as columns, and the view's [`t`](MatRef::t) has one sample a row. The modules of the two have
+//! an example each.
+//!
 //! Refused, in one line with the remedy: negative strides (core's are not), outputs whose elements share
-//! places, parts outside of the slice, gaps without a slice.
+//! places, parts outside of the slice, gaps without a slice, padding.
 
 use std::fmt;
 
@@ -58,6 +62,10 @@ pub enum ViewError {
     /// There are places between the elements that may not be the caller's, or an input repeats some
     /// (a broadcast).
     Gaps,
+    /// Between the columns of a `faer` matrix (or its rows, transposed) are places: the padding of an owned
+    /// [`Mat`](https://docs.rs/faer/latest/faer/mat/struct.Mat.html), which was never written, or the rest
+    /// of what it is a part of.
+    Padded,
     /// The matrix is not within the slice, or not a whole number of elements away from its start.
     Outside,
 }
@@ -72,6 +80,9 @@ impl fmt::Display for ViewError {
             Self::Overlap => f.write_str("matrix: elements of an output share places; copy it first"),
             Self::Gaps => f.write_str(
                 "matrix: there are gaps between its elements, or it repeats some; use layout(…).within the slice it is a part of",
+            ),
+            Self::Padded => f.write_str(
+                "matrix: its columns are padded, as those of an owned faer::Mat; hold the numbers in a slice and use MatMut::from_column_major_slice_mut, or for a part layout(…).within the slice it is a part of",
             ),
             Self::Outside => f.write_str(
                 "matrix: it is not a part of the slice; give the slice that it was made of",

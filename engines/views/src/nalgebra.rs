@@ -1,4 +1,31 @@
 //! Views of `nalgebra` matrices.
+//!
+//! From samples as columns to the metric of a layer, without a copy:
+//!
+//! ```
+//! use nalgebra::{Matrix3, RowVector3, Vector3};
+//! use relfisher_core::metric::layer::{LayerMetric, NonlinearMetric};
+//! use relfisher_core::{Portable, metric::neuron::Response};
+//! use relfisher_views::nalgebra::{view, view_mut};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Two inputs and the bias of three samples, one a column; gradients are d̃ × m.
+//! let x = Matrix3::new(1.0, -2.0, 0.5, 0.0, 1.0, 3.0, 1.0, 1.0, 1.0);
+//! let t = RowVector3::new(0.5, -0.25, 0.125) * x; // of one tanh neuron
+//! let mut nu = RowVector3::zeros();
+//! Response::Tanh.nu_slice(nu.as_mut_slice(), t.as_slice())?;
+//! // The core reads rows: the transposes have a sample in each.
+//! let metric = NonlinearMetric::new(view(&x)?.t(), view(&nu)?.t())?;
+//!
+//! let (gradient, mut product) = (Vector3::new(0.5, 0.25, -1.0), Vector3::zeros());
+//! let mut work = vec![0.0; metric.multiply_workspace_len()];
+//! metric.multiply(&Portable, view_mut(&mut product)?.t(), view(&gradient)?.t(), &mut work)?;
+//!
+//! // Ḡ times the gradient by nalgebra's own products.
+//! let mean = x * Matrix3::from_diagonal(&nu.transpose()) * x.transpose() / 3.0;
+//! assert!((mean * gradient - product).amax() < 1e-14);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::slice;
 

@@ -51,7 +51,7 @@ impl<T: Scalar> Network<T> {
         self.check_tape(tape)?;
         cotangents.check(self, tape.batch)?;
         if gradient.is_some() && cotangents.columns() != 1 {
-            let problem = format_args!("{} columns with a gradient", cotangents.columns());
+            let problem = format!("{} columns with a gradient", cotangents.columns());
             return Err(Error::input("", "cotangents", problem, "give one column for a gradient"));
         }
         if let Some(found) = gradient.as_ref().map(|g| g.len())

@@ -105,7 +105,7 @@ impl<T: Scalar> Network<T> {
         if fits {
             return Ok(());
         }
-        let problem = format_args!("not a square of {} for each sample", self.outputs());
+        let problem = format!("not a square of {} for each sample", self.outputs());
         Err(Error::input("", "loss Hessian", problem, "give one that fits the outputs"))
     }
 

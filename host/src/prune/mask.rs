@@ -89,7 +89,7 @@ impl Mask {
         let (mut there, gone): (Vec<usize>, Vec<usize>) = all.partition(|q| self.kept[*q]);
         let wanted = (sparsity * (there.len() + gone.len()) as f64 + 1e-9).floor() as usize;
         let Some(count) = wanted.checked_sub(gone.len()) else {
-            let problem = format_args!("{} weights are gone already", gone.len());
+            let problem = format!("{} weights are gone already", gone.len());
             let remedy = "give sparsities in rising order";
             return Err(Error::input("--sparsity", sparsity, problem, remedy));
         };

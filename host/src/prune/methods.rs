@@ -45,7 +45,7 @@ pub fn prune<T: Scalar>(
 ) -> Result<Pruned<T>, Error> {
     let network = problem.network;
     if mask.kept().len() != network.parameter_count() {
-        let problem = format_args!("{} parameters", mask.kept().len());
+        let problem = format!("{} parameters", mask.kept().len());
         return Err(Error::input("", "mask", problem, "use the mask of this network"));
     }
     let damping = T::from_f64(options.damping);

@@ -106,7 +106,7 @@ pub(super) fn after(
     if shape.len() <= LARGEST {
         return Ok(shape);
     }
-    let problem = format_args!("gives too many numbers for a sample: {}", shape.describe());
+    let problem = format!("gives too many numbers for a sample: {}", shape.describe());
     Err(Error::input("", format_args!("layers[{i}]"), problem, "make the layer smaller"))
 }
 
