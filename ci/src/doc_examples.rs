@@ -1,9 +1,9 @@
-//! Which public functions of a library no example in its documentation calls: a list that may only get
-//! shorter.
+//! Which public functions of a library no example in its documentation calls, and which types none names: a
+//! list that may only get shorter.
 //!
 //! A method has an example when a code block calls it by name in the documentation of its type or trait
 //! or of a method there; a function, when one does in the documentation of its module or of anything in
-//! that module.
+//! that module; so it is with types.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -26,7 +26,7 @@ pub(crate) fn check(json: &Path, name: &str, update: bool) -> Result<Option<Stri
     let new: Vec<&String> = bare.difference(&known).collect();
     if !new.is_empty() && path.exists() {
         let names: Vec<&str> = new.iter().map(|name| name.as_str()).collect();
-        return Ok(Some(format!("no example calls {}: document one", names.join(", "))));
+        return Ok(Some(format!("no example calls or names {}: document one", names.join(", "))));
     }
     if update {
         let lines: String = bare.iter().map(|name| format!("{name}\n")).collect();
@@ -37,11 +37,11 @@ pub(crate) fn check(json: &Path, name: &str, update: bool) -> Result<Option<Stri
             "{name}: {surplus} has an example now, or is gone: run `cargo ci api --update`"
         )));
     }
-    println!("{name}: an example calls {} of {all} public functions", all - bare.len());
+    println!("{name}: an example shows {} of {all} public functions and types", all - bare.len());
     Ok(None)
 }
 
-/// The public functions without example, by path, and the number of all.
+/// The public functions and types without example, by path, and the number of all.
 fn without_example(library: &Value) -> (BTreeSet<String>, usize) {
     let mut walk =
         Walk { index: &library["index"], seen: HashSet::new(), bare: BTreeSet::new(), all: 0 };
@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
 
     /// The public items of a module, whose functions share the examples of all of them.
     fn items(&mut self, module: &'a Value, ids: &'a Value, path: &str) {
-        let mut scope = Scope { functions: Vec::new(), code: examples(module) };
+        let mut scope = Scope { functions: Vec::new(), types: Vec::new(), code: examples(module) };
         for id in list(ids) {
             let Some(item) = self.item(id).filter(|item| item["visibility"] == "public") else {
                 continue;
@@ -138,26 +138,30 @@ impl<'a> Walk<'a> {
     ) {
         methods.retain(|method| method["inner"].get("function").is_some());
         let shown: String = methods.iter().map(|method| examples(method)).collect();
-        let scope = Scope { functions: methods, code: examples(owner) + &shown };
+        let scope = Scope { functions: methods, types: Vec::new(), code: examples(owner) + &shown };
         let path = format!("{path}{}::", owner["name"].as_str().unwrap_or_default());
         self.judge(&scope, &path);
         module.code.push_str(&scope.code);
+        module.types.push(owner);
     }
 
     fn judge(&mut self, scope: &Scope<'a>, path: &str) {
-        for function in &scope.functions {
-            let name = function["name"].as_str().unwrap_or_default();
+        let functions = scope.functions.iter().map(|item| (item, calls as fn(&str, &str) -> bool));
+        let types = scope.types.iter().map(|item| (item, names as fn(&str, &str) -> bool));
+        for (item, shows) in functions.chain(types) {
+            let name = item["name"].as_str().unwrap_or_default();
             self.all += 1;
-            if !calls(&scope.code, name) {
+            if !shows(&scope.code, name) {
                 self.bare.insert(format!("{path}{name}"));
             }
         }
     }
 }
 
-/// Functions, and the examples that may call them.
+/// Functions and types, and the examples that may show them.
 struct Scope<'a> {
     functions: Vec<&'a Value>,
+    types: Vec<&'a Value>,
     code: String,
 }
 
@@ -185,18 +189,28 @@ fn code(docs: &str) -> String {
 
 /// Whether a name is called: it stands alone before a bracket, maybe with type arguments between.
 fn calls(code: &str, name: &str) -> bool {
-    let part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(name).any(|(at, _)| {
         let (before, after) = (&code[..at], &code[at + name.len()..]);
         !before.ends_with(part) && (after.starts_with('(') || after.starts_with("::<"))
     })
 }
 
+/// Whether a name stands alone.
+fn names(code: &str, name: &str) -> bool {
+    code.match_indices(name)
+        .any(|(at, _)| !code[..at].ends_with(part) && !code[at + name.len()..].starts_with(part))
+}
+
+/// A character of a name.
+fn part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{calls, code, without_example};
+    use super::{calls, code, names, without_example};
 
     #[test]
     fn only_code_that_runs_counts() {
@@ -209,6 +223,12 @@ mod tests {
         assert!(calls("x.solve(1)", "solve") && calls("solve::<f64>(1)", "solve"));
         assert!(!calls("resolve(1)", "solve") && !calls("solve_all(1)", "solve"));
         assert!(!calls("use a::solve;", "solve"));
+    }
+
+    #[test]
+    fn a_type_is_named_as_a_whole() {
+        assert!(names("let a: Mat<f32>;", "Mat") && names("use a::Mat;", "Mat"));
+        assert!(!names("MatRef", "Mat") && !names("AMat", "Mat"));
     }
 
     fn library() -> Value {
@@ -237,7 +257,7 @@ mod tests {
     #[test]
     fn functions_are_found_through_modules_and_types() {
         let (bare, all) = without_example(&library());
-        assert_eq!(all, 5);
-        assert_eq!(bare.into_iter().collect::<Vec<_>>(), ["a::T::lonely", "a::bare"]);
+        assert_eq!(all, 6);
+        assert_eq!(bare.into_iter().collect::<Vec<_>>(), ["a::T", "a::T::lonely", "a::bare"]);
     }
 }

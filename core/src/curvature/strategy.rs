@@ -35,6 +35,10 @@ impl Labels {
 }
 
 /// How the output factor of a layer comes from the one above.
+/// ```
+/// use relfisher_core::curvature::{Propagation, Strategy};
+/// assert_eq!(Strategy::KFRA.propagation, Propagation::Averaged);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
     /// Columns of every sample go back, their outer products are averaged in each layer (K-FAC, KFLR).
@@ -44,6 +48,10 @@ pub enum Propagation {
 }
 
 /// What the positions of a convolution (or any shared weight) count as.
+/// ```
+/// use relfisher_core::curvature::{Sharing, Strategy};
+/// assert_eq!(Strategy::KFC_REDUCE.sharing, Sharing::Reduce);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// Each position as a sample: A averages over samples and positions, G sums over positions (KFC).
@@ -53,6 +61,10 @@ pub enum Sharing {
 }
 
 /// What stands on the diagonal in the Kronecker eigenbasis.
+/// ```
+/// use relfisher_core::curvature::{Scaling, Strategy};
+/// assert_eq!(Strategy::EKFAC, Strategy { scaling: Scaling::Eigenvalues, ..Strategy::KFAC_TYPE2 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scaling {
     /// The products of the factors' eigenvalues: G ⊗ A itself (K-FAC).

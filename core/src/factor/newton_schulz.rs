@@ -89,15 +89,17 @@ pub struct Convergence<T> {
 /// larger damping, or eigenvalues).
 ///
 /// ```
-/// use relfisher_core::factor::{InverseRoot, NewtonSchulz, newton_schulz, newton_schulz_workspace_len};
+/// use relfisher_core::factor::{Convergence, InverseRoot, NewtonSchulz};
+/// use relfisher_core::factor::{newton_schulz, newton_schulz_workspace_len};
 /// use relfisher_core::{MatMut, MatRef, Portable};
 /// let (a, mut x) = ([3.0_f64, 0.0, 0.0, 15.0], [f64::NAN; 4]);
 /// let mut work = [f64::NAN; newton_schulz_workspace_len(2)];
 /// let (a, o) = (MatRef::new(&a, 2, 2)?, MatMut::new(&mut x, 2, 2)?);
 /// let root = InverseRoot::Second;
-/// let done = newton_schulz(&Portable, o, a, 1.0, root, NewtonSchulz::default(), &mut work)?;
+/// let Convergence { iterations, residual } =
+///     newton_schulz(&Portable, o, a, 1.0, root, NewtonSchulz::default(), &mut work)?;
 /// assert!((x[0] - 0.5).abs() < 1e-14 && (x[3] - 0.25).abs() < 1e-14);
-/// assert!(done.iterations < 12 && done.residual < 1e-13);
+/// assert!(iterations < 12 && residual < 1e-13);
 /// # Ok::<(), relfisher_core::Error>(())
 /// ```
 pub fn newton_schulz<T: Real, B: Backend<T> + ?Sized>(

@@ -4,6 +4,15 @@ use crate::error::check_len;
 use crate::{Error, Real};
 
 /// Where weight decay enters.
+/// ```
+/// use relfisher_core::optim::{Adam, AdamStep, WeightDecay};
+/// let rule = Adam { weight_decay: WeightDecay::Decoupled(0.5), ..Adam::default() };
+/// let first: AdamStep<f64> = rule.at(0.5, 0);
+/// let (mut theta, mut m, mut v) = ([4.0], [0.0], [0.0]);
+/// first.step(&mut theta, &mut m, &mut v, &[0.0])?;
+/// assert_eq!(theta, [3.0]); // 4 − ½ · ½ · 4
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WeightDecay<T> {

@@ -82,6 +82,10 @@ pub struct Lanczos<'a, T> {
 }
 
 /// Whether the row behind the basis, row [`Lanczos::len`], holds the next vector.
+/// ```
+/// use relfisher_core::stats::{LanczosState, NextVector};
+/// assert_eq!(LanczosState::<f64>::default().next, NextVector::Vacant);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NextVector {
     /// It does not: the recurrence was not started, or broke down.

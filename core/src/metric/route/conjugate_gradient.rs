@@ -12,6 +12,11 @@ use crate::error::take_work;
 use crate::{Backend, Error, MatMut, MatRef, Real};
 
 /// What multiplies the residual.
+/// ```
+/// use relfisher_core::metric::route::conjugate_gradient::{Options, Preconditioner};
+/// let plain = Options { preconditioner: Preconditioner::None, ..Options::<f32>::default() };
+/// assert_ne!(plain, Options::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preconditioner {
     /// Nothing.

@@ -17,6 +17,18 @@ use crate::error::{check_len, take_work};
 use crate::{Backend, Error, MatMut, MatRef, Real};
 
 /// A layer with any response metric at its outputs: the upper layer of two.
+/// ```
+/// use relfisher_core::MatRef;
+/// use relfisher_core::metric::layer::{LayerMetric, ResponseMetric};
+/// use relfisher_core::metric::two_layer::{TwoLayerMetric, UpperMetric};
+/// let one = [1.0];
+/// let one = MatRef::new(&one, 1, 1)?;
+/// let response = ResponseMetric::Constant { weight: 2.0, outputs: 1 };
+/// let two = TwoLayerMetric::new(one, one, one, one, response)?;
+/// let upper: UpperMetric<'_, f64> = two.upper();
+/// assert_eq!((upper.outputs(), upper.weight(0, 0, 0)), (1, 2.0));
+/// # Ok::<(), relfisher_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct UpperMetric<'a, T> {
     h: MatRef<'a, T>,
