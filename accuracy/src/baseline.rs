@@ -197,6 +197,41 @@ impl Baseline {
         Self { kind, schema: SCHEMA, version, machine, cases, errors }
     }
 
+    /// One line for each way in which the program or the machine of a run is another than the one that
+    /// the baseline is from. How many threads computed is none: the numbers do not depend on it.
+    pub fn differences(&self, version: &str, machine: &Value) -> Vec<String> {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let mut lines = Vec::new();
+        if self.version != version {
+            lines.push(format!("version: {version}, the baseline's: {}", self.version));
+        }
+        let names = [("cpu", "processor"), ("simd", "vector extensions"), ("arch", "architecture")];
+        for (key, what) in names.into_iter().chain([("os", "system")]) {
+            let (now, then) = (&machine[key], &self.machine[key]);
+            if now != then {
+                lines.push(format!("{what}: {}, the baseline's: {}", text(now), text(then)));
+            }
+        }
+        lines
+    }
+
+    /// One line for each error of a table that is above the one of this file: what an update would
+    /// raise.
+    pub fn grown(&self, table: &Table) -> Vec<String> {
+        let grown = |row: &Row| {
+            let known = self.errors.iter().find(|known| known.key() == row.key)?;
+            let Key { source, quantity, dtype, .. } = &row.key;
+            let (old, new) = (number(known.worst, row.unit), number(row.worst, row.unit));
+            let place = format!("{source} {quantity} {}", dtype.name());
+            let more = known.unit == row.unit && row.worst > known.worst;
+            more.then(|| format!("grew: {place}: from {old} to {new} at {}", row.place))
+        };
+        table.rows().filter_map(grown).collect()
+    }
+
     /// Whether the golden rows of this file are about the cases of a run.
     ///
     /// # Errors

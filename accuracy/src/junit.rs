@@ -1,5 +1,6 @@
 //! The outcome as JUnit XML: a suite for each source, a test case for each row.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 
@@ -7,6 +8,23 @@ use quick_xml::Writer;
 use quick_xml::events::BytesText;
 
 use crate::table::{Failure, Key, Row, Table};
+
+/// The text with U+FFFD in the place of what XML 1.0 has no way to write: control characters other than
+/// tab and line ends, U+FFFE and U+FFFF.
+///
+/// ```
+/// use relfisher_accuracy::junit::characters;
+/// assert_eq!(characters("a\tb"), "a\tb");
+/// assert_eq!(characters("a\u{0}b\u{1b}"), "a\u{fffd}b\u{fffd}");
+/// ```
+pub fn characters(text: &str) -> Cow<'_, str> {
+    let forbidden = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
+    if text.contains(forbidden) {
+        Cow::Owned(text.replace(forbidden, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
 
 /// The XML text: `testsuites/testsuite/testcase[/failure]`. A failure outside of a row is a test case
 /// of its own, named `problem`.
@@ -55,21 +73,24 @@ fn test_case(
 ) -> io::Result<()> {
     let Key { source, quantity, dtype, device } = key;
     let class = format!("relfisher.accuracy.{source}.{}.{device}", dtype.name());
-    let name = if quantity.is_empty() { "problem" } else { quantity };
+    let name = characters(if quantity.is_empty() { "problem" } else { quantity });
+    let class = characters(&class);
     let case = writer
         .create_element("testcase")
-        .with_attributes([("classname", class.as_str()), ("name", name)]);
+        .with_attributes([("classname", class.as_ref()), ("name", name.as_ref())]);
     if failures.is_empty() && row.is_none() {
         return case.write_empty().map(drop);
     }
     case.write_inner_content(|writer| {
         for failure in failures {
             let element = writer.create_element("failure");
-            element.with_attribute(("message", failure.message.as_str())).write_empty()?;
+            let message = characters(&failure.message);
+            element.with_attribute(("message", message.as_ref())).write_empty()?;
         }
         if let Some(row) = row {
             let text = format!("worst {:e} at {}", row.worst, row.place);
-            writer.create_element("system-out").write_text_content(BytesText::new(&text))?;
+            let text = BytesText::new(&characters(&text)).into_owned();
+            writer.create_element("system-out").write_text_content(text)?;
         }
         Ok(())
     })

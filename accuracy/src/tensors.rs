@@ -56,6 +56,9 @@ pub(crate) fn relative(got: &[f64], want: &[f64], scale: f64) -> f64 {
     if scale > 0.0 { worst / scale } else { worst }
 }
 
+/// The most tensors of the wrong type that an error names.
+const ODD: usize = 5;
+
 /// The tensors of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tensors(pub BTreeMap<String, Tensor>);
@@ -95,18 +98,33 @@ impl Tensors {
         Ok(Self(tensors))
     }
 
-    /// [`Tensors::parse`], and the dtype that the numbers were stored in: f64 when one tensor is.
+    /// [`Tensors::parse`], and the dtype that all numbers were stored in.
     ///
     /// # Errors
-    /// As [`Tensors::parse`]; no tensor of floating-point numbers.
+    /// As [`Tensors::parse`]; no tensor of floating-point numbers; tensors of both types, with the names
+    /// of the fewer.
     pub fn parse_typed(bytes: &[u8]) -> Result<(Self, crate::Dtype), String> {
         let tensors = Self::parse(bytes)?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-        let stored = |dtype: Dtype| file.iter().any(|(_, view)| view.dtype() == dtype);
-        match (stored(Dtype::F64), stored(Dtype::F32)) {
-            (true, _) => Ok((tensors, crate::Dtype::F64)),
-            (false, true) => Ok((tensors, crate::Dtype::F32)),
-            (false, false) => Err("no tensor of floating-point numbers".into()),
+        let stored = |dtype: Dtype| {
+            let own = file.iter().filter(|(_, view)| view.dtype() == dtype);
+            let mut names: Vec<String> = own.map(|(name, _)| format!("{name:?}")).collect();
+            names.sort();
+            names
+        };
+        let (double, single) = (stored(Dtype::F64), stored(Dtype::F32));
+        match (double.is_empty(), single.is_empty()) {
+            (false, true) => Ok((tensors, crate::Dtype::F64)),
+            (true, false) => Ok((tensors, crate::Dtype::F32)),
+            (true, true) => Err("no tensor of floating-point numbers".into()),
+            (false, false) => {
+                let fewer = double.len() <= single.len();
+                let (odd, names) = if fewer { ("F64", &double) } else { ("F32", &single) };
+                let (rest, more) = (if fewer { "F32" } else { "F64" }, names.len().min(ODD));
+                let etc = if names.len() > ODD { ", …" } else { "" };
+                let names = names[..more].join(", ");
+                Err(format!("tensors of two types: {names}{etc} of {odd}, all others of {rest}"))
+            }
         }
     }
 

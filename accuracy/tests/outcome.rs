@@ -160,3 +160,35 @@ fn messages_with_marks_are_escaped_in_xml() {
     assert_eq!(messages, [text, text]);
     assert_eq!(names, ["relfisher accuracy", "ladder", "problem", "nu.tanh"]);
 }
+
+#[test]
+fn characters_that_xml_has_not_are_replaced() {
+    let mut table = Table::default();
+    table.problem(&key("nu.\u{1b}tanh"), "a\u{0}b\u{8}c\u{b}d\u{ffff}e\tf".into());
+    let xml = junit(&table).expect("text");
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    assert_eq!(xml.chars().find(|c| !allowed(*c)), None, "{xml:?}");
+    assert!(xml.contains("a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e"), "{xml:?}");
+    assert!(xml.contains("nu.\u{fffd}tanh"), "{xml:?}");
+}
+
+#[test]
+fn another_machine_and_what_an_update_raises_are_named() {
+    let ladder = Ladder::new();
+    let exact = table(compare(&ladder, &ladder.expected, Dtype::F64, &|row| row == "nu.tanh"));
+    let machine = |cpu: &str, threads: usize| serde_json::json!({"cpu": cpu, "simd": ["avx"], "arch": "a", "os": "o", "threads": threads});
+    let old = Baseline::updated(None, &exact, &scope(), ("1", machine("one", 2)));
+    assert_eq!(old.differences("1", &machine("one", 4)), [""; 0]);
+    let lines = old.differences("2", &machine("other", 2));
+    let words = ["version: 2, the baseline's: 1", "processor: other, the baseline's: one"];
+    assert_eq!(lines, words);
+
+    assert_eq!(old.grown(&exact), [""; 0]);
+    let mut moved = ladder.expected.clone();
+    let tensor = moved.0.get_mut("nu.tanh").expect("a tensor");
+    tensor.data[3] += 2.0 * Dtype::F64.ulp(tensor.data[3]);
+    let moved = table(compare(&ladder, &moved, Dtype::F64, &|row| row == "nu.tanh"));
+    let grown = old.grown(&moved);
+    assert_eq!(grown.len(), 1, "{grown:?}");
+    assert!(grown[0].starts_with("grew: ladder nu.tanh f64: from 0.00 to 2.00"), "{grown:?}");
+}

@@ -10,6 +10,7 @@ use relfisher::executor::{Cpu, Executor};
 use relfisher_bench::case::{Candidate, Group, Runner, Study};
 use relfisher_bench::limits::{Ceilings, LIMITS};
 use relfisher_bench::measure::{self, Options};
+use relfisher_bench::memory::memory;
 use relfisher_bench::record::{Dtype, Limit, Measured, Outcome, Row};
 use relfisher_bench::sizes::Sizes;
 use relfisher_bench::{THREADS, sizes, studies};
@@ -67,7 +68,7 @@ impl Session {
         });
         group.bench_function(BenchmarkId::new(study.label(), &name), |bencher| {
             let runner = runner.get_or_insert_with(|| {
-                peak = measure::memory(&candidate, THREADS, &label).expect("a right answer");
+                peak = memory(&candidate, THREADS, &label).expect("a right answer");
                 let mut runner = (candidate.build)(&self.cpu);
                 runner.run(&self.cpu);
                 runner.check(&self.cpu).expect("a right answer");

@@ -129,9 +129,10 @@ impl<T: Scalar> Case<T> {
         if threads == 1 {
             from.zip(to).for_each(|(from, to)| one_thread(task, n, from, to));
         } else {
-            std::thread::scope(|scope| {
+            // threads that stay: a new one would make packing buffers of its own in every call
+            rayon::scope(|scope| {
                 for (from, to) in from.zip(to) {
-                    scope.spawn(move || one_thread(task, n, from, to));
+                    scope.spawn(move |_| one_thread(task, n, from, to));
                 }
             });
         }

@@ -8,14 +8,15 @@ use relfisher::executor::Cpu;
 use relfisher::network::{
     Cotangents, Loss, Mode, Network, Normalisation, Parameters, Tape, Targets,
 };
-use relfisher::optimizer::{Batch, Kfac, KfacConfig, KroneckerKind, LabelsConfig, Preconditioner};
+use relfisher::optimizer::{
+    Batch, Kfac, KfacConfig, KroneckerKind, LabelsConfig, Preconditioner, State,
+};
 use relfisher::random::{self, Rng};
 use relfisher_core::curvature::Sharing;
-use relfisher_core::kron::{self, Damping, split_damping};
 use relfisher_core::metric::neuron::Activation;
-use relfisher_core::{MatMut, MatRef};
 
-use crate::{Random, sizes};
+use crate::plain::{Basis, Factors, Outputs, Plain, close, wide};
+use crate::{Random, dense, sizes};
 
 /// λ of the damped steps.
 const DAMPING: f64 = 1e-2;
@@ -78,8 +79,9 @@ pub struct Case<T: Scalar> {
     /// The curvature of every [`Member`], and its step.
     family: [Option<Kfac<T>>; 5],
     step: Vec<T>,
-    /// Draws labels.
+    /// Draws labels, and as it stood before the last step.
     rng: Rng,
+    drawn: Rng,
     scratch: FactorScratch<T>,
     turns: ScaleScratch<T>,
 }
@@ -115,6 +117,7 @@ impl<T: Scalar> Case<T> {
             gradient: vec![T::NAN; count],
             one: Cotangents::new(&network, n, 1),
             rng: random::stream(2, 0, "labels"),
+            drawn: random::stream(2, 0, "labels"),
             family: [const { None }; 5],
             factors,
             bases: Vec::new(),
@@ -182,7 +185,8 @@ impl<T: Scalar> Case<T> {
     /// # Panics
     /// When a factor is not positive definite.
     pub fn step(&mut self, cpu: &Cpu, member: Member) {
-        let Self { network, parameters, tape, rng, family, gradient, step, .. } = self;
+        let Self { network, parameters, tape, rng, drawn, family, gradient, step, .. } = self;
+        drawn.clone_from(rng);
         let kept = &mut family[member as usize];
         let curvature = kept.get_or_insert_with(|| member.curvature(network));
         let batch = Batch { executor: cpu, network, parameters, tape, rng };
@@ -214,39 +218,70 @@ impl<T: Scalar> Case<T> {
         }
     }
 
-    /// Whether the last step, of `member`, solves the damped system of the first layer: (G + γI) S
-    /// (A + δI) = ∇W̃. EKFAC solves another one and is not checked here.
+    /// Whether the last step, of `member`, is right: the gradient and every layer's A and G are those of
+    /// plain f64 sums over the batch, and (G + γI) S (A + δI) = ∇W̃; of EKFAC, the bases are orthogonal
+    /// and diagonalise A and G, and scale and step are those of their definitions.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it is not.
     ///
     /// # Panics
     /// Before a step.
-    pub fn check(&self, cpu: &Cpu, member: Member) -> Result<(), String> {
-        if member == Member::Corrected {
-            return Ok(());
-        }
-        let block = &self.network.blocks()[0];
-        let (m, d) = (block.rows, block.cols);
-        let split_of = |f: &KroneckerFactors<T>| -> Result<_, relfisher_core::Error> {
-            let (g, a) = (MatRef::new(&f.g, m, m)?, MatRef::new(&f.a, d, d)?);
-            split_damping(g, a, T::from_f64(DAMPING), Damping::Pi)
+    pub fn check(&self, _: &Cpu, member: Member) -> Result<(), String> {
+        let Self { network, parameters, tape, gradient, step, .. } = self;
+        let plain = Plain::forward(network, &parameters.values, tape)?;
+        let given = plain.back(plain.deltas(&self.labels));
+        let gradient = wide(gradient);
+        close::<T>("gradient", &gradient, &plain.gradient(&given), 1e4)?;
+        let deltas = match member {
+            Member::Given => Some(given),
+            Member::Sampled | Member::Corrected => {
+                let labels = plain.drawn(network, tape, &self.drawn)?;
+                Some(plain.back(plain.deltas(&labels)))
+            }
+            Member::Exact => Some(plain.back(plain.root())),
+            Member::Averaged => None,
         };
+        let outputs = deltas.map_or_else(|| plain.averaged(), Outputs::Deltas);
         let curvature = self.family[member as usize].as_ref().expect("a step before");
-        let (a, g) = curvature.factors(0).expect("a linear layer");
-        let mut damped = KroneckerFactors { a: a.to_vec(), g: g.to_vec() };
-        let split = split_of(&damped).expect("damping");
-        (0..m).for_each(|i| damped.g[i * m + i] += split.g);
-        (0..d).for_each(|i| damped.a[i * d + i] += split.a);
-        let g = MatRef::new(&damped.g, m, m).expect("G");
-        let a = MatRef::new(&damped.a, d, d).expect("A");
-        let mut back = vec![T::NAN; m * d];
-        let mut work = vec![T::NAN; kron::apply_workspace_len(m, d)];
-        let step = MatRef::new(&self.step, m, d).expect("the step");
-        let out = MatMut::new(&mut back, m, d).expect("shape");
-        kron::apply(cpu, out, g, a, step, &mut work).expect("product");
-        let want = &self.gradient[block.range()];
-        crate::case::near("damped Kronecker step", &back, want, 2e4)
+        if member != Member::Corrected {
+            let factors = |k| curvature.factors(k);
+            return plain.check_kfac(factors, &outputs, DAMPING, (step, &gradient));
+        }
+        self.check_corrected(&plain, &outputs, &gradient)
+    }
+
+    /// EKFAC's part of [`Case::check`].
+    fn check_corrected(
+        &self,
+        plain: &Plain,
+        outputs: &Outputs,
+        gradient: &[f64],
+    ) -> Result<(), String> {
+        let curvature = self.family[Member::Corrected as usize].as_ref().expect("a step before");
+        let (step, mut state) = (wide(&self.step), State::new());
+        curvature.save(&mut state);
+        for (k, (block, layer)) in self.network.blocks().iter().zip(&plain.layers).enumerate() {
+            let (a, g) = curvature.factors(k).ok_or("a layer without factors")?;
+            let found = Factors { a, g };
+            plain.check_factors(k, found, outputs, None)?;
+            let saved = |what: &str, len: usize| {
+                let name = format!("{}.{what}.{}", curvature.name(), block.name);
+                state.tensor(&name, len).map(wide).map_err(|e| e.to_string())
+            };
+            let basis = Basis {
+                a: saved("a_basis", a.len())?,
+                g: saved("g_basis", g.len())?,
+                scale: saved("scale", layer.m * layer.d)?,
+            };
+            basis.check_bases(k, found)?;
+            if let Outputs::Deltas(deltas) = outputs {
+                basis.check_scale::<T>(k, layer, &deltas[k])?;
+            }
+            let pair = (&step[layer.range.clone()], &gradient[layer.range.clone()]);
+            basis.check_step::<T>(k, (layer.m, layer.d), DAMPING, pair)?;
+        }
+        Ok(())
     }
 
     /// m and d̃ of every layer.
@@ -301,7 +336,7 @@ impl<T: Scalar> Case<T> {
     }
 
     /// Elements that [`Case::step`] holds: averages and factors of A and G, the columns of
-    /// derivatives, the step's two squares of scratch, EKFAC's scale.
+    /// derivatives, the step's two squares of scratch, EKFAC's scale and what its decompositions work in.
     #[must_use]
     pub fn elements(&self, member: Member) -> usize {
         let (n, squares) = (self.tape.batch(), |(m, d): (usize, usize)| m * m + d * d);
@@ -313,8 +348,75 @@ impl<T: Scalar> Case<T> {
             Member::Sampled => derivatives,
             Member::Exact => derivatives * self.network.outputs(),
             Member::Averaged => widest * widest,
-            Member::Corrected => derivatives + self.parameter_count() + 2 * n * widest,
+            Member::Corrected => {
+                let stack = dense::eigen_scratch_bytes::<T>(widest, dense::par(1));
+                let stack = stack as usize / size_of::<T>();
+                derivatives + self.parameter_count() + 2 * n * widest + kept + stack
+            }
         };
         2 * kept + own + 2 * widest * widest + self.parameter_count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relfisher::Scalar;
+    use relfisher::executor::Cpu;
+
+    use super::{Case, Member};
+    use crate::sizes;
+
+    fn small<T: Scalar>() -> (Case<T>, Cpu) {
+        let size =
+            sizes::Curvature { widths: vec![11, 8, 6, 4], batch: 13, ..sizes::load().curvature };
+        let cpu = Cpu::new(Some(1)).expect("a thread");
+        (Case::new(&size, &cpu), cpu)
+    }
+
+    #[test]
+    fn right_steps_are_right() {
+        fn of<T: Scalar>() {
+            let (mut case, cpu) = small::<T>();
+            for member in Member::ALL {
+                case.step(&cpu, member);
+                assert_eq!(case.check(&cpu, member), Ok(()), "{member:?}");
+            }
+        }
+        of::<f32>();
+        of::<f64>();
+    }
+
+    #[test]
+    fn wrong_steps_are_found() {
+        for member in Member::ALL {
+            let (mut case, cpu) = small::<f64>();
+            case.step(&cpu, member);
+            // one element of the last layer
+            let last = case.step.len() - 1;
+            case.step[last] *= 1.0 + 1e-6;
+            let words = case.check(&cpu, member).expect_err(member.title());
+            assert!(words.contains("step of layer 2"), "{words}");
+            case.gradient[0] += 1e-6;
+            let words = case.check(&cpu, member).expect_err(member.title());
+            assert!(words.contains("gradient"), "{words}");
+        }
+    }
+
+    #[test]
+    fn factors_of_other_derivatives_are_found() {
+        // of other labels than were drawn
+        for member in [Member::Sampled, Member::Corrected] {
+            let (mut case, cpu) = small::<f32>();
+            case.step(&cpu, member);
+            case.drawn = case.rng.clone();
+            let words = case.check(&cpu, member).expect_err(member.title());
+            assert!(words.contains("G of layer 0"), "{words}");
+        }
+        // of another member
+        let (mut case, cpu) = small::<f32>();
+        case.step(&cpu, Member::Averaged);
+        case.family.swap(Member::Averaged as usize, Member::Exact as usize);
+        let words = case.check(&cpu, Member::Exact).expect_err("the factors of KFRA");
+        assert!(words.contains("G of layer"), "{words}");
     }
 }

@@ -41,12 +41,24 @@ pub fn gram<T: Scalar>(c: &mut [T], x: &[T], (n, d): (usize, usize), alpha: T, p
     );
 }
 
-/// The bytes of scratch that `faer` asks for to factor, solve and invert.
+/// What is done with a positive definite matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// [`cholesky`], and [`solve`] of one column.
+    Solved,
+    /// Its inverse.
+    Inverted,
+}
+
+/// The bytes of scratch that `faer` asks for to factor a matrix and what is done then.
 #[must_use]
-pub fn scratch_bytes<T: Scalar>(d: usize, par: Par) -> u64 {
+pub fn scratch_bytes<T: Scalar>(d: usize, done: Done, par: Par) -> u64 {
     let factor = llt::factor::cholesky_in_place_scratch::<T>(d, par, Spec::default());
-    let needs = factor.or(llt::inverse::inverse_scratch::<T>(d, par));
-    needs.unaligned_bytes_required() as u64
+    let then = match done {
+        Done::Solved => llt::solve::solve_in_place_scratch::<T>(d, 1, par),
+        Done::Inverted => llt::inverse::inverse_scratch::<T>(d, par),
+    };
+    factor.or(then).unaligned_bytes_required() as u64
 }
 
 /// The bytes of scratch that `faer` asks for to find eigenvectors.

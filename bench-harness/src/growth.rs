@@ -27,31 +27,54 @@ pub fn exponent(points: &[(f64, f64)]) -> Option<f64> {
 /// Sizes, and what was found at them.
 type Points = Vec<(f64, f64)>;
 
-/// A series: what all its rows share.
-type Series<'a> = (&'a str, Approach, Dtype, usize);
+/// A series: what all its rows share, and every size but the one that grows.
+#[derive(Clone, Debug, PartialEq)]
+struct Series<'a> {
+    group: &'a str,
+    quantity: &'a str,
+    approach: Approach,
+    dtype: Dtype,
+    threads: usize,
+    fixed: Vec<(&'a str, usize)>,
+}
 
-/// The exponents of every series of at least three sizes.
+/// The exponents of every series of at least three sizes. A law in one size needs all others to stand
+/// still, or to be that size in every row of the quantity, such as the two sides of a square.
 #[must_use]
 pub fn fit(rows: &[Row]) -> Vec<Growth> {
     let mut series: Vec<Series<'_>> = Vec::new();
     for row in rows {
-        let key = key(row);
+        let key = key(row, rows);
         if !series.contains(&key) {
             series.push(key);
         }
     }
-    series.into_iter().flat_map(|s| grow(s, rows)).collect()
+    series.iter().flat_map(|s| grow(s, rows)).collect()
 }
 
-fn key(row: &Row) -> Series<'_> {
-    (&row.quantity, row.approach, row.dtype, row.threads)
+fn key<'a>(row: &'a Row, rows: &[Row]) -> Series<'a> {
+    let of_quantity = |other: &&Row| other.group == row.group && other.quantity == row.quantity;
+    // by construction, not by chance in one row
+    let grows = |name: &str| {
+        let mut same = rows.iter().filter(of_quantity);
+        same.all(|other| other.size.get(name) == Some(&other.x))
+    };
+    let sizes = row.size.iter().map(|(name, value)| (name.as_str(), *value));
+    Series {
+        group: &row.group,
+        quantity: &row.quantity,
+        approach: row.approach,
+        dtype: row.dtype,
+        threads: row.threads,
+        fixed: sizes.filter(|(name, _)| !grows(name)).collect(),
+    }
 }
 
 /// Time against FLOPs, memory against its formula.
-fn grow(series: Series<'_>, rows: &[Row]) -> Vec<Growth> {
+fn grow(series: &Series<'_>, rows: &[Row]) -> Vec<Growth> {
     let measured: Vec<_> = rows
         .iter()
-        .filter(|row| key(row) == series)
+        .filter(|row| key(row, rows) == *series)
         .filter_map(|row| match &row.outcome {
             Outcome::Measured(m) => Some((row.x as f64, row.flops, m)),
             _ => None,
@@ -70,7 +93,7 @@ fn grow(series: Series<'_>, rows: &[Row]) -> Vec<Growth> {
             points(&|k| measured[k].2.predicted_bytes as f64),
         ),
     ];
-    let (quantity, approach, dtype, threads) = series;
+    let Series { quantity, approach, dtype, threads, .. } = *series;
     let row = |(measure, measured, declared): (&str, Points, Points)| {
         Some(Growth {
             quantity: quantity.to_owned(),
@@ -89,7 +112,8 @@ fn grow(series: Series<'_>, rows: &[Row]) -> Vec<Growth> {
 
 #[cfg(test)]
 mod tests {
-    use super::exponent;
+    use super::{exponent, fit};
+    use crate::record::{Approach, Dtype, Limit, Measured, Outcome, Row};
 
     #[test]
     fn a_power_law_has_its_exponent() {
@@ -106,5 +130,67 @@ mod tests {
     #[test]
     fn nothing_has_no_logarithm() {
         assert_eq!(exponent(&[(1.0, 0.0), (2.0, 4.0), (4.0, 8.0), (8.0, 8.0)]), None);
+    }
+
+    /// Of x in its first size, taking x³.
+    fn row(group: &str, size: &[(&str, usize)]) -> Row {
+        let x = size[0].1;
+        let cube = (x as f64).powi(3);
+        Row {
+            group: group.into(),
+            quantity: "a quantity".into(),
+            approach: Approach::Structured,
+            size: size.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            x,
+            dtype: Dtype::F32,
+            threads: 1,
+            flops: cube,
+            bytes: 1.0,
+            outcome: Outcome::Measured(Measured {
+                seconds: 1e-9 * cube,
+                median: 1e-9 * cube,
+                rounds: 3,
+                limit: Limit::Product,
+                share: 0.5,
+                peak_bytes: (8 * x * x) as u64,
+                predicted_bytes: (8 * x * x) as u64,
+            }),
+        }
+    }
+
+    #[test]
+    fn one_size_grows_alone() {
+        let rows = [16, 32, 64].map(|d| row("kron", &[("width", d), ("samples", 64)]));
+        let fits = fit(&rows);
+        assert_eq!(fits.len(), 2);
+        assert!((fits[0].exponent - 3.0).abs() < 1e-9 && (fits[1].exponent - 2.0).abs() < 1e-9);
+        // two sizes that are the same in every row grow as one
+        let rows = [16, 32, 64].map(|d| row("kron", &[("width", d), ("height", d)]));
+        assert_eq!(fit(&rows).len(), 2);
+    }
+
+    #[test]
+    fn sizes_that_change_on_their_own_are_no_law() {
+        // inputs and neurons, unrelated
+        let rows = [(81, 80), (513, 512), (785, 80)]
+            .map(|(d, m)| row("metric", &[("inputs", d), ("neurons", m)]));
+        assert_eq!(fit(&rows), []);
+        // fewer matrices of a larger order
+        let rows = [(16, 1000), (32, 250), (64, 62), (128, 32)]
+            .map(|(n, count)| row("factor", &[("order", n), ("matrices", count)]));
+        assert_eq!(fit(&rows), []);
+        // equal by chance in one row
+        let rows = [(16, 64), (32, 32), (64, 64), (128, 64)]
+            .map(|(n, samples)| row("kron", &[("width", n), ("samples", samples)]));
+        let fits = fit(&rows);
+        assert_eq!((fits[0].from, fits[0].to), (16, 128));
+        assert_eq!(fits.len(), 2);
+    }
+
+    #[test]
+    fn groups_do_not_mix() {
+        let rows = [("kron", 16), ("kron", 32), ("metric", 64)]
+            .map(|(group, d)| row(group, &[("width", d)]));
+        assert_eq!(fit(&rows), []);
     }
 }

@@ -14,11 +14,15 @@ pub mod growth;
 pub mod limits;
 pub mod machine;
 pub mod measure;
+pub mod memory;
 pub mod metric;
 pub mod network;
+pub mod pass;
+pub mod plain;
 pub mod record;
 pub mod report;
 pub mod sizes;
+pub mod sound;
 pub mod studies;
 
 use std::time::Instant;

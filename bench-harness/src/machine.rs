@@ -15,7 +15,7 @@ const SOURCES: [&str; 4] = ["core/src", "gpu-kernels/src", "host/src", "bench-ha
 /// Describes this machine, now, for a run with these options.
 #[must_use]
 pub fn describe(quick: bool, options: String) -> Run {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = threads();
     let machine = Machine::detect(cores);
     Run {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -40,6 +40,35 @@ pub fn available() -> u64 {
         0 => u64::MAX,
         bytes => bytes,
     }
+}
+
+/// The bytes of the last level of cache; 0 where the system does not say.
+#[must_use]
+pub fn last_cache() -> u64 {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index3/size");
+    cache_size(&text.unwrap_or_default()).unwrap_or(0)
+}
+
+/// `32768K` or `1M`, in bytes.
+fn cache_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (digits, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) => (digits, text.chars().last()),
+        None => (text, None),
+    };
+    let shift = match unit {
+        Some('K') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        _ => 0,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// The threads that this machine runs at once.
+#[must_use]
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn meminfo(key: &str) -> u64 {
@@ -93,5 +122,17 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         } else {
             files.push(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cache_size;
+
+    #[test]
+    fn sizes_of_caches_are_read() {
+        let sizes = ["32768K\n", "1M", "2G", "64"].map(cache_size);
+        assert_eq!(sizes, [Some(32 << 20), Some(1 << 20), Some(2 << 30), Some(64)]);
+        assert_eq!([cache_size(""), cache_size("none")], [None, None]);
     }
 }

@@ -2,24 +2,25 @@
 
 use std::fmt;
 
-use peak_alloc::PeakAlloc;
 use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
-use relfisher_core::{Backend, MatMut, MatRef};
 
 use crate::case::{Candidate, Group, Runner, Study, dtype};
-use crate::limits::Ceilings;
-use crate::record::{Approach, Dtype, Limit, Measured, Outcome, Ratio, Record, Row};
+use crate::limits::{Ceilings, LIMITS};
+use crate::memory::memory;
+use crate::pass::{Pass, Share};
+use crate::record::{Dtype, Limit, Measured, Outcome, Record, Row};
 use crate::report::units;
 use crate::sizes::Sizes;
-use crate::{growth, machine, studies};
+use crate::{growth, machine, sound, studies};
 
 /// The least seconds of one timing: shorter calls are repeated within it.
 const TIMING: f64 = 2e-4;
 /// Timings of a candidate.
 const ROUNDS: std::ops::RangeInclusive<usize> = 3..=60;
-/// The most samples of a ceiling among the rounds of a study.
-const CEILING_ROUNDS: usize = 8;
+/// The samples of a ceiling among the rounds of a study: as many as there are rounds, up to the second
+/// number; beyond the first only while they take no longer than the candidates.
+const CEILING_ROUNDS: (usize, usize) = (8, 16);
 /// The part of the machine's free memory that a case may take.
 const MEMORY_SHARE: f64 = 0.9;
 
@@ -58,7 +59,52 @@ impl fmt::Display for Options {
     }
 }
 
-/// Measures, printing a line for every case.
+/// Whether there is anything to measure, and this machine can.
+///
+/// # Errors
+/// Numbers that no run can have, more threads than the machine has, something asked for twice, nothing
+/// left to measure: the option and what to give.
+pub fn check(options: &Options, sizes: &Sizes) -> Result<(), String> {
+    let Options { groups, dtypes, threads, seconds, longest, .. } = options;
+    for (option, value) in [("--seconds", *seconds), ("--longest", *longest)] {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(format!("{option} {value}: give seconds above 0, such as 1"));
+        }
+    }
+    let most = machine::threads();
+    if let Some(many) = threads.iter().find(|threads| !(1..=most).contains(*threads)) {
+        let remedy = format!("give from 1 to {most}, what this machine runs at once");
+        return Err(format!("--threads {many}: {remedy}"));
+    }
+    once("--threads", threads)?;
+    once("--dtype", dtypes)?;
+    once("a group", groups)?;
+    let first = threads.first().copied().unwrap_or(1);
+    if dtypes.is_empty() || threads.is_empty() || wanted::<f32>(options, sizes, first).is_empty() {
+        let filter = options.filter.as_deref().unwrap_or_default();
+        let remedy = "give a part of a label that a run without --filter prints";
+        return Err(format!("--filter {filter:?}: no study of these groups has it: {remedy}"));
+    }
+    Ok(())
+}
+
+/// Cases would stand twice.
+fn once<V: PartialEq + fmt::Debug>(option: &str, values: &[V]) -> Result<(), String> {
+    match values.iter().enumerate().find(|(k, value)| values[..*k].contains(value)) {
+        Some((_, value)) => Err(format!("{option}: {value:?} stands twice: give it once")),
+        None => Ok(()),
+    }
+}
+
+/// The studies that the options name.
+fn wanted<T: Scalar>(options: &Options, sizes: &Sizes, threads: usize) -> Vec<Study> {
+    let groups = if options.groups.is_empty() { &Group::ALL[..] } else { &options.groups };
+    let mut all = studies::of::<T>(groups, sizes, threads);
+    all.retain(|study| options.filter.as_ref().is_none_or(|f| study.label().contains(f)));
+    all
+}
+
+/// Measures, printing a line for every case; then what is to be said of the whole.
 ///
 /// # Errors
 /// A wrong answer, by its case; an executor that cannot be made.
@@ -76,31 +122,46 @@ pub fn measure(options: &Options, sizes: &Sizes) -> Result<Record, String> {
     Ok(record)
 }
 
+/// What a reader should know of a record: cases whose memory left its formula, and ceilings that were
+/// disturbed. One line each.
+#[must_use]
+pub fn warnings(record: &Record) -> Vec<String> {
+    let memory = sound::beyond_formula(record).into_iter().map(|(counted, predicted, name)| {
+        let [counted, predicted] = [counted, predicted].map(|b| units::bytes(b as f64));
+        format!("memory beyond its formula: {name}: {counted}, predicted {predicted}")
+    });
+    let shares = sound::disturbed(record).into_iter().filter(|_| !record.run.quick);
+    let shares = shares.map(|share| {
+        let remedy = "measure again on a quiet machine";
+        format!("a share of {share}: its ceiling was disturbed: {remedy}")
+    });
+    memory.chain(shares).collect()
+}
+
 fn of_dtype<T: Scalar>(
     options: &Options,
     sizes: &Sizes,
     threads: usize,
     record: &mut Record,
 ) -> Result<(), String> {
-    let groups = if options.groups.is_empty() { &Group::ALL[..] } else { &options.groups };
-    let wanted = |study: &Study| options.filter.as_ref().is_none_or(|f| study.label().contains(f));
-    let mut all = studies::of::<T>(groups, sizes, threads);
-    all.retain(wanted);
+    let all = wanted::<T>(options, sizes, threads);
     let cpu = Cpu::new(Some(threads)).map_err(|e| e.to_string())?;
     let mut ceilings = Ceilings::<T>::new(&sizes.ceiling, threads);
     println!("\n{} {} {threads} threads, {} studies", Cpu::model(), T::NAME, all.len());
+    let mut pass = Pass::new(record);
     let mut outcome = Ok(());
     // inside the executor's threads, as a training loop runs
     Executor::<T>::install(&cpu, &mut || {
-        for limit in crate::limits::LIMITS {
+        for limit in LIMITS {
             (0..3).for_each(|_| _ = ceilings.sample(limit));
         }
         outcome = all.iter().enumerate().try_for_each(|(k, study)| {
             println!("[{}/{}] {}", k + 1, all.len(), study.label());
-            one(options, study, (&cpu, threads), &mut ceilings, record)
+            one(options, study, (&cpu, threads), &mut ceilings, &mut pass)
         });
     });
     outcome?;
+    pass.finish(&ceilings);
     record.ceilings.extend(ceilings.record());
     Ok(())
 }
@@ -120,18 +181,30 @@ fn one<T: Scalar>(
     study: &Study,
     (cpu, threads): (&Cpu, usize),
     ceilings: &mut Ceilings<T>,
-    record: &mut Record,
+    pass: &mut Pass<'_>,
 ) -> Result<(), String> {
-    let mut entries = Vec::new();
-    let mut rows: Vec<(Approach, f64, f64, Outcome)> = Vec::new();
+    let row = |candidate: &Candidate, outcome| Row {
+        group: study.group.name().to_owned(),
+        quantity: study.quantity.to_owned(),
+        approach: candidate.approach,
+        size: study.size.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+        x: study.x,
+        dtype: dtype::<T>(),
+        threads,
+        flops: candidate.flops,
+        bytes: candidate.bytes,
+        outcome,
+    };
+    let (mut entries, mut rows) = (Vec::new(), Vec::new());
     for candidate in (study.prepare)(cpu) {
-        let Candidate { approach, flops, bytes, .. } = candidate;
-        let refused = refuse(options, &candidate, ceilings);
-        if let Some(outcome) = refused {
-            rows.push((approach, flops, bytes, outcome));
+        if let Some(outcome) = refuse(options, &candidate, ceilings) {
+            if candidate.share.is_some() {
+                pass.no_share(study, (candidate.limit, threads), &outcome);
+            }
+            rows.push((row(&candidate, outcome), None));
             continue;
         }
-        let label = format!("{} ({approach:?})", study.label());
+        let label = format!("{} ({:?})", study.label(), candidate.approach);
         let peak = memory(&candidate, threads, &label)?;
         let mut runner = (candidate.build)(cpu);
         runner.run(cpu);
@@ -140,76 +213,26 @@ fn one<T: Scalar>(
     }
     let (rates, least) = time(options, cpu, &mut entries, ceilings);
     for (entry, seconds) in entries.iter_mut().zip(least) {
-        let Candidate { approach, flops, bytes, limit, predicted, share: wanted, .. } =
-            entry.candidate;
+        let Candidate { limit, predicted, share: wanted, .. } = entry.candidate;
         entry.times.sort_by(f64::total_cmp);
-        let work = if limit == Limit::Copy { bytes } else { flops };
-        let share = work / seconds / rates[limit as usize];
+        let share = Share::new(&entry.candidate, seconds, rates[limit as usize], wanted);
         let measured = Measured {
             seconds,
             median: entry.times[entry.times.len() / 2],
             rounds: entry.times.len(),
             limit,
-            share,
+            share: share.value(ceilings),
             peak_bytes: entry.peak,
             predicted_bytes: predicted,
         };
-        if let Some(target) = wanted {
-            record.ratios.push(Ratio {
-                name: format!("{}: share of the {limit:?} ceiling", study.label()).to_lowercase(),
-                dtype: study.dtype,
-                threads,
-                value: share,
-                target: Some(crate::record::Target::AtLeast(target)),
-                detail: format!("{:.3} ms", seconds * 1e3),
-            });
-        }
-        rows.push((approach, flops, bytes, Outcome::Measured(measured)));
+        rows.push((row(&entry.candidate, Outcome::Measured(measured)), Some(share)));
     }
-    against_loop(study, threads, &rows, record);
-    for (approach, flops, bytes, outcome) in rows {
-        let row = Row {
-            group: study.group.name().to_owned(),
-            quantity: study.quantity.to_owned(),
-            approach,
-            size: study.size.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
-            x: study.x,
-            dtype: dtype::<T>(),
-            threads,
-            flops,
-            bytes,
-            outcome,
-        };
+    pass.against_loop(study, threads, rows.iter().map(|(row, _)| row));
+    for (row, share) in rows {
         println!("    {}", row.line());
-        record.cases.push(row);
+        pass.keep(study, row, share);
     }
     Ok(())
-}
-
-/// Writes down how the structured candidate compares with the loop, where the study asks.
-fn against_loop(
-    study: &Study,
-    threads: usize,
-    rows: &[(Approach, f64, f64, Outcome)],
-    record: &mut Record,
-) {
-    let seconds = |wanted: Approach| {
-        rows.iter().find_map(|(approach, _, _, outcome)| match outcome {
-            Outcome::Measured(m) if *approach == wanted => Some(m.seconds),
-            _ => None,
-        })
-    };
-    let times = (seconds(Approach::Structured), seconds(Approach::Loop));
-    if let (Some(target), (Some(ours), Some(theirs))) = (study.speedup, times) {
-        record.ratios.push(Ratio {
-            name: format!("{}: times as fast", study.label()),
-            dtype: study.dtype,
-            threads,
-            value: theirs / ours,
-            target: Some(target),
-            detail: format!("{:.3} ms, {:.3} ms", ours * 1e3, theirs * 1e3),
-        });
-    }
 }
 
 /// Why a candidate is not tried: its memory, or its time at the ceiling.
@@ -227,37 +250,7 @@ pub fn refuse<T: Scalar>(
     let work = if candidate.limit == Limit::Copy { candidate.bytes } else { candidate.flops };
     let seconds = work / rate;
     let longest = if options.quick { options.longest.min(0.3) } else { options.longest };
-    (seconds > longest).then_some(Outcome::TooSlow { seconds })
-}
-
-/// The most bytes that outputs, scratch and one call allocate, on an executor that holds nothing but its
-/// threads' packing buffers;
-/// 0 where the process does not count.
-///
-/// # Errors
-/// A wrong answer; an executor that cannot be made.
-pub fn memory(candidate: &Candidate, threads: usize, label: &str) -> Result<u64, String> {
-    let cpu = Cpu::new(Some(threads)).map_err(|e| format!("{label}: {e}"))?;
-    warm::<f32>(&cpu);
-    let before = PeakAlloc.current_usage();
-    PeakAlloc.reset_peak_usage();
-    let mut runner = (candidate.build)(&cpu);
-    runner.run(&cpu);
-    let peak = PeakAlloc.peak_usage();
-    runner.check(&cpu).map_err(|e| format!("{label}: wrong answer: {e}"))?;
-    Ok(peak.saturating_sub(before) as u64)
-}
-
-/// Lets the kernels of products allocate their packing buffers, once for each thread and whatever the
-/// shapes: they are the executor's, not a candidate's.
-fn warm<T: Scalar>(cpu: &Cpu) {
-    let (n, parts) = (256, 4 * cpu.thread_count());
-    let (a, mut c) = (vec![T::ONE; n * n], vec![T::ZERO; parts * n * n]);
-    let product = |_: usize, c: &mut [T], _: &mut [T]| {
-        let a = MatRef::new(&a, n, n)?;
-        cpu.gemm(MatMut::new(c, n, n)?, T::ZERO, T::ONE, a, a)
-    };
-    cpu.for_each_part(&mut c, n * n, 0, &product).expect("shapes");
+    (seconds > longest).then_some(Outcome::TooSlow { seconds, bytes: Some(bytes) })
 }
 
 /// Times the entries in turn with the ceilings that they are compared with: the ceilings' rates in
@@ -279,12 +272,17 @@ fn time<T: Scalar>(
     let budget = options.seconds * entries.len() as f64;
     let rounds = ((budget / cost.max(1e-9)) as usize).clamp(*ROUNDS.start(), *ROUNDS.end());
     let rounds = if options.quick { 1 } else { rounds };
-    let every = rounds.div_ceil(CEILING_ROUNDS);
+    let needed = LIMITS.map(|limit| entries.iter().any(|entry| entry.candidate.limit == limit));
+    let once: f64 =
+        LIMITS.iter().filter(|l| needed[**l as usize]).map(|l| ceilings.seconds(*l)).sum();
+    let affordable = (budget / once.max(1e-9)) as usize;
+    let samples = affordable.clamp(CEILING_ROUNDS.0, CEILING_ROUNDS.1).min(rounds);
     let mut least = [f64::INFINITY; 3];
     for round in 0..rounds {
-        for limit in crate::limits::LIMITS {
-            let needed = entries.iter().any(|e| e.candidate.limit == limit);
-            if needed && round % every == 0 {
+        // spread evenly: the samples so far are their share of the rounds so far
+        let sampled = (round + 1) * samples / rounds > round * samples / rounds;
+        for limit in LIMITS {
+            if needed[limit as usize] && sampled {
                 least[limit as usize] = least[limit as usize].min(ceilings.sample(limit));
             }
         }
@@ -292,7 +290,7 @@ fn time<T: Scalar>(
             entry.times.push(entry.runner.seconds(cpu, entry.repeats));
         }
     }
-    let rates = crate::limits::LIMITS.map(|limit| ceilings.work(limit) / least[limit as usize]);
+    let rates = LIMITS.map(|limit| ceilings.work(limit) / least[limit as usize]);
     let fastest = |entry: &Entry| entry.times.iter().copied().fold(f64::INFINITY, f64::min);
     (rates, entries.iter().map(fastest).collect())
 }

@@ -1,5 +1,7 @@
 //! Training steps of a perceptron, and its bare products for comparison.
 
+mod judge;
+
 use relfisher::executor::Cpu;
 use relfisher::network::{Loss, Mode, Network, Normalisation, Parameters, Tape, Targets};
 use relfisher::optimizer::{MetricBatch, Optimizer, OptimizerConfig, Step};
@@ -40,12 +42,16 @@ impl<T: Scalar> MetricBatch<T> for &Data<T> {
     }
 }
 
+/// γ of every step.
+const RATE: f64 = 1e-4;
+
 /// A network, its tape and an optimiser.
 pub struct Training<T: Scalar> {
     network: Network<T>,
     tape: Tape<T>,
     parameters: Parameters<T>,
     gradient: Vec<T>,
+    config: OptimizerConfig,
     optimizer: Box<dyn Optimizer<T>>,
     data: Data<T>,
     batch: usize,
@@ -76,6 +82,7 @@ impl<T: Scalar> Training<T> {
             parameters: network.init(&mut rng),
             gradient: vec![T::ZERO; network.parameter_count()],
             optimizer: config.build(&network).expect("valid settings"),
+            config,
             data: Data { inputs, labels, width },
             batch: size.batch,
             index: 0,
@@ -89,35 +96,47 @@ impl<T: Scalar> Training<T> {
     /// # Errors
     /// Those of the network and the optimiser.
     pub fn step(&mut self, cpu: &Cpu) -> Result<f64, Error> {
+        let loss = self.passes(cpu)?;
+        self.update(cpu, loss)?;
+        Ok(loss)
+    }
+
+    /// The labels of the next step.
+    fn labels(&self) -> std::ops::Range<usize> {
+        let first = self.index as usize * self.batch % (self.data.labels.len() - self.batch);
+        first..first + self.batch
+    }
+
+    /// A step up to its gradient; the mean loss.
+    fn passes(&mut self, cpu: &Cpu) -> Result<f64, Error> {
+        let labels = self.labels();
         let Self { network, tape, parameters, gradient, data, rng, .. } = self;
         data.load_into(tape, self.batch, rng)?;
-        let first = self.index as usize * self.batch % (data.labels.len() - self.batch);
-        let labels = &data.labels[first..first + self.batch];
         network.forward(cpu, parameters, Mode::Train, tape)?;
-        let targets = Targets::Classes(labels);
-        let report = network.loss(cpu, tape, &targets)?;
+        let report = network.loss(cpu, tape, &Targets::Classes(&data.labels[labels]))?;
         network.backward(cpu, parameters, tape, Some(gradient))?;
+        Ok(report.mean)
+    }
+
+    /// The rest of a step.
+    fn update(&mut self, cpu: &Cpu, loss: f64) -> Result<(), Error> {
+        let labels = self.labels();
+        let Self { network, tape, parameters, gradient, data, rng, .. } = self;
         self.optimizer.step(&mut Step {
             executor: cpu,
             network,
             tape,
-            targets,
-            loss: report.mean,
+            targets: Targets::Classes(&data.labels[labels]),
+            loss,
             parameters,
             gradient,
-            learning_rate: T::from_f64(1e-4),
+            learning_rate: T::from_f64(RATE),
             index: self.index,
             rng,
             metric_batch: &mut &*data,
         })?;
         self.index += 1;
-        Ok(report.mean)
-    }
-
-    /// Whether the last step's gradient holds numbers only.
-    #[must_use]
-    pub fn gradient_is_finite(&self) -> bool {
-        self.gradient.iter().all(|p| relfisher_core::Real::is_finite(*p))
+        Ok(())
     }
 }
 

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sound;
+
 /// The version of this layout; a reader refuses another.
 pub const LAYOUT: u32 = 1;
 
@@ -29,6 +31,9 @@ pub struct Record {
     pub growth: Vec<Growth>,
     /// Ratios with a target.
     pub ratios: Vec<Ratio>,
+    /// Targets that were asked for and have no ratio; none in older records.
+    #[serde(default)]
+    pub not_measured: Vec<NotMeasured>,
 }
 
 /// Where, when and of what.
@@ -68,7 +73,8 @@ pub struct Run {
 pub enum Limit {
     /// A square product of `faer`, FLOP/s.
     Product,
-    /// Copying a slice larger than the caches, bytes read and written a second.
+    /// Streaming through slices larger than the caches, bytes read and written a second: the fastest of
+    /// a copy, of scaling in place, and of adding a multiple in place.
     Copy,
     /// `faer`'s Cholesky factorisation of a large matrix, FLOP/s.
     Cholesky,
@@ -100,6 +106,10 @@ pub struct Ceiling {
     pub seconds: f64,
     /// FLOP/s, or bytes a second.
     pub rate: f64,
+    /// For [`Limit::Copy`] the loop that was the fastest: `copy`, `scale` or `add`; empty otherwise and
+    /// in older records, which only copied.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
 }
 
 /// How a case computes its quantity.
@@ -157,6 +167,9 @@ pub enum Outcome {
     TooSlow {
         /// The seconds that its FLOPs take at the ceiling.
         seconds: f64,
+        /// The bytes that it would hold; none in older records.
+        #[serde(default)]
+        bytes: Option<u64>,
     },
 }
 
@@ -172,7 +185,8 @@ pub struct Measured {
     pub rounds: usize,
     /// What limits it.
     pub limit: Limit,
-    /// Its rate as a share of that ceiling in the same rounds.
+    /// Its rate as a share of that ceiling: in the same rounds, or nine tenths of the best of the run
+    /// where that is more.
     pub share: f64,
     /// The most bytes that one call allocated beside its inputs, counted.
     pub peak_bytes: u64,
@@ -222,6 +236,20 @@ pub struct Ratio {
     pub detail: String,
 }
 
+/// A target without a value: what it judges was not tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotMeasured {
+    /// The name that its ratio would have.
+    pub name: String,
+    /// Elements.
+    pub dtype: Dtype,
+    /// Threads.
+    pub threads: usize,
+    /// Why, in words: `too slow: 12.0 s at the ceiling`.
+    pub why: String,
+}
+
 /// A bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -266,7 +294,7 @@ impl Row {
             Outcome::DoesNotFit { bytes } => {
                 format!("{name:<10} does not fit: {:.1} GiB", mebibytes(*bytes) / 1024.0)
             }
-            Outcome::TooSlow { seconds } => {
+            Outcome::TooSlow { seconds, .. } => {
                 format!("{name:<10} not tried: {seconds:.1} s at the ceiling")
             }
         }
@@ -282,27 +310,39 @@ fn mebibytes(bytes: u64) -> f64 {
 }
 
 impl Record {
+    /// That it is a record which can be read again, and judged.
+    ///
+    /// # Errors
+    /// A number that is none; a case or a ratio that stands twice.
+    pub fn check(&self) -> Result<(), String> {
+        sound::finite(self)?;
+        sound::distinct(self)
+    }
+
     /// A run without rows.
     #[must_use]
     pub fn empty(run: Run) -> Self {
-        let (ceilings, cases, growth, ratios) = Default::default();
-        Self { layout: LAYOUT, run, ceilings, cases, growth, ratios }
+        let (ceilings, cases, growth, ratios, not_measured) = Default::default();
+        Self { layout: LAYOUT, run, ceilings, cases, growth, ratios, not_measured }
     }
 
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is no record, or has another layout.
+    /// A file that cannot be read, is no record, has another layout, or names a case twice.
     pub fn read(path: &Path) -> Result<Self, String> {
         let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
         let text = std::fs::read_to_string(path).map_err(|e| problem(&e))?;
         let record: Self = serde_json::from_str(&text).map_err(|e| {
-            problem(&format!("{e}; it must be a file that `relfisher-bench measure` wrote"))
+            let remedy = "give a file that `relfisher-bench measure` wrote, or measure again";
+            problem(&format!("{e}: {remedy}"))
         })?;
         if record.layout != LAYOUT {
             let found = record.layout;
             return Err(problem(&format!("layout {found}, not {LAYOUT}: measure again")));
         }
+        let unfit = |e: String| problem(&format!("{e}: measure again"));
+        sound::distinct(&record).map_err(unfit)?;
         Ok(record)
     }
 
@@ -333,6 +373,9 @@ impl Record {
                 r.detail
             );
         }
+        for NotMeasured { name, dtype: of, threads, why } in &self.not_measured {
+            text += &format!("{name:<86} {} {threads} not measured: {why}\n", dtype(*of));
+        }
         text += "\ngrowth: exponent over the width, and of the declared work\n";
         for g in &self.growth {
             text += &format!(
@@ -354,8 +397,9 @@ impl Record {
     /// Writes a file, whole or not at all.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// As [`Record::check`]; a file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), String> {
+        self.check().map_err(|e| format!("{}: not written: {e}", path.display()))?;
         let mut text = serde_json::to_string_pretty(self).map_err(|e| e.to_string())?;
         text.push('\n');
         relfisher::format::write_bytes(path, text.as_bytes()).map_err(|e| e.to_string())

@@ -1,8 +1,12 @@
 //! The sizes and targets of `sizes.toml`.
 
+mod check;
+
 use std::path::Path;
 
 use serde::Deserialize;
+
+use crate::machine;
 
 /// The order of the product that shares refer to.
 #[derive(Clone, Debug, Deserialize)]
@@ -210,7 +214,7 @@ pub struct Batched {
     pub orders: Vec<usize>,
     /// Matrices of a batch for the Cholesky factorisation.
     pub matrices: usize,
-    /// Matrices of a batch for the eigendecomposition, at the smallest order; fewer above it.
+    /// Matrices of a batch for the eigendecomposition.
     pub decompositions: usize,
     /// How much faster than a loop over `faer`'s Cholesky factorisation.
     pub cholesky: f64,
@@ -272,9 +276,15 @@ pub fn load() -> Sizes {
 /// The sizes of a file.
 ///
 /// # Errors
-/// A file that cannot be read, or does not name every size.
+/// A file that cannot be read, does not name every size, or names one that this machine cannot measure:
+/// the field, the value and what to give.
 pub fn read(path: &Path) -> Result<Sizes, String> {
     let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let text = std::fs::read_to_string(path).map_err(|e| problem(&e))?;
-    toml::from_str(&text).map_err(|e| problem(&e))
+    let sizes: Sizes = toml::from_str(&text).map_err(|e| {
+        let remedy = "begin with a copy of bench-harness/sizes.toml and change its numbers";
+        problem(&format!("{}\n{remedy}", e.to_string().trim_end()))
+    })?;
+    check::check(&sizes, machine::available()).map_err(|e| problem(&e))?;
+    Ok(sizes)
 }

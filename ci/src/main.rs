@@ -57,8 +57,8 @@ struct Options {
     /// For `golden` and `accuracy`: a program that was built already [default: builds `relfisher`].
     #[arg(long)]
     program: Option<PathBuf>,
-    /// For `accuracy`, `instructions`, `capi` (its header), `embedded` (its table) and `api`: writes the
-    /// committed files anew (never within `all`).
+    /// For `accuracy`, `instructions`, `bench-gate` (its bytes), `capi` (its header), `embedded` (its
+    /// table) and `api`: writes the committed files anew (never within `all`).
     #[arg(long)]
     update: bool,
     /// For `instructions`: only shows that a kernel that was made slow fails the gate.

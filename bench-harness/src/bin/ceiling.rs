@@ -2,7 +2,7 @@
 //! with two threads.
 //!
 //! `cargo run --release -p relfisher-bench --bin ceiling` prints a table and exits with 1 when a share
-//! misses its target. Name parts, types or thread counts (`gram f64 2`) to run only those.
+//! misses its target. Name parts, `--dtype` or `--threads` (`gram --dtype f64 --threads 2`) to run only those.
 
 use clap::{Parser, ValueEnum};
 use relfisher::Scalar;
@@ -38,12 +38,12 @@ struct Arguments {
     /// The scalar type: both when absent.
     #[arg(long)]
     dtype: Option<Dtype>,
-    /// The threads: 1 and then 2 when absent.
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Rounds in which the candidates take turns.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    /// The threads, 1 or 2: 1 and then 2 when absent.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=2))]
+    threads: Option<u16>,
+    /// Rounds in which the candidates take turns, at least 1.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
 }
 
 /// Where the shares are printed and judged.
@@ -68,14 +68,22 @@ impl Table {
 
 fn main() {
     let arguments = Arguments::parse();
+    let most = relfisher_bench::machine::threads();
+    let threads: Vec<usize> = match arguments.threads {
+        Some(threads) => vec![usize::from(threads)],
+        None => (1..=most.min(2)).collect(),
+    };
+    if let Some(many) = threads.iter().find(|threads| **threads > most) {
+        eprintln!(
+            "ceiling: {many} threads, this machine runs {most} at once: give --threads {most}"
+        );
+        std::process::exit(2);
+    }
     let sizes = Sizes::load();
-    let mut table = Table { rounds: arguments.rounds, missed: 0 };
+    let mut table = Table { rounds: usize::from(arguments.rounds), missed: 0 };
     println!("{}, {}", Cpu::model(), Cpu::simd());
     println!("{:<50} {:>8} {:>8} {:<7}", "share or ratio", "value", "target", "verdict");
-    for threads in [1, 2] {
-        if arguments.threads.is_some_and(|wanted| wanted != threads) {
-            continue;
-        }
+    for threads in threads {
         if arguments.dtype != Some(Dtype::F64) {
             run::<f32>(&mut table, &sizes, threads, &arguments.parts);
         }

@@ -6,6 +6,7 @@
 
 use std::hint::black_box;
 
+use clap::{Parser, ValueEnum};
 use peak_alloc::PeakAlloc;
 use relfisher::executor::{Cpu, Executor};
 use relfisher_bench::curvature::{Case, Member};
@@ -50,29 +51,53 @@ impl Table {
     }
 }
 
+/// A group of ratios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Metric,
+    Refresh,
+    Routes,
+    Response,
+    Step,
+    Curvature,
+}
+
+/// Every acceptance ratio, measured within one run. Exit status 1 when one misses its target.
+#[derive(Parser)]
+#[command(name = "ratios", version)]
+struct Arguments {
+    /// The parts to measure: all when absent.
+    parts: Vec<Part>,
+}
+
 fn main() {
-    let parts: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    let Arguments { parts } = Arguments::parse();
+    let most = relfisher_bench::machine::threads();
+    if most < THREADS {
+        eprintln!("ratios: they are of {THREADS} threads, this machine runs {most}: use another");
+        std::process::exit(2);
+    }
+    let wanted = |part: Part| parts.is_empty() || parts.contains(&part);
     let (sizes, cpu) = (sizes::load(), cpu());
     println!("{}, f32, {THREADS} threads", Executor::<f32>::description(&cpu));
     println!("{:<44} {:>8} {:>9} {:<7}", "ratio", "value", "target", "verdict");
     let mut table = Table::default();
-    if wanted("metric") {
+    if wanted(Part::Metric) {
         metric(&mut table, &sizes, &cpu);
     }
-    if wanted("refresh") {
+    if wanted(Part::Refresh) {
         refresh(&mut table, &sizes, &cpu);
     }
-    if wanted("routes") {
+    if wanted(Part::Routes) {
         routes(&mut table, &sizes, &cpu);
     }
-    if wanted("response") {
+    if wanted(Part::Response) {
         response(&mut table, &sizes, &cpu);
     }
-    if wanted("step") {
+    if wanted(Part::Step) {
         step(&mut table, &sizes, &cpu);
     }
-    if wanted("curvature") {
+    if wanted(Part::Curvature) {
         curvature(&mut table, &sizes, &cpu);
         curvature_memory(&mut table, &sizes);
     }

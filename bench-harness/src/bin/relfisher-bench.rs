@@ -10,7 +10,7 @@ use relfisher_bench::case::Group;
 use relfisher_bench::record::Dtype;
 use relfisher_bench::report::program::{self, CompareOptions, ReadmeOptions, ReportOptions};
 use relfisher_bench::report::{Ended, Gate};
-use relfisher_bench::{gpu, measure, report, sizes};
+use relfisher_bench::{gpu, machine, measure, report, sizes};
 
 /// Counts what a call allocates.
 #[global_allocator]
@@ -42,14 +42,14 @@ struct Measure {
     /// Elements.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,f64")]
     dtype: Vec<Elements>,
-    /// Numbers of threads.
-    #[arg(long, value_delimiter = ',', default_value = "1,2", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Numbers of threads [default: 1, and 2 where the machine runs two at once].
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     threads: Vec<u16>,
     /// Seconds for the rounds of each candidate.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     seconds: f64,
     /// The longest call that is tried, in seconds at the machine's ceiling.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, allow_negative_numbers = true)]
     longest: f64,
     /// Only studies whose label contains this text.
     #[arg(long)]
@@ -83,31 +83,53 @@ enum Elements {
 /// Bad input: exit status 2.
 struct Refused(String);
 
-fn measure(arguments: &Measure) -> Result<ExitCode, Refused> {
-    let sizes = match &arguments.sizes {
-        Some(path) => sizes::read(path).map_err(Refused)?,
-        None => sizes::load(),
-    };
-    if let Some(out) = &arguments.out {
-        relfisher::format::check_writable(out).map_err(|e| Refused(e.to_string()))?;
+/// The default: what most machines have, and this one.
+fn threads(arguments: &Measure) -> Vec<usize> {
+    match arguments.threads.as_slice() {
+        [] => (1..=machine::threads().min(2)).collect(),
+        given => given.iter().map(|t| usize::from(*t)).collect(),
     }
-    if let Some(baseline) = &arguments.compare {
-        // Before minutes of work.
-        report::compare::read(baseline).map_err(Refused)?;
-    }
+}
+
+fn options(arguments: &Measure) -> measure::Options {
     let elements = |e: &Elements| match e {
         Elements::F32 => Dtype::F32,
         Elements::F64 => Dtype::F64,
     };
-    let options = measure::Options {
+    measure::Options {
         groups: arguments.groups.clone(),
         dtypes: arguments.dtype.iter().map(elements).collect(),
-        threads: arguments.threads.iter().map(|t| usize::from(*t)).collect(),
+        threads: threads(arguments),
         seconds: arguments.seconds,
         longest: arguments.longest,
         quick: arguments.quick,
         filter: arguments.filter.clone(),
+    }
+}
+
+/// Everything that can be refused is, before minutes of work.
+fn measure(arguments: &Measure) -> Result<ExitCode, Refused> {
+    let Measure { gate, compare, out, .. } = arguments;
+    gate.check().map_err(Refused)?;
+    let read: Vec<PathBuf> = compare.iter().chain(&arguments.sizes).cloned().collect();
+    let written = [("--out", out.as_ref()), ("--junit", gate.junit.as_ref())];
+    program::outputs(&written, &read).map_err(Refused)?;
+    if gate.junit.is_some() && compare.is_none() {
+        return Err(Refused(
+            "--junit: there is nothing to judge: give --compare BASELINE too".into(),
+        ));
+    }
+    if arguments.quick && compare.is_some() {
+        let remedy = "leave one of them out";
+        return Err(Refused(format!("--quick --compare: its times mean nothing: {remedy}")));
+    }
+    let sizes = match &arguments.sizes {
+        Some(path) => sizes::read(path).map_err(Refused)?,
+        None => sizes::load(),
     };
+    let baseline = compare.as_deref().map(report::compare::read).transpose().map_err(Refused)?;
+    let options = options(arguments);
+    measure::check(&options, &sizes).map_err(Refused)?;
     let record = match measure::measure(&options, &sizes) {
         Ok(record) => record,
         Err(problem) => {
@@ -116,15 +138,17 @@ fn measure(arguments: &Measure) -> Result<ExitCode, Refused> {
         }
     };
     print!("{}", record.summary());
-    if let Some(out) = &arguments.out {
+    measure::warnings(&record).iter().for_each(|line| println!("warning: {line}"));
+    if let Some(out) = out {
         record.write(out).map_err(Refused)?;
     }
-    match &arguments.compare {
-        Some(baseline) => {
-            let ended = program::judge(&record, "this run", baseline, &arguments.gate);
+    match (&baseline, compare) {
+        (Some(baseline), Some(path)) => {
+            let name = path.display().to_string();
+            let ended = program::judge((&record, "this run"), (baseline, &name), gate);
             ended.map(status).map_err(Refused)
         }
-        None => Ok(ExitCode::SUCCESS),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -139,13 +163,7 @@ fn status(ended: Ended) -> ExitCode {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
         Arguments::Measure(arguments) => measure(&arguments),
-        Arguments::Gpu(options) => match gpu::run(&options) {
-            Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(problem) => {
-                eprintln!("relfisher-bench: {problem}");
-                Ok(ExitCode::FAILURE)
-            }
-        },
+        Arguments::Gpu(options) => gpu::run(&options).map(status).map_err(Refused),
         Arguments::Report(options) => program::report(&options).map(status).map_err(Refused),
         Arguments::Compare(options) => {
             program::compare_files(&options).map(status).map_err(Refused)

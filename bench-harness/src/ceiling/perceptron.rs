@@ -15,6 +15,10 @@ use relfisher_core::{Backend, MatMut as CoreMut, MatRef as CoreRef};
 
 use super::{Case, StepSize, assert_close, rounding};
 use crate::Random;
+use crate::plain::{Outputs, Plain, close, wide};
+
+/// λ of [`Perceptron::kfac`].
+const DAMPING: f64 = 1e-2;
 
 /// A part of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub struct Perceptron<T: Scalar> {
     batch: usize,
     index: u64,
     rng: Rng,
+    /// The generator as it stood before the labels of the last [`Perceptron::kfac`].
+    drawn: Rng,
 }
 
 impl<T: Scalar> Perceptron<T> {
@@ -99,7 +105,7 @@ impl<T: Scalar> Perceptron<T> {
             factor_every: 1,
             decay: 0.0,
             labels: Some(LabelsConfig::Mc),
-            damping: 1e-2,
+            damping: DAMPING,
             ..KfacConfig::default()
         };
         let mut made = Self {
@@ -113,6 +119,7 @@ impl<T: Scalar> Perceptron<T> {
             batch: size.batch,
             index: 0,
             network,
+            drawn: rng.clone(),
             rng,
         };
         made.step(cpu);
@@ -173,19 +180,34 @@ impl<T: Scalar> Perceptron<T> {
         for phase in [Phase::Forward, Phase::Loss, Phase::Backward] {
             self.phase(cpu, phase);
         }
-        let Self { network, parameters, tape, rng, curvature, gradient, step, .. } = self;
+        let Self { network, parameters, tape, rng, drawn, curvature, gradient, step, .. } = self;
+        drawn.clone_from(rng);
         curvature.update(Batch { executor: cpu, network, parameters, tape, rng }).expect("update");
         curvature.precondition(cpu, gradient, step).expect("a direction");
     }
 
-    /// Panics unless the direction of the last [`Perceptron::kfac`] descends.
+    /// Panics unless the last [`Perceptron::kfac`] was right: the gradient and every layer's A and G are
+    /// those of plain f64 sums over the batch, and the direction solves their damped system.
     ///
     /// # Panics
-    /// When it does not.
+    /// When it was not.
     pub fn check_kfac(&self) {
-        let pairs = self.gradient.iter().zip(&self.step);
-        let slope: f64 = pairs.map(|(g, s)| g.to_f64() * s.to_f64()).sum();
-        assert!(slope.is_finite() && slope > 0.0, "gradient times direction: {slope}");
+        let right = || -> Result<(), String> {
+            let Self { network, parameters, tape, curvature, .. } = self;
+            let first = self.index as usize * self.batch % (self.data.labels.len() - self.batch);
+            let labels = &self.data.labels[first..first + self.batch];
+            let plain = Plain::forward(network, &parameters.values, tape)?;
+            let gradient = wide(&self.gradient);
+            let given = plain.gradient(&plain.back(plain.deltas(labels)));
+            close::<T>("gradient", &gradient, &given, 1e4)?;
+            let drawn = plain.drawn(network, tape, &self.drawn)?;
+            let outputs = Outputs::Deltas(plain.back(plain.deltas(&drawn)));
+            let factors = |k| curvature.factors(k);
+            plain.check_kfac(factors, &outputs, DAMPING, (&self.step, &gradient))
+        };
+        if let Err(problem) = right() {
+            panic!("K-FAC step: {problem}");
+        }
     }
 
     /// FLOPs of [`Perceptron::kfac`]: products of both passes and of the second way back, lower
@@ -310,5 +332,35 @@ impl<T: Scalar> Case<T> for Products<T> {
             let pair = (gradient[i * d + j].to_f64(), (0..n).map(term).sum::<f64>());
             assert_close(&self.label(), &[pair, (1e-3, 1e-3)], rounding::<T>(100.0));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relfisher::executor::Cpu;
+
+    use super::{Perceptron, StepSize};
+
+    fn stepped() -> Perceptron<f64> {
+        let cpu = Cpu::new(Some(1)).expect("a thread");
+        let size = StepSize { widths: vec![9, 6, 4], batch: 7, most: 1.0 };
+        let mut case = Perceptron::new(&size, "sgd", &cpu);
+        case.kfac(&cpu);
+        case
+    }
+
+    #[test]
+    fn a_right_direction_is_right() {
+        stepped().check_kfac();
+    }
+
+    #[test]
+    #[should_panic(expected = "damped Kronecker step of layer 1")]
+    fn a_wrong_direction_is_found() {
+        let mut case = stepped();
+        // still downhill
+        let last = case.step.len() - 1;
+        case.step[last] *= 1.001;
+        case.check_kfac();
     }
 }

@@ -21,6 +21,8 @@ use std::sync::Arc;
 use relfisher::driver::{self, Driver, Emulated};
 use relfisher::executor::cuda::{Error, Gpu};
 
+use crate::report::program::{Ended, outputs};
+
 pub use events::Events;
 pub use report::Report;
 
@@ -40,11 +42,17 @@ pub struct Options {
     #[arg(long)]
     baselines: Option<PathBuf>,
     /// Seconds for each case.
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
     seconds: f64,
     /// Something to write down with the results, as KEY=VALUE.
     #[arg(long = "note")]
     notes: Vec<String>,
+}
+
+/// Seconds that can be spent.
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|s| *s > 0.0 && *s <= 3600.0);
+    number.ok_or_else(|| "give seconds above 0, at most 3600".to_owned())
 }
 
 /// Where kernels run.
@@ -116,11 +124,14 @@ fn check(what: &str, error: f64, bound: f64) -> Result<(), Failure> {
     Err(Failure::Answer(format!("{what}: error {error:.3e} above {bound:.3e}")))
 }
 
-/// Measures everything, prints a table, writes JSON.
+/// Measures everything, prints a table, writes JSON; [`Ended::Bad`] when a group failed, after all
+/// others were measured.
 ///
 /// # Errors
-/// No device; groups that failed, after all others were measured; a file that cannot be written.
-pub fn run(options: &Options) -> Result<(), String> {
+/// No device; a file that cannot be read or written, or is both.
+pub fn run(options: &Options) -> Result<Ended, String> {
+    let read: Vec<PathBuf> = options.baselines.iter().cloned().collect();
+    outputs(&[("--out", options.out.as_ref())], &read)?;
     let driver: Arc<dyn Driver> = match options.device {
         Device::Cuda => driver::detect(0).map_err(|e| e.to_string())?,
         Device::Emulated => Arc::new(Emulated::new()),
@@ -144,5 +155,9 @@ pub fn run(options: &Options) -> Result<(), String> {
         }
     }
     report.print_ratios();
-    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+    if failed.is_empty() {
+        return Ok(Ended::Good);
+    }
+    eprintln!("relfisher-bench: failed: {}", failed.join(", "));
+    Ok(Ended::Bad)
 }

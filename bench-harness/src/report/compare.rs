@@ -9,9 +9,12 @@ use std::path::Path;
 
 use super::key::{self, Key};
 use super::units;
-use crate::record::{Ratio, Record};
+use crate::pass::refusal;
+use crate::record::{Dtype, Ratio, Record, Target};
+use crate::sound;
 
-/// How much a share may fall, and a ratio may miss its target, before it is a regression: a quarter.
+/// How much a share may fall, and a ratio may miss its target or what it missed it by before, before it
+/// is a regression: a quarter.
 pub const BAND: f64 = 0.25;
 
 /// How much the counted bytes of a case may grow: a tenth, and 64 KiB for what thread pools and
@@ -73,11 +76,15 @@ pub struct Comparison {
 /// Whether a record can be compared.
 ///
 /// # Errors
-/// A quick run, with the name and what to do.
+/// A quick run, or shares of a ceiling that was disturbed; with the name and what to do.
 pub fn comparable(record: &Record, name: &str) -> Result<(), String> {
     if record.run.quick {
         let remedy = "measure without --quick";
         return Err(format!("{name}: a quick run, whose times mean nothing: {remedy}"));
+    }
+    if let Some(share) = sound::disturbed(record).first() {
+        let remedy = "measure again on a quiet machine";
+        return Err(format!("{name}: a share of {share}: its ceiling was disturbed: {remedy}"));
     }
     Ok(())
 }
@@ -126,10 +133,19 @@ fn machines(record: &Record, baseline: &Record) -> Vec<String> {
 }
 
 impl Comparison {
-    /// Whether nothing got worse by more than is allowed.
+    /// Whether something was compared, and nothing got worse by more than is allowed.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.failures().next().is_none()
+        self.nothing().is_none() && self.failures().next().is_none()
+    }
+
+    /// What is to be said when nothing was compared.
+    #[must_use]
+    pub fn nothing(&self) -> Option<&'static str> {
+        self.changes.is_empty().then_some(
+            "nothing was compared: the two records have no case in common: measure the baseline with \
+             the same groups, sizes, dtypes and threads",
+        )
     }
 
     /// What got worse by more.
@@ -145,7 +161,13 @@ impl Comparison {
         for (case, row) in &before {
             let Some(old) = key::measured(row) else { continue };
             let Some(new) = of(&now, case) else {
-                self.vanished.push(case.to_string());
+                match now.get(case) {
+                    Some(row) => {
+                        let why = refusal(&row.outcome);
+                        self.lost(Aspect::Share, case.to_string(), old.share, &why);
+                    }
+                    None => self.vanished.push(case.to_string()),
+                }
                 continue;
             };
             // What is no number did not become so by getting better.
@@ -178,26 +200,42 @@ impl Comparison {
         self.new.extend(unknown.map(|(case, _)| case.to_string()));
     }
 
+    /// What was asked for, was measured before, and was not tried now.
+    fn lost(&mut self, aspect: Aspect, name: String, before: f64, why: &str) {
+        let failure = Some(format!("measured before, not tried now: {why}"));
+        self.changes.push(Change { aspect, name, before, now: 0.0, worse: 1.0, failure });
+    }
+
     fn ratios(&mut self, record: &Record, baseline: &Record) {
-        let name = |ratio: &Ratio| {
-            let (dtype, threads) = (units::dtype(ratio.dtype), units::threads(ratio.threads));
-            format!("{}, {dtype}, {threads}", ratio.name)
+        let named = |name: &str, dtype: Dtype, threads| {
+            format!("{name}, {}, {}", units::dtype(dtype), units::threads(threads))
         };
+        let name = |ratio: &Ratio| named(&ratio.name, ratio.dtype, ratio.threads);
         let find = |of: &Record, wanted: &Ratio| {
             of.ratios.iter().find(|ratio| name(ratio) == name(wanted)).cloned()
         };
         for old in &baseline.ratios {
             let Some(new) = find(record, old) else {
-                self.vanished.push(format!("ratio: {}", name(old)));
+                let not = record.not_measured.iter();
+                let mut not = not.filter(|n| named(&n.name, n.dtype, n.threads) == name(old));
+                match not.next().filter(|_| old.target.is_some()) {
+                    Some(not) => self.lost(Aspect::Ratio, name(old), old.value, &not.why),
+                    None => self.vanished.push(format!("ratio: {}", name(old))),
+                }
                 continue;
             };
             let change = new.value / old.value;
             let (worse, failure) = match old.target {
-                Some(target) => (
-                    target.excess(new.value, old.value),
-                    (target.met(old.value) && !target.met_within(new.value, self.band))
-                        .then(|| format!("met its target, {}, before", units::target(target))),
-                ),
+                Some(target) => {
+                    let met = target.met(old.value);
+                    // what missed before may not miss by more
+                    let bound = if met { target } else { target.at(old.value) };
+                    let failed = !bound.met_within(new.value, self.band);
+                    let why = if met { "met its target" } else { "missed its target" };
+                    let (target, now) = (units::target(target), units::digits(new.value));
+                    let failure = format!("{why}, {target}, before, and is {now} now");
+                    (bound.excess(new.value, old.value), failed.then_some(failure))
+                }
                 None => ((change - 1.0).abs(), None),
             };
             self.changes.push(Change {
@@ -219,7 +257,15 @@ fn growth(now: u64, before: u64) -> f64 {
     (now as f64 - before as f64) / before.max(1 << 10) as f64
 }
 
-impl crate::record::Target {
+impl Target {
+    /// A bound of the same kind at another value.
+    const fn at(self, value: f64) -> Self {
+        match self {
+            Self::AtLeast(_) => Self::AtLeast(value),
+            Self::AtMost(_) => Self::AtMost(value),
+        }
+    }
+
     /// By what part a value got worse.
     fn excess(self, now: f64, before: f64) -> f64 {
         match self {
@@ -282,6 +328,9 @@ impl fmt::Display for Comparison {
         }
         for (what, names) in [("no longer measured", &self.vanished), ("new", &self.new)] {
             names.iter().try_for_each(|name| writeln!(f, "{what}: {name}"))?;
+        }
+        if let Some(nothing) = self.nothing() {
+            return write!(f, "{nothing}");
         }
         let band = units::percent(self.band);
         write!(f, "{} comparisons, {failed} beyond the band of {band}", self.changes.len())

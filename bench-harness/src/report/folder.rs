@@ -43,13 +43,7 @@ impl Results {
     /// A folder that cannot be read; a file that is neither a record nor the `bench.json` of a GPU.
     pub fn read(folder: &Path) -> Result<Self, String> {
         let mut results = Self::default();
-        let mut paths = json_files(folder)?;
-        for below in ["cpu", "gpu"].map(|name| folder.join(name)) {
-            if below.is_dir() {
-                paths.extend(json_files(&below)?);
-            }
-        }
-        for path in paths {
+        for path in files(folder)? {
             results.add(path)?;
         }
         results.records.sort_by_key(|record| record.content.run.unix_seconds);
@@ -67,7 +61,10 @@ impl Results {
     fn add(&mut self, path: PathBuf) -> Result<(), String> {
         let problem = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
         let text = std::fs::read_to_string(&path).map_err(|e| problem(&e))?;
-        let value: Value = serde_json::from_str(&text).map_err(|e| problem(&e))?;
+        let value: Value = serde_json::from_str(&text).map_err(|e| {
+            let remedy = "measure it again, or move it elsewhere";
+            problem(&format!("{e}: no result: {remedy}"))
+        })?;
         let layout = value.get("layout");
         if layout.is_some_and(|found| *found != LAYOUT) {
             let found = layout.unwrap_or(&Value::Null);
@@ -77,7 +74,8 @@ impl Results {
             let content = Record::read(&path)?;
             self.records.push(Named { path, content });
         } else if value.get("rows").is_some() {
-            let content = GpuRun::parse(&value).map_err(|e| problem(&e))?;
+            let content = GpuRun::parse(&value)
+                .map_err(|e| problem(&format!("{e}: measure it again, or move it elsewhere")))?;
             self.gpu.push(Named { path, content });
         } else {
             let remedy = "neither a record of `relfisher-bench measure` nor the bench.json of \
@@ -92,6 +90,20 @@ impl Results {
     pub fn newest(&self) -> Option<&Named<Record>> {
         self.records.last()
     }
+}
+
+/// The files that [`Results::read`] reads.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut paths = json_files(folder)?;
+    for below in ["cpu", "gpu"].map(|name| folder.join(name)) {
+        if below.is_dir() {
+            paths.extend(json_files(&below)?);
+        }
+    }
+    Ok(paths)
 }
 
 /// The `.json` files of a folder by name.

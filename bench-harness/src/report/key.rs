@@ -65,7 +65,7 @@ pub fn measured(row: &Row) -> Option<&Measured> {
     }
 }
 
-/// The rows of a record by their case.
+/// The rows of a record by their case, which stands once in a record that was read.
 #[must_use]
 pub fn rows(record: &Record) -> BTreeMap<Key, &Row> {
     record.cases.iter().map(|row| (Key::of(row), row)).collect()

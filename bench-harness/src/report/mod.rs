@@ -5,11 +5,13 @@
 //! | [`folder`] | the committed results, which are the history too |
 //! | [`summary`] | what page, JSON and README say, computed once |
 //! | [`page`] | one self-contained HTML page; [`plot`] its pictures |
+//! | [`counterpart`] | what the CPU reaches beside a row of a GPU |
 //! | [`compare`](mod@compare) | a record against an earlier one; [`junit`](mod@junit) the outcome as XML |
 //! | [`readme`] | the performance section of the README |
 //! | [`program`] | the commands `report`, `compare` and `readme` |
 
 pub mod compare;
+pub mod counterpart;
 pub mod folder;
 pub mod gpu;
 mod html;

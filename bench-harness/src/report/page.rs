@@ -3,7 +3,7 @@
 use super::html::{Table, details, figure, paragraph, text};
 use super::key::{self, named};
 use super::plot::{self, Quantity};
-use super::summary::{Pair, Summary};
+use super::summary::{self, Pair, Summary};
 use super::{command, sections, units};
 use crate::record::{Outcome, Row};
 
@@ -44,9 +44,9 @@ fn head(summary: &Summary) -> String {
              its times mean nothing.</p>\n",
         );
     }
-    let (met, all) = summary.targets();
+    let targets = summary.targets_in_words();
     html.push_str(&paragraph(&format!(
-        "{met} of {all} targets are met. Times are the least of their rounds; a share is the rate of \
+        "{targets}. Times are the least of their rounds; a share is the rate of \
          a case over the machine's own ceiling in the same rounds."
     )));
     let simd = run.simd.join(", ");
@@ -82,7 +82,8 @@ fn structured_against_dense(summary: &Summary) -> Result<String, String> {
         "The same quantity by relfisher and by the dense matrix that defines it, built and solved by \
          faer, both axes logarithmic. Where the dense matrix needs more memory than the machine \
          leaves, or more time than a run has, there is a cross with what it would need, and no point: \
-         nothing is extrapolated. Memory is what one call allocates beside its inputs; a call that \
+         nothing is extrapolated. On a picture of memory the cross stands at the bytes of the \
+         formula. Memory is what one call allocates beside its inputs; a call that \
          allocates nothing has no point.",
     ));
     for pair in &summary.pairs {
@@ -123,14 +124,17 @@ fn outcome(row: &Row) -> [String; 5] {
         (Some(m), _) => [
             units::seconds(m.seconds),
             units::seconds(m.median),
-            format!("{} of {}", units::percent(m.share), units::limit(m.limit)),
+            summary::share(row).map_or_else(
+                || "none".to_owned(),
+                |share| format!("{} of {}", units::percent(share), units::limit(m.limit)),
+            ),
             units::bytes(m.peak_bytes as f64),
             units::bytes(m.predicted_bytes as f64),
         ],
         (None, Outcome::DoesNotFit { bytes }) => {
             [format!("does not fit: {}", units::gibibytes(*bytes)), none(), none(), none(), none()]
         }
-        (None, Outcome::TooSlow { seconds }) => {
+        (None, Outcome::TooSlow { seconds, .. }) => {
             [format!("too slow: {}", units::seconds(*seconds)), none(), none(), none(), none()]
         }
         (None, Outcome::Measured(_)) => [none(), none(), none(), none(), none()],

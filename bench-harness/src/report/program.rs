@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use relfisher::format::write_bytes;
+use relfisher::format::{check_apart, check_writable, write_bytes};
 
 use super::compare::{BAND, Comparison, comparable, compare, read};
-use super::folder::Results;
+use super::folder::{self, Results};
 use super::junit::junit;
 use super::page::page;
 use super::readme::{self, Section};
@@ -39,8 +39,10 @@ pub struct ReportOptions {
 /// Writes the page of the newest record.
 ///
 /// # Errors
-/// Results that cannot be read, none at all, a file that cannot be written.
+/// Results that cannot be read, none at all; a file that cannot be written, or is one of the results.
 pub fn report(options: &ReportOptions) -> Result<Ended, String> {
+    let written = [("--out", Some(&options.out)), ("--json", options.json.as_ref())];
+    outputs(&written, &folder::files(&options.results)?)?;
     let results = Results::read(&options.results)?;
     warn(&results);
     let summary = Summary::of(&results).ok_or_else(|| {
@@ -59,12 +61,42 @@ pub fn report(options: &ReportOptions) -> Result<Ended, String> {
 /// What a gate is told beside its two records.
 #[derive(Args, Clone, Debug)]
 pub struct Gate {
-    /// The part by which a share may fall, and by which a ratio may miss its target.
+    /// The part by which a share may fall, and by which a ratio may miss its target, or get worse where
+    /// it missed it before.
     #[arg(long, default_value_t = BAND)]
     pub band: f64,
     /// Also writes the outcome as JUnit XML.
     #[arg(long)]
     pub junit: Option<PathBuf>,
+}
+
+impl Gate {
+    /// Whether it can judge.
+    ///
+    /// # Errors
+    /// A band that is none.
+    pub fn check(&self) -> Result<(), String> {
+        if (0.0..1.0).contains(&self.band) {
+            return Ok(());
+        }
+        Err(format!("--band {}: give a part between 0 and 1, such as {BAND}", self.band))
+    }
+}
+
+/// Refuses outputs that cannot be written, or would take the place of an input or of each other: to be
+/// asked before any work.
+///
+/// # Errors
+/// The first of them.
+pub fn outputs(written: &[(&str, Option<&PathBuf>)], read: &[PathBuf]) -> Result<(), String> {
+    let written =
+        written.iter().filter_map(|(option, path)| Some((*option, path.as_ref()?.as_path())));
+    let written: Vec<(&str, &Path)> = written.collect();
+    for (_, path) in &written {
+        check_writable(path).map_err(|e| e.to_string())?;
+    }
+    let read: Vec<&Path> = read.iter().map(PathBuf::as_path).collect();
+    check_apart(&written, &read).map_err(|e| e.to_string())
 }
 
 /// Arguments of `relfisher-bench compare`.
@@ -83,23 +115,30 @@ pub struct CompareOptions {
 /// Compares two files.
 ///
 /// # Errors
-/// A file that is no record, of another layout, or of a quick run; a band that is none.
+/// A file that is no record, of another layout, of a quick run, or of disturbed ceilings; a band that is
+/// none; an output that is an input.
 pub fn compare_files(options: &CompareOptions) -> Result<Ended, String> {
-    let record = read(&options.record)?;
-    judge(&record, &options.record.display().to_string(), &options.baseline, &options.gate)
+    let CompareOptions { record, baseline, gate } = options;
+    gate.check()?;
+    outputs(&[("--junit", gate.junit.as_ref())], &[record.clone(), baseline.clone()])?;
+    let names = [record, baseline].map(|path| path.display().to_string());
+    judge((&read(record)?, &names[0]), (&read(baseline)?, &names[1]), gate)
 }
 
-/// Compares a record at hand, called `name`, with a file; prints the table.
+/// Compares two records with their names; prints the table.
 ///
 /// # Errors
 /// As [`compare_files`].
-pub fn judge(record: &Record, name: &str, baseline: &Path, gate: &Gate) -> Result<Ended, String> {
-    if !(0.0..1.0).contains(&gate.band) {
-        return Err(format!("--band {}: give a part between 0 and 1, such as {BAND}", gate.band));
-    }
+pub fn judge(
+    (record, name): (&Record, &str),
+    (baseline, before): (&Record, &str),
+    gate: &Gate,
+) -> Result<Ended, String> {
+    gate.check()?;
     comparable(record, name)?;
-    let comparison: Comparison = compare(record, &read(baseline)?, gate.band);
-    println!("{name} against {}\n{comparison}", baseline.display());
+    comparable(baseline, before)?;
+    let comparison: Comparison = compare(record, baseline, gate.band);
+    println!("{name} against {before}\n{comparison}");
     if let Some(path) = &gate.junit {
         write(path, &junit(&comparison).map_err(|e| e.to_string())?)?;
     }
@@ -126,8 +165,15 @@ pub struct ReadmeOptions {
 /// Writes or checks the section.
 ///
 /// # Errors
-/// Files that cannot be read or written, a quick record, a README without the two marks.
+/// Files that cannot be read or written, a quick record, a README without the two marks, a folder
+/// without a full record.
 pub fn readme(options: &ReadmeOptions) -> Result<Ended, String> {
+    let inputs = match &options.record {
+        Some(path) => vec![path.clone()],
+        None => folder::files(&options.results)?,
+    };
+    let written = Some(&options.file).filter(|_| !options.check);
+    outputs(&[("--file", written)], &inputs)?;
     let results = match &options.record {
         Some(path) => Results::of(path, read(path)?),
         None => full_runs(Results::read(&options.results)?),
@@ -136,29 +182,28 @@ pub fn readme(options: &ReadmeOptions) -> Result<Ended, String> {
     let name = options.file.display().to_string();
     let old = std::fs::read_to_string(&options.file).map_err(|e| format!("{name}: {e}"))?;
     let section = Section::find(&old).map_err(|e| format!("{name}: {e}"))?;
+    let Some(newest) = results.newest() else {
+        let remedy = "measure one with `relfisher-bench measure --out FILE`, or give --record FILE";
+        return Err(format!("{}: no record of a full run: {remedy}", options.results.display()));
+    };
+    let source = newest.name();
     let new = section.with(&readme::generate(&results));
     if !options.check {
         write(&options.file, &new)?;
-        println!("{name}: written from {}", source(&results));
+        println!("{name}: written from {}", source);
         return Ok(Ended::Good);
     }
     match readme::difference(&old, &new) {
         None => {
-            println!("{name}: as {} gives it", source(&results));
+            println!("{name}: as {} gives it", source);
             Ok(Ended::Good)
         }
         Some(place) => {
             let remedy = "run `relfisher-bench readme` to write it anew";
-            println!("{name}:{place}\n{name}: not what {} gives: {remedy}", source(&results));
+            println!("{name}:{place}\n{name}: not what {} gives: {remedy}", source);
             Ok(Ended::Bad)
         }
     }
-}
-
-fn source(results: &Results) -> String {
-    results
-        .newest()
-        .map_or_else(|| "a folder without records".to_owned(), super::folder::Named::name)
 }
 
 /// Without quick runs: their numbers mean nothing.

@@ -3,9 +3,10 @@
 use super::gpu::GpuRun;
 use super::html::{Table, details, figure, paragraph, text};
 use super::key::named;
+use super::plot::{self, Unit};
 use super::summary::{Memory, Summary};
-use super::{plot, units};
-use crate::record::Approach;
+use super::units;
+use crate::record::{Approach, NotMeasured};
 
 /// The cases of the table of memory.
 const WORST: usize = 12;
@@ -15,7 +16,8 @@ const COLUMNS: usize = 8;
 
 /// What the machine can do.
 pub(super) fn ceilings(summary: &Summary) -> String {
-    let mut table = Table::new(&["ceiling", "dtype", "threads", "order", "rate"], |c| c > 1);
+    let heads = ["ceiling", "dtype", "threads", "order", "rate", "by"];
+    let mut table = Table::new(&heads, |c| (2..=4).contains(&c));
     for ceiling in &summary.ceilings {
         table.row(&[
             units::limit(ceiling.limit).to_owned(),
@@ -23,13 +25,16 @@ pub(super) fn ceilings(summary: &Summary) -> String {
             ceiling.threads.to_string(),
             ceiling.order.to_string(),
             units::rate(ceiling.limit, ceiling.rate),
+            text(&ceiling.by),
         ]);
     }
     format!(
         "<h2>Ceilings of the machine</h2>\n{}{}",
         paragraph(
-            "A square product and a Cholesky factorisation by faer (order of the matrices), and a \
-             copy of a slice that no cache holds (elements), measured in turn with the cases."
+            "A square product and a Cholesky factorisation by faer (order of the matrices), and for \
+             \u{201c}copy\u{201d} the fastest stream over slices that no cache holds (elements): copying, \
+             scaling in place, or adding in place; where that is known, the last column says which. All \
+             are measured in turn with the cases."
         ),
         table.html()
     )
@@ -37,7 +42,7 @@ pub(super) fn ceilings(summary: &Summary) -> String {
 
 /// Ratios with their targets.
 pub(super) fn ratios(summary: &Summary) -> String {
-    if summary.ratios.is_empty() {
+    if summary.ratios.is_empty() && summary.not_measured.is_empty() {
         return format!("<h2>Targets</h2>\n{}", paragraph("This run measured no ratio."));
     }
     let heads = ["ratio", "dtype", "threads", "value", "target", "", "consists of"];
@@ -58,7 +63,13 @@ pub(super) fn ratios(summary: &Summary) -> String {
             text(&ratio.detail),
         ]);
     }
-    format!("<h2>Targets</h2>\n{}", table.html())
+    let not = |not: &NotMeasured| {
+        let NotMeasured { name, dtype, threads, why } = not;
+        let (dtype, threads) = (units::dtype(*dtype), units::threads(*threads));
+        paragraph(&format!("Not measured: {name}, {dtype}, {threads}: {why}."))
+    };
+    let not: String = summary.not_measured.iter().map(not).collect();
+    format!("<h2>Targets</h2>\n{}{not}", table.html())
 }
 
 /// Runs of GPUs.
@@ -77,10 +88,17 @@ pub(super) fn gpu(summary: &Summary) -> Result<String, String> {
             "By {binding}, kernels {kernels}, hash of their sources {hash}."
         )));
         if run.times_mean_something {
-            if run.rows.iter().any(|row| row.tflops > 0.0) {
-                let svg = plot::rates(run, &summary.ceilings)?;
-                let words = "rates of the GPU's kernels, with the CPU's product";
-                html.push_str(&format!("<div class=\"wide\">{}</div>\n", figure(&svg, words)));
+            for (unit, words) in [
+                (Unit::Flops, "rates of the GPU's kernels, and of the CPU at the same quantities"),
+                (
+                    Unit::Bytes,
+                    "traffic of the GPU's kernels, and of the CPU at the same quantities",
+                ),
+            ] {
+                if let Some(svg) = plot::rates(run, &summary.counterparts, unit)? {
+                    let picture = figure(&svg, words);
+                    html.push_str(&format!("<div class=\"wide\">{picture}</div>\n"));
+                }
             }
         } else {
             let words =
@@ -132,8 +150,11 @@ pub(super) fn shares(summary: &Summary) -> Result<String, String> {
     }
     html.push_str(&paragraph(
         "Each kernel at its largest size: its declared FLOPs, or bytes, a second over those of the \
-         ceiling that limits it, with the same dtype and threads. A share above 100 % is a kernel \
-         that does less than its declared work costs as a product, or whose data stay in a cache.",
+         ceiling that limits it, with the same dtype and threads. The ceiling of what streams is the \
+         fastest of a copy and two updates in place, so a rule in place is not measured by a copy that \
+         moves more. A share above 100 % is a kernel whose FLOPs cost less than those of the one \
+         product or factorisation that its ceiling is, or whose data a cache holds at that size. Calls \
+         that declare no work have no share.",
     ));
     let words = "bars: share of the ceiling by kernel, dtype and threads";
     let picture = figure(&plot::shares(&summary.shares)?, words);
@@ -212,7 +233,8 @@ pub(super) fn growth(summary: &Summary) -> String {
     }
     let words = "Time and memory as powers of the size, by least squares of logarithms. Theory is the \
                  same fit of the declared FLOPs or of the predicted bytes at the same sizes. An \
-                 exponent below it is a rate that still rises with the size.";
+                 exponent below it is a rate that still rises with the size. Only quantities are fitted of \
+                 which one size grows while all others stand still.";
     format!("{title}{}{}", paragraph(words), table.html())
 }
 
@@ -230,7 +252,9 @@ pub(super) fn history(summary: &Summary) -> Result<String, String> {
     }
     html.push_str(&paragraph(
         "The share of the ceiling of each structured case over the runs of the folder, in the order of \
-         time; quick runs are left out. One picture a quantity, one line a size.",
+         time; quick runs are left out. One picture a quantity, at its largest size; the table has them \
+         all. A line ends where the processor changes (grey), and has no point where the declared work was \
+         another.",
     ));
     let mut runs = Table::new(&["file", "day", "commit", "machine"], |_| false);
     for run in &history.runs {
@@ -251,11 +275,15 @@ pub(super) fn history(summary: &Summary) -> Result<String, String> {
             continue;
         }
         drawn.push(name);
+        let share = summary.shares.iter().find(|s| (s.group.as_str(), s.quantity.as_str()) == name);
+        let Some(share) = share else { continue };
         let own = |(case, _): &&(super::Key, Vec<Option<f64>>)| {
-            (case.group.as_str(), case.quantity.as_str()) == name
+            (case.group.as_str(), case.quantity.as_str()) == name && named(&case.size) == share.size
         };
         let own: Vec<_> = history.cases.iter().filter(own).collect();
-        let title = format!("{}: {}", name.0, name.1);
+        let title = [format!("{}: {}", name.0, name.1), share.size.clone()];
+        let title = title.into_iter().filter(|words| !words.is_empty());
+        let title = title.collect::<Vec<_>>().join(", ");
         let svg = plot::history(&title, &history.runs, &own)?;
         html.push_str(&figure(&svg, &format!("history of {title}")));
     }

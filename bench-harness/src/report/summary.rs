@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::counterpart::{self, Counterpart};
 use super::folder::{Named, Results};
 use super::gpu::GpuRun;
 use super::key::{self, Key};
 use crate::record::{
-    Approach, Ceiling, Dtype, Growth, LAYOUT, Limit, Outcome, Ratio, Record, Row, Run,
+    Approach, Ceiling, Dtype, Growth, LAYOUT, Limit, NotMeasured, Outcome, Ratio, Record, Row, Run,
 };
 
 /// Everything.
@@ -24,6 +25,8 @@ pub struct Summary {
     pub ceilings: Vec<Ceiling>,
     /// Ratios, judged.
     pub ratios: Vec<Judged>,
+    /// Targets without a value: what they judge was not tried.
+    pub not_measured: Vec<NotMeasured>,
     /// Quantities that were computed by structure and by a dense matrix.
     pub pairs: Vec<Pair>,
     /// The share of the ceiling of each kernel at its largest size.
@@ -36,6 +39,8 @@ pub struct Summary {
     pub history: History,
     /// Runs of GPUs.
     pub gpu: Vec<GpuRun>,
+    /// What the CPU reaches at the quantities that a GPU was measured at.
+    pub counterparts: Vec<Counterpart>,
     /// Files that were left out, and why.
     pub left_out: Vec<String>,
 }
@@ -138,12 +143,14 @@ impl Summary {
             run: record.run.clone(),
             ceilings: record.ceilings.clone(),
             ratios: record.ratios.iter().map(judged).collect(),
+            not_measured: record.not_measured.clone(),
             pairs: pairs(record),
             shares: shares(record),
             memory: memory(record),
             growth: record.growth.clone(),
             history: history(results, record),
             gpu: results.gpu.iter().map(|run| run.content.clone()).collect(),
+            counterparts: counterpart::of(results, record),
             left_out: results.left_out.clone(),
         })
     }
@@ -153,6 +160,14 @@ impl Summary {
     pub fn targets(&self) -> (usize, usize) {
         let judged = || self.ratios.iter().filter_map(|ratio| ratio.met);
         (judged().filter(|met| *met).count(), judged().count())
+    }
+
+    /// `83 of 104 targets are met, 1 not measured`; a target without a value is one of all.
+    #[must_use]
+    pub fn targets_in_words(&self) -> String {
+        let ((met, judged), without) = (self.targets(), self.not_measured.len());
+        let words = format!("{met} of {} targets are met", judged + without);
+        if without == 0 { words } else { format!("{words}, {without} not measured") }
     }
 }
 
@@ -224,20 +239,27 @@ impl Versus<'_> {
     }
 }
 
+/// The share of the ceiling of a row that has a time and declares work.
+#[must_use]
+pub fn share(row: &Row) -> Option<f64> {
+    let m = key::measured(row)?;
+    let work = if m.limit == Limit::Copy { row.bytes } else { row.flops };
+    (work > 0.0).then_some(m.share)
+}
+
 /// Structured kernels, each at the largest x that was measured for each dtype and number of threads.
 fn shares(record: &Record) -> Vec<Share> {
-    let share = |name: (&str, &str)| {
+    let kernel = |name: (&str, &str)| {
         let rows: Vec<&Row> = rows_of(record, name)
             .into_iter()
-            .filter(|row| row.approach == Approach::Structured && key::measured(row).is_some())
+            .filter(|row| row.approach == Approach::Structured && share(row).is_some())
             .collect();
         let largest =
             *rows.iter().max_by(|a, b| a.x.cmp(&b.x).then(a.flops.total_cmp(&b.flops)))?;
         let limit = key::measured(largest)?.limit;
         let same = rows.iter().filter(|row| row.size == largest.size);
-        let values: BTreeMap<(Dtype, usize), f64> = same
-            .filter_map(|row| Some(((row.dtype, row.threads), key::measured(row)?.share)))
-            .collect();
+        let values: BTreeMap<(Dtype, usize), f64> =
+            same.filter_map(|row| Some(((row.dtype, row.threads), share(row)?))).collect();
         Some(Share {
             group: name.0.to_owned(),
             quantity: name.1.to_owned(),
@@ -246,7 +268,7 @@ fn shares(record: &Record) -> Vec<Share> {
             values: values.into_iter().map(|((dtype, threads), v)| (dtype, threads, v)).collect(),
         })
     };
-    quantities(record).into_iter().filter_map(share).collect()
+    quantities(record).into_iter().filter_map(kernel).collect()
 }
 
 fn memory(record: &Record) -> Vec<Memory> {
@@ -261,13 +283,24 @@ fn memory(record: &Record) -> Vec<Memory> {
     record.cases.iter().filter_map(memory).collect()
 }
 
+/// Whether two rows declare the same work, but for an iteration more or less.
+fn same_work(one: &Row, other: &Row) -> bool {
+    let near = |a: f64, b: f64| (a - b).abs() <= 0.1 * a.max(b);
+    near(one.flops, other.flops) && near(one.bytes, other.bytes)
+}
+
 fn history(results: &Results, newest: &Record) -> History {
     let runs = || results.records.iter().filter(|record| !record.content.run.quick);
     let rows: Vec<_> = runs().map(|record| key::rows(&record.content)).collect();
-    let cases = key::rows(newest).into_keys().filter(|case| case.approach == Approach::Structured);
-    let shares = |case: &Key| -> Vec<Option<f64>> {
-        let share = |rows: &BTreeMap<Key, &Row>| Some(key::measured(rows.get(case)?)?.share);
-        rows.iter().map(share).collect()
+    let cases = key::rows(newest).into_iter();
+    let cases = cases.filter(|(case, _)| case.approach == Approach::Structured);
+    let shares = |case: &Key, now: &Row| -> Vec<Option<f64>> {
+        let earlier = |rows: &BTreeMap<Key, &Row>| {
+            let row = rows.get(case)?;
+            // a share of other work is no earlier value of this one
+            if same_work(row, now) { share(row) } else { None }
+        };
+        rows.iter().map(earlier).collect()
     };
     let moment = |record: &Named<Record>| Moment {
         file: record.name(),
@@ -278,8 +311,8 @@ fn history(results: &Results, newest: &Record) -> History {
     History {
         runs: runs().map(moment).collect(),
         cases: cases
-            .map(|case| {
-                let shares = shares(&case);
+            .map(|(case, row)| {
+                let shares = shares(&case, row);
                 (case, shares)
             })
             .filter(|(_, shares)| shares.iter().any(Option::is_some))

@@ -6,7 +6,7 @@ use relfisher::executor::Cpu;
 use crate::batched::{Case, Task, loop_scratch_bytes};
 use crate::case::{Build, Candidate, Group, Runner, Study, bytes_of, dtype};
 use crate::record::{Approach, Limit, Target};
-use crate::sizes::{Batched, Sizes};
+use crate::sizes::Sizes;
 
 pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
     let size = &sizes.batched;
@@ -17,15 +17,8 @@ pub(super) fn studies<T: Scalar>(sizes: &Sizes, threads: usize) -> Vec<Study> {
     let spectra = size
         .orders
         .iter()
-        .map(|&n| study::<T>(Task::Eigen, (decompositions(size, n), n), size.eigen, threads));
+        .map(|&n| study::<T>(Task::Eigen, (size.decompositions, n), size.eigen, threads));
     factors.chain(spectra).collect()
-}
-
-/// A decomposition costs n³, and its loop over `faer` several times as much: fewer of them, so that a
-/// batch takes about as long at every order, but two groups of lanes at least.
-fn decompositions(size: &Batched, n: usize) -> usize {
-    let fewer = (n / size.orders[0].max(1)).max(1).pow(2);
-    (size.decompositions / fewer).max(32)
 }
 
 fn study<T: Scalar>(task: Task, (count, n): (usize, usize), speedup: f64, threads: usize) -> Study {

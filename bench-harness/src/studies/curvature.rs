@@ -43,13 +43,15 @@ fn patch_factor<T: Scalar>(size: [usize; 5], share: f64) -> Study {
             Box::new(Shared::<T, _>::new(case))
         };
         let input = images * channels * side * side;
+        let padded = images * channels * (side + 2 * padding).pow(2);
         vec![Candidate {
             approach: Approach::Structured,
             flops: (positions * d * (d + 1)) as f64,
             bytes: bytes_of::<T>(input + d * d) as f64,
             limit: Limit::Product,
-            // images, their copy on the tape, the layer's two outputs; A and the sums of 16 runs
-            predicted: bytes_of::<T>(2 * input + 2 * positions + 17 * d * d),
+            // images, their copy on the tape, the same with its margins; the layer's two outputs; A and the
+            // sums of 16 runs
+            predicted: bytes_of::<T>(2 * input + padded + 2 * positions + 17 * d * d),
             share: Some(share),
             build: Box::new(build),
         }]

@@ -6,11 +6,12 @@ use relfisher::Scalar;
 use relfisher::executor::Cpu;
 use relfisher_core::{Backend, MatMut};
 
-use super::covariance;
+use super::{covariance, factoring};
+use crate::Random;
 use crate::case::{Candidate, Group, Runner, Simple, Study, bytes_of, dtype, near};
+use crate::dense::{self, Done};
 use crate::record::{Approach, Limit};
 use crate::sizes::Sizes;
-use crate::{Random, dense};
 
 /// λ.
 const DAMPING: f64 = 0.1;
@@ -108,10 +109,9 @@ fn factors<T: Scalar>(d: usize, threads: usize) -> Ways<T> {
             },
         })
     };
-    // the executor's column-major square and diagonal, where it calls `faer`
-    let extra = bytes_of::<T>(d * d + d) + dense::scratch_bytes::<T>(d, dense::par(1));
-    let held = bytes_of::<T>(d * d) + if d < SMALL { 0 } else { extra };
-    let scratch = dense::scratch_bytes::<T>(d, dense::par(threads));
+    // what the executor holds where it calls `faer`
+    let held = bytes_of::<T>(d * d) + if d < SMALL { 0 } else { factoring::<T>(d) };
+    let scratch = dense::scratch_bytes::<T>(d, Done::Solved, dense::par(threads));
     vec![
         (Approach::Structured, ours, held, 1),
         (Approach::Dense, theirs, bytes_of::<T>(d * d) + scratch, threads),
@@ -138,7 +138,8 @@ fn inverses<T: Scalar>(d: usize) -> Ways<T> {
             },
         })
     };
-    let extra = bytes_of::<T>(2 * d * d + d) + dense::scratch_bytes::<T>(d, dense::par(1));
+    // with a square for the inverse
+    let extra = factoring::<T>(d) + bytes_of::<T>(d * d);
     let held = bytes_of::<T>(2 * d * d) + if d < SMALL { 0 } else { extra };
     vec![(Approach::Structured, ours, held, 1)]
 }

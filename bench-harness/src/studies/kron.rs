@@ -7,9 +7,10 @@ use relfisher::executor::Cpu;
 use relfisher_core::kron::{self, FactorDamping, KronCholesky, KronEigen};
 use relfisher_core::{MatMut, MatRef};
 
-use super::covariance;
+use super::{covariance, factoring};
 use crate::case::{Candidate, Group, Runner, Shared, Simple, Study, bytes_of, dtype, near};
 use crate::ceiling::KroneckerSolve;
+use crate::plain::{Basis, Factors, wide};
 use crate::record::{Approach, Limit};
 use crate::sizes::{Metric, Sizes};
 use crate::{Random, dense};
@@ -148,9 +149,8 @@ fn step<T: Scalar>(width: usize, threads: usize) -> Study {
         let whole = move |_: &Cpu| dense_step(two.clone(), threads);
         let (mf, df, order) = (m as f64, d as f64, m * d);
         let traffic = bytes_of::<T>(m * m + d * d + 2 * order) as f64;
-        // the executor's square, diagonal and stack of a factorisation
-        let stack = bytes_of::<T>(d * d + d) + dense::scratch_bytes::<T>(d, dense::par(1));
-        let extra = if d < 32 { 0 } else { stack };
+        // in place below order 32
+        let extra = if d < 32 { 0 } else { factoring::<T>(d) };
         vec![
             Candidate {
                 approach: Approach::Structured,
@@ -308,9 +308,11 @@ fn structured_spectrum<T: Scalar>(layer: Arc<Layer<T>>) -> Box<dyn Runner> {
             let a = MatMut::new(a, d, d).expect("shape");
             KronEigen::factor(cpu, (g, gv), (a, av), work).expect("converges");
         },
-        check: move |[_, _, gv, av, _]: &mut [Vec<T>; 5], _: &Cpu| {
+        check: move |[g, a, gv, av, _]: &mut [Vec<T>; 5], _: &Cpu| {
             let pairs = gv.iter().flat_map(|g| av.iter().map(|a| g.to_f64() * a.to_f64()));
-            moments(&checked, pairs)
+            moments(&checked, pairs)?;
+            let basis = Basis { a: wide(a), g: wide(g), scale: Vec::new() };
+            basis.check_bases(0, Factors { a: &checked.a, g: &checked.g })
         },
     })
 }
@@ -326,8 +328,18 @@ fn dense_spectrum<T: Scalar>(layer: Arc<Layer<T>>, threads: usize) -> Box<dyn Ru
             form(matrix, &layer, T::ZERO);
             dense::eigen((values, vectors), matrix, &mut scratch, par);
         },
-        check: move |[_, _, values]: &mut [Vec<T>; 3], _: &Cpu| {
-            moments(&checked, values.iter().map(|v| v.to_f64()))
+        check: move |[_, vectors, values]: &mut [Vec<T>; 3], _: &Cpu| {
+            moments(&checked, values.iter().map(|v| v.to_f64()))?;
+            // U Λ Uᵀ v is the matrix times v
+            let v: Vec<T> = Random::new(5).numbers(order, -1.0, 1.0);
+            let mut back = vec![0.0; order];
+            for (u, value) in vectors.chunks_exact(order).zip(values) {
+                let along: f64 = u.iter().zip(&v).map(|(u, v)| u.to_f64() * v.to_f64()).sum();
+                let along = along * value.to_f64();
+                back.iter_mut().zip(u).for_each(|(b, u)| *b += along * u.to_f64());
+            }
+            let back: Vec<T> = back.into_iter().map(T::from_f64).collect();
+            near("U Λ Uᵀ v", &back, &checked.apply(&v, 0.0), 1e4)
         },
     })
 }

@@ -6,7 +6,7 @@ use relfisher_core::{Backend, MatMut, MatRef};
 
 use crate::Random;
 use crate::case::{Candidate, Group, Runner, Simple, Study, bytes_of, dtype, near};
-use crate::record::{Approach, Limit};
+use crate::record::{Approach, Limit, Target};
 use crate::sizes::Sizes;
 
 pub(super) fn studies<T: Scalar>(sizes: &Sizes) -> Vec<Study> {
@@ -28,11 +28,7 @@ fn product<T: Scalar>(n: usize) -> Study {
                     cpu.gemm(c, T::ZERO, T::ONE, view(a), view(b)).expect("shapes");
                 },
                 check: move |[c, a, b]: &mut [Vec<T>; 3], _: &Cpu| {
-                    let sum = |i: usize, j: usize| {
-                        (0..n).map(|k| a[i * n + k].to_f64() * b[k * n + j].to_f64()).sum()
-                    };
-                    let all = (0..n * n).map(|k| T::from_f64(sum(k / n, k % n)));
-                    near("A B", c, &all.collect::<Vec<T>>(), 64.0)
+                    right_product(n, [&*c, &*a, &*b])
                 },
             })
         };
@@ -57,10 +53,16 @@ fn product<T: Scalar>(n: usize) -> Study {
     }
 }
 
-/// Two jobs that do nothing, handed to the threads and awaited.
+/// The order of the plain product that a hand-over is compared with.
+const JOB: usize = 16;
+/// How many hand-overs should fit into it: smaller jobs are not worth a thread.
+const HANDOVERS: f64 = 20.0;
+
+/// Two jobs that do nothing, handed to the threads and awaited, against a small job itself: the product of
+/// two matrices of order 16 by three plain loops.
 fn join<T: Scalar>() -> Study {
     let prepare = |_: &Cpu| {
-        let build = |_: &Cpu| -> Box<dyn Runner> {
+        let joined = |_: &Cpu| -> Box<dyn Runner> {
             Box::new(Simple {
                 state: [0_u64; 2],
                 run: |[left, right]: &mut [u64; 2], cpu: &Cpu| {
@@ -75,23 +77,52 @@ fn join<T: Scalar>() -> Study {
                 },
             })
         };
-        vec![Candidate {
-            approach: Approach::Structured,
-            flops: 0.0,
-            bytes: 0.0,
-            limit: Limit::Copy,
-            predicted: 0,
+        let plain = |_: &Cpu| -> Box<dyn Runner> {
+            let mut random = Random::new(11);
+            let mut square = || random.numbers::<T>(JOB * JOB, -1.0, 1.0);
+            Box::new(Simple {
+                state: [square(), square(), square()],
+                run: |[c, a, b]: &mut [Vec<T>; 3], _: &Cpu| {
+                    for (c, a) in c.chunks_exact_mut(JOB).zip(a.chunks_exact(JOB)) {
+                        c.fill(T::ZERO);
+                        for (a, b) in a.iter().zip(b.chunks_exact(JOB)) {
+                            c.iter_mut().zip(b).for_each(|(c, b)| *c += *a * *b);
+                        }
+                    }
+                },
+                check: |[c, a, b]: &mut [Vec<T>; 3], _: &Cpu| right_product(JOB, [&*c, &*a, &*b]),
+            })
+        };
+        let candidate = |approach, (flops, bytes): (f64, u64), limit, build| Candidate {
+            approach,
+            flops,
+            bytes: bytes as f64,
+            limit,
+            predicted: bytes,
             share: None,
-            build: Box::new(build),
-        }]
+            build,
+        };
+        let work = (2.0 * (JOB as f64).powi(3), bytes_of::<T>(3 * JOB * JOB));
+        vec![
+            candidate(Approach::Structured, (0.0, 0), Limit::Copy, Box::new(joined)),
+            candidate(Approach::Loop, work, Limit::Product, Box::new(plain)),
+        ]
     };
     Study {
         group: Group::Launch,
-        quantity: "two empty jobs joined",
+        quantity: "two empty jobs joined, against a plain product of order 16",
         size: Vec::new(),
         x: 1,
         dtype: dtype::<T>(),
-        speedup: None,
+        speedup: Some(Target::AtLeast(HANDOVERS)),
         prepare: Box::new(prepare),
     }
+}
+
+/// Whether c is a b, summed in f64.
+fn right_product<T: Scalar>(n: usize, [c, a, b]: [&[T]; 3]) -> Result<(), String> {
+    let sum =
+        |i: usize, j: usize| (0..n).map(|k| a[i * n + k].to_f64() * b[k * n + j].to_f64()).sum();
+    let all = (0..n * n).map(|k| T::from_f64(sum(k / n, k % n)));
+    near("A B", c, &all.collect::<Vec<T>>(), 64.0)
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
-use relfisher_core::metric::layer::{NonlinearMetric, SoftmaxMetric, SolveOptions};
+use relfisher_core::factor::batch::INTERLEAVED_ORDER;
+use relfisher_core::metric::cost::Route;
+use relfisher_core::metric::layer::{LayerMetric, NonlinearMetric, SoftmaxMetric, SolveOptions};
 use relfisher_core::metric::neuron::Response;
-use relfisher_core::{Backend, MatMut, MatRef, Portable, blas};
+use relfisher_core::metric::route::conjugate_gradient;
+use relfisher_core::{Backend, MatMut, MatRef, Portable, blas, factor};
 
-use super::forget;
+use super::{factoring, forget};
 use crate::case::{Candidate, Group, Simple, Study, bytes_of, dtype, near};
 use crate::record::{Approach, Limit, Target};
 use crate::sizes::{Kernel, Metric, Sizes, Widths};
@@ -179,18 +182,19 @@ fn nonlinear<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
         let cube = (m * d * d * d) as f64 / 3.0;
         let (nf, mf, df) = (n as f64, m as f64, d as f64);
         let traffic = bytes_of::<T>(n * (m + d) + 2 * m * d) as f64;
+        let scratch = threads as u64 * nonlinear_scratch::<T>(n, m, d, route);
         vec![
             Candidate {
                 approach: Approach::Structured,
                 // XXᵀ; 2 products with the samples each way; the small systems of every neuron
-                flops: if route == relfisher_core::metric::cost::Route::Sample {
+                flops: if route == Route::Sample {
                     nf * nf * df + 8.0 * nf * mf * df / 2.0 + mf * nf.powi(3) / 3.0
                 } else {
                     mf * nf * df * (df + 1.0) + cube + 2.0 * mf * df * df
                 },
                 bytes: traffic,
                 limit: Limit::Product,
-                predicted: bytes_of::<T>(m * d + work),
+                predicted: bytes_of::<T>(m * d + work) + scratch,
                 share: None,
                 build: Box::new(structured),
             },
@@ -213,6 +217,20 @@ fn nonlinear<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
         dtype: dtype::<T>(),
         speedup: None,
         prepare: Box::new(prepare),
+    }
+}
+
+/// What a thread of the executor holds beside the caller's workspace: the systems of a vector of neurons
+/// and their right sides; or the rows of a metric's blocks, and one factorisation.
+fn nonlinear_scratch<T: Scalar>(n: usize, m: usize, d: usize, route: Route) -> u64 {
+    let lanes = 64 / size_of::<T>();
+    match route {
+        Route::Sample if m > lanes => {
+            bytes_of::<T>(n * lanes + factor::scaled_gram_solve_workspace_len(n, lanes))
+        }
+        Route::Block if d > INTERLEAVED_ORDER => bytes_of::<T>(n * (m + d)) + factoring::<T>(d),
+        Route::Block => bytes_of::<T>(n * (m + d) + factor::cholesky_batch_workspace_len(d)),
+        _ => 0,
     }
 }
 
@@ -250,7 +268,7 @@ fn dense_nonlinear<T: Scalar>(
 /// `(Ḡ + λI)⁻¹ ∇W̃` of a soft-max layer over growing inputs: its metric is dense, (C d̃)².
 fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
     let (n, c, d) = (size.samples, size.outputs, width + 1);
-    let prepare = move |_: &Cpu| {
+    let prepare = move |cpu: &Cpu| {
         let inputs = Arc::new(Inputs::<T>::new(n, c, d).probabilities());
         let route = SoftmaxMetric::<T>::route(n, c, d, None, true);
         let work = SoftmaxMetric::<T>::solve_workspace_len(n, c, d, route);
@@ -271,27 +289,32 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
                 check: move |(out, _): &mut (Vec<T>, Vec<T>), _: &Cpu| checked.residual(out, true),
             })
         };
-        let dense = move |_: &Cpu| dense_softmax(inputs.clone(), threads);
+        let whole = inputs.clone();
+        let dense = move |_: &Cpu| dense_softmax(whole.clone(), threads);
         let order = c * d;
         let (nf, df, rows, of) = (n as f64, d as f64, (n * c) as f64, order as f64);
         let built = (c * (c + 1) / 2) as f64 * nf * df * (df + 1.0);
         let traffic = bytes_of::<T>(n * (c + d) + 2 * order) as f64;
+        // of the one system: n (C − 1) rows make the metric
+        let scratch = match route {
+            Route::Sample => factoring::<T>(n * (c - 1)),
+            Route::Block => factoring::<T>(order),
+            _ => 0,
+        };
         vec![
             Candidate {
                 approach: Approach::Structured,
                 flops: match route {
-                    relfisher_core::metric::cost::Route::Sample => {
+                    Route::Sample => {
                         nf * nf * df + 8.0 * nf * of / 2.0 + rows * rows + rows.powi(3) / 3.0
                     }
-                    relfisher_core::metric::cost::Route::Block => {
-                        built + of.powi(3) / 3.0 + 2.0 * of * of
-                    }
-                    // conjugate gradients: how many iterations, depends on the spectrum
-                    _ => 0.0,
+                    Route::Block => built + of.powi(3) / 3.0 + 2.0 * of * of,
+                    // two products with the samples in each, and the vectors: x, r, p and what they ask
+                    _ => products(cpu, &inputs) as f64 * (4.0 * nf * of + 12.0 * of),
                 },
                 bytes: traffic,
                 limit: Limit::Product,
-                predicted: bytes_of::<T>(order + work),
+                predicted: bytes_of::<T>(order + work) + scratch,
                 share: None,
                 build: Box::new(structured),
             },
@@ -315,6 +338,20 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
         speedup: None,
         prepare: Box::new(prepare),
     }
+}
+
+/// The products that conjugate gradients take to solve this very system: how many, depends on its
+/// spectrum, so they are counted before the call is timed.
+fn products<T: Scalar>(cpu: &Cpu, inputs: &Inputs<T>) -> usize {
+    let Inputs { m: c, d, .. } = *inputs;
+    let metric = SoftmaxMetric::new(inputs.x(), inputs.weights()).expect("shapes");
+    let len = conjugate_gradient::workspace_len(c, d, metric.multiply_workspace_len());
+    let (mut out, mut work) = (vec![T::NAN; c * d], vec![T::NAN; len]);
+    let out = MatMut::new(&mut out, c, d).expect("shape");
+    let options = SolveOptions::default().conjugate_gradient;
+    let damping = T::from_f64(DAMPING);
+    conjugate_gradient::solve(cpu, out, &metric, inputs.gradient(), damping, options, &mut work)
+        .expect("converges")
 }
 
 /// The whole matrix, block by block of X̃ᵀ R_ij X̃ (R symmetric: the lower blocks), factored, solved.

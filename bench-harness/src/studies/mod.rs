@@ -14,7 +14,8 @@ use relfisher::executor::Cpu;
 use relfisher_core::{Backend, MatMut, MatRef};
 
 use crate::Random;
-use crate::case::{Group, Study};
+use crate::case::{Group, Study, bytes_of};
+use crate::dense::{self, Done};
 use crate::sizes::Sizes;
 
 /// The studies of some groups for one dtype and number of threads.
@@ -45,6 +46,12 @@ fn covariance<T: Scalar>(cpu: &Cpu, d: usize, seed: u64) -> Vec<T> {
     let mean = T::from_f64(0.5 / d as f64);
     cpu.gram(out, T::ZERO, mean, x, None, &mut []).expect("shapes");
     a
+}
+
+/// The bytes that the executor holds where it factors a matrix of order d by `faer`: a column-major square,
+/// the diagonal, and a stack that would do for the inverse too.
+fn factoring<T: Scalar>(d: usize) -> u64 {
+    bytes_of::<T>(d * d + d) + dense::scratch_bytes::<T>(d, Done::Inverted, dense::par(1))
 }
 
 /// Fills an answer with NaN: what is checked afterwards was written by the call.

@@ -6,10 +6,11 @@ use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
 use relfisher_core::metric::neuron::Activation;
 use relfisher_core::optim::{Adam, Momentum, Sgd, ema_update};
-use relfisher_core::{MatMut, MatRef, Real};
+use relfisher_core::{MatMut, MatRef};
 
 use crate::Random;
-use crate::case::{Candidate, Group, Runner, Simple, Study, bytes_of, dtype, near};
+use crate::case::{Candidate, Group, Runner, Simple, Study, bytes_of, dtype};
+use crate::plain::{close, wide};
 use crate::record::{Approach, Limit};
 use crate::sizes::Sizes;
 
@@ -18,20 +19,32 @@ const RATE: f64 = 1e-3;
 
 pub(super) fn studies<T: Scalar>(sizes: &Sizes) -> Vec<Study> {
     let rules: [Named<T>; 4] = [
-        ("SGD with momentum", 1, 5, sgd, sgd_alone),
-        ("Adam", 2, 7, adam, adam_alone),
-        ("moving average", 0, 3, average, average_alone),
+        ("SGD with momentum", 1, 5, sgd, sgd_alone::<T>),
+        ("Adam", 2, 7, adam, adam_alone::<T>),
+        ("moving average", 0, 3, average, average_alone::<T>),
         ("tanh of a layer", 0, 2, activate, activate_alone),
     ];
     let study = |len: usize| rules.map(|rule| study::<T>(len, rule));
     sizes.vectors.lengths.iter().flat_map(|len| study(*len)).collect()
 }
 
-/// A rule by its quantity, with its moments and streams, and the same for one number after the other.
-type Named<T> = (&'static str, usize, usize, Rule<T>, Rule<T>);
+/// A rule by its quantity, with its moments and streams, and the same in f64 for one number after the
+/// other.
+type Named<T> = (&'static str, usize, usize, Rule<T>, Alone);
 
-/// One update of θ and up to two moments by a gradient.
-type Rule<T> = fn(&Cpu, &mut [Vec<T>; 3], &[T]);
+/// One update of θ and up to two moments by a gradient, after so many others.
+type Rule<T> = fn(&Cpu, &mut [Vec<T>; 3], &[T], u64);
+
+/// The same.
+type Alone = fn(&mut [Vec<f64>; 3], &[f64], u64);
+
+/// The updates that are checked, one after the other: the second finds moments that are not zero.
+const CHECKED: u64 = 2;
+
+/// A setting as the rule has it: 1 − β₂ of an f32 is another number than of an f64.
+fn rounded<T: Scalar>(setting: f64) -> f64 {
+    T::from_f64(setting).to_f64()
+}
 
 /// `streams` slices are read or written in a call, of which `moments` belong to the rule.
 fn study<T: Scalar>(len: usize, (quantity, moments, streams, rule, alone): Named<T>) -> Study {
@@ -44,13 +57,25 @@ fn study<T: Scalar>(len: usize, (quantity, moments, streams, rule, alone): Named
             let start = move || [vec![T::HALF; len], moment(0), moment(1)];
             Box::new(Simple {
                 state: start(),
-                run: move |state: &mut [Vec<T>; 3], cpu: &Cpu| rule(cpu, state, &gradient),
-                // one fresh call against the rule written out for one number after the other
+                run: move |state: &mut [Vec<T>; 3], cpu: &Cpu| rule(cpu, state, &gradient, 0),
+                // θ and every moment of fresh calls, against the rule written out
                 check: move |_: &mut [Vec<T>; 3], cpu: &Cpu| {
-                    let (mut got, mut want) = (start(), start());
-                    rule(cpu, &mut got, &checked);
-                    alone(cpu, &mut want, &checked);
-                    near(quantity, &got[0], &want[0], 16.0)
+                    let mut got = start();
+                    let mut want = start().map(|x| wide(&x));
+                    let mut gradient = (*checked).clone();
+                    for index in 0..CHECKED {
+                        rule(cpu, &mut got, &gradient, index);
+                        alone(&mut want, &wide(&gradient), index);
+                        // another gradient for the next one
+                        gradient.reverse();
+                    }
+                    for (name, (got, want)) in ["θ", "first moment", "second moment"]
+                        .into_iter()
+                        .zip(got.iter().zip(&want))
+                    {
+                        close::<T>(&format!("{quantity}: {name}"), &wide(got), want, 16.0)?;
+                    }
+                    Ok(())
                 },
             })
         };
@@ -75,7 +100,7 @@ fn study<T: Scalar>(len: usize, (quantity, moments, streams, rule, alone): Named
     }
 }
 
-fn sgd<T: Scalar>(cpu: &Cpu, [theta, velocity, _]: &mut [Vec<T>; 3], gradient: &[T]) {
+fn sgd<T: Scalar>(cpu: &Cpu, [theta, velocity, _]: &mut [Vec<T>; 3], gradient: &[T], _: u64) {
     let rule = Sgd {
         learning_rate: T::from_f64(RATE),
         momentum: T::from_f64(0.9),
@@ -92,16 +117,20 @@ fn sgd<T: Scalar>(cpu: &Cpu, [theta, velocity, _]: &mut [Vec<T>; 3], gradient: &
     .expect("equal lengths");
 }
 
-fn sgd_alone<T: Scalar>(_: &Cpu, [theta, velocity, _]: &mut [Vec<T>; 3], gradient: &[T]) {
+fn sgd_alone<T: Scalar>([theta, velocity, _]: &mut [Vec<f64>; 3], gradient: &[f64], _: u64) {
     for ((t, v), g) in theta.iter_mut().zip(velocity).zip(gradient) {
-        let next = 0.9 * v.to_f64() + g.to_f64();
-        *v = T::from_f64(next);
-        *t = T::from_f64(t.to_f64() - RATE * next);
+        *v = rounded::<T>(0.9) * *v + g;
+        *t -= rounded::<T>(RATE) * *v;
     }
 }
 
-fn adam<T: Scalar>(cpu: &Cpu, [theta, first, second]: &mut [Vec<T>; 3], gradient: &[T]) {
-    let step = Adam::default().at(T::from_f64(RATE), 0);
+fn adam<T: Scalar>(
+    cpu: &Cpu,
+    [theta, first, second]: &mut [Vec<T>; 3],
+    gradient: &[T],
+    index: u64,
+) {
+    let step = Adam::default().at(T::from_f64(RATE), index);
     cpu.for_each_chunk(&mut [theta, first, second], &[gradient], &|outputs, inputs| {
         relfisher::vectorised!({
             if let ([theta, first, second], [gradient]) = (outputs, inputs) {
@@ -112,16 +141,18 @@ fn adam<T: Scalar>(cpu: &Cpu, [theta, first, second]: &mut [Vec<T>; 3], gradient
     .expect("equal lengths");
 }
 
-/// The first step: m̂ = g and v̂ = g².
-fn adam_alone<T: Scalar>(_: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T]) {
-    let epsilon = Adam::<T>::default().epsilon.to_f64();
-    for (t, g) in theta.iter_mut().zip(gradient) {
-        let g = g.to_f64();
-        *t = T::from_f64(t.to_f64() - RATE * g / (g.abs() + epsilon));
+fn adam_alone<T: Scalar>([theta, first, second]: &mut [Vec<f64>; 3], gradient: &[f64], index: u64) {
+    let Adam { beta1, beta2, epsilon, .. } = Adam::<T>::default();
+    let [beta1, beta2, epsilon] = [beta1, beta2, epsilon].map(|x| x.to_f64());
+    let correct = |moment: f64, beta: f64| moment / (1.0 - beta.powi(index as i32 + 1));
+    for (((t, m), v), g) in theta.iter_mut().zip(first).zip(second).zip(gradient) {
+        *m = beta1 * *m + (1.0 - beta1) * g;
+        *v = beta2 * *v + (1.0 - beta2) * g * g;
+        *t -= rounded::<T>(RATE) * correct(*m, beta1) / (correct(*v, beta2).sqrt() + epsilon);
     }
 }
 
-fn average<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T]) {
+fn average<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T], _: u64) {
     cpu.for_each_chunk(&mut [theta], &[gradient], &|outputs, inputs| {
         relfisher::vectorised!({
             if let ([average], [sample]) = (outputs, inputs) {
@@ -132,13 +163,14 @@ fn average<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T]) 
     .expect("equal lengths");
 }
 
-fn average_alone<T: Scalar>(_: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T]) {
+fn average_alone<T: Scalar>([theta, ..]: &mut [Vec<f64>; 3], gradient: &[f64], _: u64) {
     for (t, g) in theta.iter_mut().zip(gradient) {
-        *t = T::from_f64(0.95 * t.to_f64() + 0.05 * g.to_f64());
+        let keep = rounded::<T>(0.95);
+        *t = keep * *t + (1.0 - keep) * g;
     }
 }
 
-fn activate<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T]) {
+fn activate<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T], _: u64) {
     let len = gradient.len();
     // rows that hold every element
     let rows = [64, 30, 1].into_iter().find(|rows| len.is_multiple_of(*rows)).unwrap_or(1);
@@ -147,8 +179,8 @@ fn activate<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T])
     cpu.activate(out, t, Activation::Tanh).expect("shapes");
 }
 
-fn activate_alone<T: Scalar>(_: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T]) {
+fn activate_alone([theta, ..]: &mut [Vec<f64>; 3], gradient: &[f64], _: u64) {
     for (t, g) in theta.iter_mut().zip(gradient) {
-        *t = T::from_f64(libm::tanh(Real::to_f64(*g)));
+        *t = libm::tanh(*g);
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn record(unix_seconds: u64) -> Record {
         cases,
         growth: growth(),
         ratios: ratios(),
+        not_measured: Vec::new(),
     }
 }
 
@@ -102,7 +103,8 @@ fn ceilings() -> Vec<Ceiling> {
         for dtype in [Dtype::F32, Dtype::F64] {
             for threads in [1, 2] {
                 let rate = rate(limit, dtype, threads);
-                all.push(Ceiling { limit, dtype, threads, order, seconds: 1e10 / rate, rate });
+                let (seconds, by) = (1e10 / rate, String::new());
+                all.push(Ceiling { limit, dtype, threads, order, seconds, rate, by });
             }
         }
     }
@@ -171,7 +173,7 @@ fn solve(d: usize, dtype: Dtype, threads: usize) -> [Row; 2] {
     let other = if bytes > 0.8 * MEMORY as f64 {
         dense.row(work, Outcome::DoesNotFit { bytes: bytes as u64 })
     } else if seconds > 20.0 {
-        dense.row(work, Outcome::TooSlow { seconds })
+        dense.row(work, Outcome::TooSlow { seconds, bytes: Some(bytes as u64) })
     } else {
         dense.measured(work, (Limit::Cholesky, 0.9 * n / (n + 30.0)), bytes)
     };

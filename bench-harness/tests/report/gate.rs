@@ -1,6 +1,6 @@
 //! What closes the gate, and what does not.
 
-use relfisher_bench::record::Approach;
+use relfisher_bench::record::{Approach, NotMeasured, Outcome};
 use relfisher_bench::report::compare::{Aspect, BAND, Change, MEMORY_FLOOR, compare};
 use relfisher_bench::report::junit::junit;
 
@@ -86,8 +86,60 @@ fn a_ratio_may_not_leave_its_target() {
     // at least 0.85, less a quarter; at most 1.6, and a quarter
     assert!(with(0, 0.64) && !with(0, 0.63));
     assert!(with(1, 1.99) && !with(1, 2.01));
-    // it missed its target before, or has none
-    assert!(with(2, 0.1) && with(3, 100.0));
+    // it missed its target before, by 0.55: it may not miss it by a quarter more
+    assert!(with(2, 0.42) && !with(2, 0.41) && !with(2, f64::NAN));
+    // it has none
+    assert!(with(3, 100.0));
+}
+
+#[test]
+fn a_missed_upper_bound_may_not_grow() {
+    let with = |value: f64| {
+        let (mut old, mut new) = (record(1), record(2));
+        (old.ratios[1].value, new.ratios[1].value) = (2.0, value);
+        compare(&new, &old, BAND).passed()
+    };
+    assert!(with(2.49) && !with(2.51));
+}
+
+#[test]
+fn nothing_compared_is_no_pass() {
+    let mut other = record(2);
+    other.cases.iter_mut().for_each(|row| row.threads += 2);
+    other.ratios.clear();
+    let comparison = compare(&other, &record(1), BAND);
+    assert!(!comparison.passed());
+    let text = comparison.to_string();
+    assert!(
+        text.contains("nothing was compared: the two records have no case in common"),
+        "{text}"
+    );
+    let xml = junit(&comparison).expect("memory");
+    assert!(xml.contains("tests=\"1\" failures=\"1\""), "{xml}");
+    assert_eq!(xml.matches("<failure message=\"nothing was compared").count(), 1, "{xml}");
+}
+
+#[test]
+fn what_was_asked_for_and_not_tried_fails() {
+    let mut slow = record(2);
+    let row = slow.cases.iter_mut().find(|row| row.quantity == "Adam").expect("a row");
+    row.outcome = Outcome::TooSlow { seconds: 12.0, bytes: None };
+    let lost = slow.ratios.remove(0);
+    slow.not_measured.push(NotMeasured {
+        name: lost.name.clone(),
+        dtype: lost.dtype,
+        threads: lost.threads,
+        why: "does not fit: 3 GiB".into(),
+    });
+    let comparison = compare(&slow, &record(1), BAND);
+    let failures: Vec<&Change> = comparison.failures().collect();
+    assert_eq!(failures.len(), 2, "{comparison}");
+    let why = |k: usize| failures[k].failure.clone().unwrap_or_default();
+    assert!(failures.iter().any(|change| change.name.contains("Adam")), "{comparison}");
+    assert!(failures.iter().any(|change| change.name.starts_with(&lost.name)), "{comparison}");
+    let whys = [why(0), why(1)].concat();
+    assert!(whys.contains("too slow: 12.0 s") && whys.contains("does not fit: 3 GiB"), "{whys}");
+    assert_eq!(comparison.vanished, [""; 0]);
 }
 
 #[test]
@@ -144,7 +196,23 @@ fn what_cannot_be_compared_is_refused() {
     let mut other = record(2);
     other.layout = 99;
     let other = save(&other, &folder, "other.json");
+    let mut disturbed = record(2);
+    alter(&mut disturbed, "damped solve", |measured| measured.share = 5.0);
+    let disturbed = save(&disturbed, &folder, "disturbed.json");
+    let mut twice = record(2);
+    twice.cases.push(twice.cases[0].clone());
+    assert!(twice.write(&folder.join("twice.json")).expect_err("twice").contains("stands twice"));
+    let twice = {
+        let path = folder.join("twice.json");
+        let text = serde_json::to_string(&twice).expect("JSON");
+        std::fs::write(&path, text).expect("writes");
+        path
+    };
     let cases = [
+        (&disturbed, &old, "disturbed.json: a share of 5.00 of kron: damped solve, structured"),
+        (&old, &disturbed, "measure again on a quiet machine"),
+        (&twice, &old, "twice.json: the case kron: damped solve, structured"),
+        (&old, &twice, "stands twice: measure again"),
         (&quick, &old, "quick.json: a quick run"),
         (&old, &quick, "quick.json: a quick run"),
         (&other, &old, "other.json: layout 99"),

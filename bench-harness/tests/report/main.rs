@@ -4,6 +4,7 @@ mod fabricated;
 mod gate;
 mod page;
 mod readme;
+mod refused;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -27,15 +28,15 @@ fn save(record: &Record, folder: &Path, name: &str) -> PathBuf {
     path
 }
 
-/// Runs the program.
-fn program(arguments: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_relfisher-bench");
-    Command::new(program).args(arguments).output().expect("the program starts")
-}
-
 /// The exit status and everything that was printed.
 fn outcome(arguments: &[&str]) -> (i32, String) {
-    let Output { status, stdout, stderr } = program(arguments);
+    outcome_of(env!("CARGO_BIN_EXE_relfisher-bench"), arguments)
+}
+
+/// [`outcome`] of another program.
+fn outcome_of(program: &str, arguments: &[&str]) -> (i32, String) {
+    let run = Command::new(program).args(arguments).output();
+    let Output { status, stdout, stderr } = run.expect("the program starts");
     let text = [stdout, stderr].map(|part| String::from_utf8(part).expect("UTF-8")).concat();
     (status.code().expect("a status"), text)
 }

@@ -2,7 +2,7 @@
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use relfisher_bench::record::{Approach, Outcome, Record};
+use relfisher_bench::record::{Approach, Dtype, NotMeasured, Outcome, Record};
 use relfisher_bench::report::folder::Results;
 use relfisher_bench::report::summary::Summary;
 
@@ -79,8 +79,92 @@ fn the_page_is_whole_and_alone() {
     }
     let web = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!web.contains("http"), "an address");
-    // two pictures for each of the two pairs, GPU, shares, memory, and the history of four quantities
-    assert_eq!(page.matches("<svg ").count(), 2 * 2 + 1 + 1 + 1 + 4);
+    // two pictures for each of the two pairs, two of the GPU, shares, memory, and the history of four
+    // quantities
+    assert_eq!(page.matches("<svg ").count(), 2 * 2 + 2 + 1 + 1 + 4);
+}
+
+/// The picture whose words for readers who cannot see it begin so.
+fn picture<'a>(page: &'a str, label: &str) -> &'a str {
+    let from = page.find(&format!("aria-label=\"{label}")).expect(label);
+    page[from..].split_once("</svg>").expect("an end").0
+}
+
+#[test]
+fn the_gpu_stands_beside_the_same_quantities_of_the_cpu() {
+    let (page, json) = report(&results("beside"));
+    let rates = picture(&page, "rates of the GPU");
+    for words in [
+        "TFLOP/s, logarithmic",
+        "Fabricated device",
+        // 1e11 FLOP/s in f64 and 2e11 in f32 with two threads
+        "0.10: product, order 2048, f64, 2 threads",
+        "0.20: product, order 2048, f32, 2 threads",
+        // decades from the CPU's least to above the GPU's largest
+        ">\n0.1\n<",
+        ">\n1000\n<",
+    ] {
+        assert!(rates.contains(words), "{words}\nis not in\n{rates}");
+    }
+    assert!(picture(&page, "traffic of the GPU").contains("nu tanh"));
+    // no packed metric of these sizes was measured here
+    let names = json["counterparts"].as_array().expect("a list").iter();
+    let names: Vec<&str> = names.filter_map(|c| c["name"].as_str()).collect();
+    assert_eq!(names, ["gemm f64 4096", "gemm tf32x3 8192"]);
+}
+
+#[test]
+fn a_call_that_was_too_slow_stands_at_its_bytes() {
+    let folder = scratch("slow");
+    save(&record(1), &folder, "only.json");
+    let (page, _) = report(&folder);
+    let label = "kron: damped solve: memory against width";
+    assert!(picture(&page, label).contains("too slow: "));
+    // an older record does not know them
+    let folder = scratch("slow-before");
+    let mut old = record(1);
+    for row in &mut old.cases {
+        if let Outcome::TooSlow { bytes, .. } = &mut row.outcome {
+            *bytes = None;
+        }
+    }
+    save(&old, &folder, "only.json");
+    let (page, _) = report(&folder);
+    let memory = picture(&page, label);
+    assert!(!memory.contains("too slow: ") && memory.contains("does not fit: "), "{memory}");
+}
+
+#[test]
+fn history_shows_the_largest_size_and_no_other_work() {
+    let folder = scratch("largest");
+    let mut first = record(1_690_000_000);
+    for row in first.cases.iter_mut().filter(|row| row.quantity == "Adam") {
+        row.bytes *= 2.0;
+    }
+    save(&first, &folder, "first.json");
+    save(&record(1_700_000_000), &folder, "second.json");
+    let (page, json) = report(&folder);
+    assert!(page.contains("history of kron: damped solve, columns 64, width 2048"));
+    assert!(!page.contains("history of kron: damped solve, columns 64, width 1024"));
+    let cases = json["history"]["cases"].as_array().expect("a list");
+    let of = |quantity: &str| {
+        let own = cases.iter().find(|case| case[0]["quantity"] == quantity);
+        own.expect(quantity)[1].as_array().expect("shares").clone()
+    };
+    assert!(of("Adam")[0].is_null() && of("Adam")[1].is_f64());
+    assert!(of("damped solve")[0].is_f64());
+}
+
+#[test]
+fn targets_that_were_not_measured_are_named() {
+    let folder = scratch("not-measured");
+    let mut record = record(1);
+    let (dtype, why) = (Dtype::F32, "does not fit: 99.0 GiB".to_owned());
+    record.not_measured = vec![NotMeasured { name: "a large one".into(), dtype, threads: 2, why }];
+    save(&record, &folder, "only.json");
+    let (page, _) = report(&folder);
+    assert!(page.contains("2 of 4 targets are met, 1 not measured. Times"));
+    assert!(page.contains("Not measured: a large one, f32, 2 threads: does not fit: 99.0 GiB."));
 }
 
 #[test]

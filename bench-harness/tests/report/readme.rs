@@ -2,7 +2,7 @@
 
 use relfisher_bench::case::Group;
 use relfisher_bench::measure::Options;
-use relfisher_bench::record::Dtype;
+use relfisher_bench::record::{Dtype, NotMeasured};
 use relfisher_bench::report::folder::Results;
 use relfisher_bench::report::readme::{Section, generate};
 
@@ -29,6 +29,40 @@ fn the_section_says_where_relfisher_wins_and_where_not() {
     ] {
         assert!(text.contains(words), "{words}\nis not in\n{text}");
     }
+}
+
+#[test]
+fn targets_that_were_not_measured_are_named() {
+    let mut record = record(1);
+    record.not_measured = vec![NotMeasured {
+        name: "a large metric: share of the product ceiling".into(),
+        dtype: Dtype::F64,
+        threads: 1,
+        why: "too slow: 12.0 s at the ceiling".into(),
+    }];
+    let text = generate(&Results::of("fabricated.json".as_ref(), record.clone()));
+    for words in [
+        "2 of 4 targets are met, 1 not measured. Missed:",
+        "- a large metric: share of the product ceiling, f64, 1 thread: too slow: 12.0 s at the ceiling\n",
+    ] {
+        assert!(text.contains(words), "{words}\nis not in\n{text}");
+    }
+    // without another ratio they are still named
+    record.ratios.clear();
+    let text = generate(&Results::of("fabricated.json".as_ref(), record));
+    assert!(text.contains("0 of 1 targets are met, 1 not measured.\n\nNot measured:\n\n- a large"));
+    assert!(!text.contains("Missed"), "{text}");
+}
+
+#[test]
+fn calls_without_declared_work_have_no_share() {
+    let mut record = record(1);
+    for row in record.cases.iter_mut().filter(|row| row.quantity == "Adam") {
+        (row.flops, row.bytes) = (0.0, 0.0);
+    }
+    let text = generate(&Results::of("fabricated.json".as_ref(), record));
+    assert!(!text.contains("Adam"), "{text}");
+    assert!(text.contains("| batched Cholesky, `factor` |"), "{text}");
 }
 
 #[test]
@@ -75,12 +109,13 @@ fn writing_and_checking_agree() {
         let files = ["readme", "--results", argument(&results), "--file", argument(&readme)];
         outcome(&[files.as_slice(), more].concat())
     };
-    // Without a record the section says so.
-    assert_eq!(run(&["--check"]).0, 1);
-    assert_eq!(run(&[]).0, 0);
-    assert_eq!(run(&["--check"]).0, 0);
-    let text = std::fs::read_to_string(&readme).expect("reads");
-    assert!(text.contains("No record is committed yet"), "{text}");
+    // Without a record there is nothing to write.
+    for more in [&["--check"][..], &[]] {
+        let (status, text) = run(more);
+        assert_eq!(status, 2, "{text}");
+        assert!(text.contains("results: no record of a full run: measure one"), "{text}");
+    }
+    assert_eq!(std::fs::read_to_string(&readme).expect("reads"), README);
 
     save(&record(1_700_000_000), &results, "one.json");
     let mut quick = record(1_800_000_000);

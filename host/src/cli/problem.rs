@@ -11,7 +11,7 @@ use crate::dataset::Idx;
 use crate::error::Error;
 use crate::executor::cuda::Precision;
 use crate::executor::{Choice, Engine, Executor};
-use crate::format::{Array, check_writable, load_parameters};
+use crate::format::{Array, check_apart, check_writable, load_parameters};
 use crate::network::{Architecture, Network, Parameters};
 
 /// Network, weights and samples.
@@ -79,15 +79,10 @@ impl ProblemArgs {
     /// Whether the command can write `out`, which must not be one of the files that it reads.
     pub(super) fn check_out(&self, out: &Path) -> Result<(), Error> {
         check_writable(out)?;
-        let real = |path: &Path| std::fs::canonicalize(path).ok();
         let read =
             [Some(&self.net), Some(&self.weights), Some(&self.inputs), self.targets.as_ref()];
-        let place = real(out);
-        if place.is_some() && read.into_iter().flatten().any(|path| real(path) == place) {
-            let remedy = "give --out another name";
-            return Err(Error::input(out.display(), "", "is read by the command too", remedy));
-        }
-        Ok(())
+        let read: Vec<&Path> = read.into_iter().flatten().map(PathBuf::as_path).collect();
+        check_apart(&[("--out", out)], &read)
     }
 
     /// The machine that computes.

@@ -126,3 +126,59 @@ fn another_engine_is_held_against_a_case() {
     let output = relfisher(&["accuracy", "--actual", text(&actual), "--case", text(&dir)]);
     assert_refused(&output, &["arch.json"]);
 }
+
+/// Writes the first tensor in double precision, the others in single.
+fn write_mixed(path: &Path, tensors: &Tensors) {
+    let all: Vec<_> = tensors.0.iter().enumerate().collect();
+    let raw = |k: usize, data: &[f64]| -> Vec<u8> {
+        match k {
+            0 => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            _ => data.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect(),
+        }
+    };
+    let all: Vec<_> =
+        all.iter().map(|(k, (name, t))| (*k, name, t.shape.clone(), raw(*k, &t.data))).collect();
+    let views = all.iter().map(|(k, name, shape, bytes)| {
+        let dtype = if *k == 0 { safetensors::Dtype::F64 } else { safetensors::Dtype::F32 };
+        (*name, TensorView::new(dtype, shape.clone(), bytes).expect("a view"))
+    });
+    fs::write(path, safetensors::serialize(views, None).expect("bytes")).expect("writes");
+}
+
+#[test]
+fn a_stray_tensor_of_another_type_is_named() {
+    let dir = folder("accuracy-actual-mixed");
+    let expected = read(&golden("xc_tanh_mse_default").join("expected.safetensors"));
+    let odd = expected.names().next().expect("a tensor").to_owned();
+    let actual = dir.join("actual.safetensors");
+    write_mixed(&actual, &expected);
+    let output = relfisher(&["accuracy", "--actual", text(&actual)]);
+    assert_refused(&output, &[text(&actual), "two types", &odd, "of F64", "all F32"]);
+}
+
+#[test]
+fn an_output_takes_the_place_of_nothing() {
+    let dir = folder("accuracy-apart");
+    let expected = read(&golden("xc_tanh_mse_default").join("expected.safetensors"));
+    let actual = dir.join("actual.safetensors");
+    write(&actual, &expected);
+    let before = fs::read(&actual).expect("a file");
+    let round = dir.join("../accuracy-apart/actual.safetensors");
+    let (file, other) = (text(&actual), dir.join("other.json"));
+    let [case, other] = [golden("xc_tanh_mse_default"), other];
+    let input = case.join("x.npy");
+    for arguments in [
+        ["--actual", file, "--json", text(&round)],
+        ["--actual", file, "--junit", file],
+        ["--json", text(&other), "--junit", text(&other)],
+        ["--baseline", text(&other), "--json", text(&other)],
+        ["--golden", text(&case), "--json", text(&input)],
+    ] {
+        let output = relfisher(&[&["accuracy"], &arguments[..]].concat());
+        assert_refused(&output, &[" too", "give --", "another name"]);
+    }
+    let both = ["accuracy", "--baseline", text(&other), "--update", "--junit", text(&other)];
+    assert_refused(&relfisher(&both), &["is written by --baseline too"]);
+    assert!(!other.exists());
+    assert_eq!(fs::read(&actual).expect("a file"), before);
+}

@@ -6,8 +6,9 @@ use plotters::style::text_anchor::{HPos, VPos};
 use relfisher::plot::palette;
 
 use super::{Area, Draw, GREY, font, svg};
-use crate::record::{Ceiling, Dtype, Limit};
-use crate::report::gpu::GpuRun;
+use crate::record::Dtype;
+use crate::report::counterpart::Counterpart;
+use crate::report::gpu::{GpuRow, GpuRun};
 use crate::report::summary::Share;
 use crate::report::units;
 
@@ -35,9 +36,10 @@ pub fn shares(shares: &[Share]) -> Result<String, String> {
         let mut y = HEAD + GAP / 2;
         for share in shares {
             let middle = y + (height(share) - GAP) / 2;
-            let (kernel, below) =
-                (&share.quantity, format!("{}; {}", share.size, units::limit(share.limit)));
-            name(root, (&format!("{}: {kernel}", share.group), &below), middle)?;
+            let below = [share.size.as_str(), units::limit(share.limit)];
+            let below = below.into_iter().filter(|words| !words.is_empty());
+            let below = below.collect::<Vec<_>>().join("; ");
+            name(root, (&format!("{}: {}", share.group, share.quantity), &below), middle)?;
             for (i, (dtype, threads, value)) in share.values.iter().enumerate() {
                 let top = y + BAR * i as i32;
                 let end = LEFT + (f64::from(RIGHT - LEFT) * value / most) as i32;
@@ -56,56 +58,112 @@ pub fn shares(shares: &[Share]) -> Result<String, String> {
     })
 }
 
-/// The rates of a GPU's products on a logarithmic scale, with the CPU's own as lines.
+/// Which rate bars show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// FLOP/s.
+    Flops,
+    /// Bytes a second.
+    Bytes,
+}
+
+impl Unit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Flops => "TFLOP/s",
+            Self::Bytes => "GB/s",
+        }
+    }
+
+    const fn of_row(self, row: &GpuRow) -> f64 {
+        match self {
+            Self::Flops => row.tflops,
+            Self::Bytes if row.tflops > 0.0 => 0.0,
+            Self::Bytes => row.gigabytes_a_second,
+        }
+    }
+
+    fn of_cpu(self, cpu: &Counterpart) -> f64 {
+        match self {
+            Self::Flops => cpu.flops / 1e12,
+            Self::Bytes => cpu.bytes / 1e9,
+        }
+    }
+}
+
+/// The rates of a GPU's kernels on a logarithmic scale that begins at a power of ten, below each that of
+/// the CPU at the same quantity; bytes a second of kernels that have no other rate. `None` without a row.
 ///
 /// # Errors
 /// The plotting library fails.
-pub fn rates(gpu: &GpuRun, ceilings: &[Ceiling]) -> Result<String, String> {
-    let rows: Vec<_> = gpu.rows.iter().filter(|row| row.tflops > 0.0).collect();
-    let products: Vec<&Ceiling> = fastest(ceilings);
-    let all = || {
-        let own = products.iter().map(|ceiling| ceiling.rate / 1e12);
-        own.chain(rows.iter().map(|row| row.tflops))
+pub fn rates(gpu: &GpuRun, cpu: &[Counterpart], unit: Unit) -> Result<Option<String>, String> {
+    let beside = |row: &GpuRow| {
+        let own = cpu.iter().find(|c| c.name == row.name);
+        own.map(|c| (unit.of_cpu(c), c.cpu.as_str())).filter(|(rate, _)| *rate > 0.0)
     };
-    let low = all().fold(f64::INFINITY, f64::min).log10() - 0.3;
-    let high = all().fold(0.0, f64::max).log10() + 0.1;
-    let place = |tflops: f64| {
-        LEFT + (f64::from(RIGHT - LEFT) * ((tflops.log10() - low) / (high - low)).max(0.0)) as i32
+    let rows = gpu.rows.iter().map(|row| (row, unit.of_row(row), beside(row)));
+    let rows: Vec<_> = rows.filter(|(_, rate, _)| *rate > 0.0).collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let all = || rows.iter().flat_map(|(_, rate, cpu)| [Some(*rate), cpu.map(|c| c.0)]).flatten();
+    let low = all().fold(f64::INFINITY, f64::min).log10().floor();
+    let high = (all().fold(0.0, f64::max).log10() + 1e-9).ceil().max(low + 1.0);
+    let place = |rate: f64| {
+        LEFT + (f64::from(RIGHT - LEFT) * ((rate.log10() - low) / (high - low)).max(0.0)) as i32
     };
-    let step = BAR + 10;
-    let total = HEAD + step * rows.len() as i32 + 30 * products.len() as i32;
-    svg((WIDTH as u32, total as u32), |root| {
-        for (i, row) in rows.iter().enumerate() {
-            let y = HEAD + step * i as i32;
+    let height = |cpu: &Option<(f64, &str)>| if cpu.is_some() { 2 * BAR } else { BAR } + GAP - 4;
+    let bottom = HEAD + rows.iter().map(|(_, _, cpu)| height(cpu)).sum::<i32>();
+    svg((WIDTH as u32, (bottom + 48) as u32), |root| {
+        let looks = [(palette::PURPLE, gpu.device.as_str()), (palette::BLUE, "CPU")];
+        let mut x = LEFT;
+        for (color, words) in looks {
+            root.draw(&Rectangle::new([(x, 4), (x + 14, 18)], color.filled()))?;
+            let font = font(14, &palette::TEXT, HPos::Left, VPos::Center);
+            root.draw(&Text::new(words.to_owned(), (x + 20, 11), font))?;
+            x += 44 + 8 * words.chars().count() as i32;
+        }
+        for power in low as i32..=high as i32 {
+            let x = place(10f64.powi(power));
+            let line = vec![(x, HEAD - 6), (x, bottom)];
+            root.draw(&PathElement::new(line, palette::GRID.stroke_width(1)))?;
+            let font = font(14, &palette::TEXT, HPos::Center, VPos::Top);
+            root.draw(&Text::new(decade(power), (x, bottom + 6), font))?;
+        }
+        let center = font(14, &palette::TEXT, HPos::Center, VPos::Top);
+        let words = format!("{}, logarithmic", unit.name());
+        root.draw(&Text::new(words, (i32::midpoint(LEFT, RIGHT), bottom + 26), center))?;
+        let mut y = HEAD;
+        for (row, rate, cpu) in &rows {
             let names = font(14, &palette::TEXT, HPos::Right, VPos::Center);
             root.draw(&Text::new(row.name.clone(), (LEFT - 10, y + BAR / 2), names))?;
-            let bar = [(LEFT, y), (place(row.tflops), y + BAR)];
-            root.draw(&Rectangle::new(bar, palette::PURPLE.filled()))?;
-            let font = font(12, &palette::TEXT, HPos::Left, VPos::Center);
-            let words = format!("{} TFLOP/s", units::digits(row.tflops));
-            root.draw(&Text::new(words, (place(row.tflops) + 5, y + BAR / 2), font))?;
-        }
-        for (i, ceiling) in products.iter().enumerate() {
-            let (x, y) = (place(ceiling.rate / 1e12), HEAD + step * rows.len() as i32);
-            let line = vec![(x, HEAD - 8), (x, y + 24 * i as i32 + 8)];
-            root.draw(&PathElement::new(line, palette::BLUE.stroke_width(2)))?;
-            let (dtype, threads) = (units::dtype(ceiling.dtype), units::threads(ceiling.threads));
-            let rate = units::rate(Limit::Product, ceiling.rate);
-            let words = format!("the CPU's product, {dtype}, {threads}: {rate}");
-            let font = font(13, &palette::TEXT, HPos::Left, VPos::Center);
-            root.draw(&Text::new(words, (x + 6, y + 24 * i as i32 + 4), font))?;
+            bar(root, (y, place(*rate)), palette::PURPLE, &units::digits(*rate))?;
+            if let Some((rate, words)) = cpu {
+                let words = format!("{}: {words}", units::digits(*rate));
+                bar(root, (y + BAR, place(*rate)), palette::BLUE, &words)?;
+            }
+            y += height(cpu);
         }
         Ok(())
     })
+    .map(Some)
 }
 
-/// The fastest product of each dtype.
-fn fastest(ceilings: &[Ceiling]) -> Vec<&Ceiling> {
-    let of = |dtype| {
-        let own = ceilings.iter().filter(move |c| c.limit == Limit::Product && c.dtype == dtype);
-        own.max_by(|a, b| a.rate.total_cmp(&b.rate))
-    };
-    [Dtype::F32, Dtype::F64].into_iter().filter_map(of).collect()
+/// A bar from the left, its words behind it.
+fn bar(root: &Area<'_>, (y, end): (i32, i32), color: RGBColor, words: &str) -> Draw {
+    root.draw(&Rectangle::new([(LEFT, y + 1), (end, y + BAR - 1)], color.filled()))?;
+    let font = font(12, &palette::TEXT, HPos::Left, VPos::Center);
+    root.draw(&Text::new(words.to_owned(), (end + 5, y + BAR / 2), font))
+}
+
+/// A power of ten in digits.
+fn decade(power: i32) -> String {
+    let value = 10f64.powi(power);
+    if power < 0 {
+        format!("{value:.*}", power.unsigned_abs() as usize)
+    } else {
+        format!("{value:.0}")
+    }
 }
 
 /// A colour for each dtype, weaker with one thread.

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use relfisher::plot::{FONT, palette};
 
 use super::axis::Marked;
-use super::{Draw, Marker, Style, legend, legend_height, sign, svg};
+use super::{Draw, GREY, Marker, Style, legend, legend_height, sign, svg};
 use crate::record::Dtype;
 use crate::report::key::Key;
 use crate::report::summary::Moment;
@@ -16,7 +16,7 @@ const SIZE: (u32, u32) = (580, 300);
 /// The most runs that have their names at the axis.
 const NAMED: usize = 6;
 
-/// A line for each case of one quantity; colour by dtype, dashes for one thread.
+/// A line for each case of one quantity, within a processor; colour by dtype, dashes for one thread.
 ///
 /// # Errors
 /// The plotting library fails.
@@ -74,29 +74,75 @@ pub fn history(
             .y_label_formatter(&|v| units::percent(*v))
             .label_style((FONT, 13).into_font().color(&palette::TEXT))
             .draw()?;
+        // between two processors
+        for i in (1..runs.len()).filter(|i| runs[i - 1].cpu != runs[*i].cpu) {
+            let x = i as f64 - 0.5;
+            let line = vec![(x, 0.0), (x, most)];
+            chart.draw_series(DashedLineSeries::new(line, 3, 3, GREY.stroke_width(1)))?;
+        }
         for (case, shares) in cases {
             let style = look((case.dtype, case.threads));
-            let points = shares.iter().enumerate();
-            let points: Vec<(f64, f64)> =
-                points.filter_map(|(i, share)| Some((i as f64, (*share)?))).collect();
             let stroke = style.color.stroke_width(2);
-            if style.dashed {
-                chart.draw_series(DashedLineSeries::new(points.clone(), 6, 4, stroke))?;
-            } else {
-                chart.draw_series([PathElement::new(points.clone(), stroke)])?;
+            for points in segments(runs, shares) {
+                if style.dashed {
+                    chart.draw_series(DashedLineSeries::new(points.clone(), 6, 4, stroke))?;
+                } else {
+                    chart.draw_series([PathElement::new(points.clone(), stroke)])?;
+                }
+                chart.draw_series(points.into_iter().map(|place| {
+                    EmptyElement::at(place) + Polygon::new(sign(style.marker), style.color.filled())
+                }))?;
             }
-            chart.draw_series(points.into_iter().map(|place| {
-                EmptyElement::at(place) + Polygon::new(sign(style.marker), style.color.filled())
-            }))?;
         }
         Draw::Ok(())
     })
 }
 
+/// The points that a line may join: those of one processor after the other.
+fn segments(runs: &[Moment], shares: &[Option<f64>]) -> Vec<Vec<(f64, f64)>> {
+    let mut all: Vec<Vec<(f64, f64)>> = Vec::new();
+    let mut before: Option<&str> = None;
+    for (i, (run, share)) in runs.iter().zip(shares).enumerate() {
+        if before != Some(run.cpu.as_str()) {
+            all.push(Vec::new());
+        }
+        before = Some(&run.cpu);
+        if let (Some(share), Some(points)) = (share, all.last_mut()) {
+            points.push((i as f64, *share));
+        }
+    }
+    all.retain(|points| !points.is_empty());
+    all
+}
+
+/// A sign of its own for each: where no line joins them, points must still be told apart.
 const fn look((dtype, threads): (Dtype, usize)) -> Style {
-    let (color, marker) = match dtype {
-        Dtype::F32 => (palette::BLUE, Marker::Circle),
-        Dtype::F64 => (palette::ORANGE, Marker::Square),
+    let alone = threads == 1;
+    let (color, marker) = match (dtype, alone) {
+        (Dtype::F32, true) => (palette::BLUE, Marker::Triangle),
+        (Dtype::F32, false) => (palette::BLUE, Marker::Circle),
+        (Dtype::F64, true) => (palette::ORANGE, Marker::Diamond),
+        (Dtype::F64, false) => (palette::ORANGE, Marker::Square),
     };
-    Style { color, marker, dashed: threads == 1 }
+    Style { color, marker, dashed: alone }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segments;
+    use crate::report::summary::Moment;
+
+    #[test]
+    fn a_line_ends_with_its_processor() {
+        let run = |cpu: &str| Moment {
+            file: String::new(),
+            unix_seconds: 0,
+            commit: String::new(),
+            cpu: cpu.into(),
+        };
+        let runs = ["a", "a", "b", "a", "a"].map(run);
+        let shares = [Some(0.1), Some(0.2), Some(0.3), None, Some(0.5)];
+        let got = segments(&runs, &shares);
+        assert_eq!(got, [vec![(0.0, 0.1), (1.0, 0.2)], vec![(2.0, 0.3)], vec![(4.0, 0.5)]]);
+    }
 }

@@ -15,7 +15,7 @@ use relfisher::plot::{FONT, palette, register_font};
 
 use crate::record::{Approach, Dtype};
 
-pub use bars::{rates, shares};
+pub use bars::{Unit, rates, shares};
 pub use history::history;
 pub use memory::memory;
 pub use widths::{Quantity, widths};

@@ -13,7 +13,20 @@ use crate::record::{Approach, Dtype, Outcome, Row};
 use crate::report::summary::Pair;
 use crate::report::{key, units};
 
-const SIZE: (u32, u32) = (580, 430);
+const SIZE: (u32, u32) = (580, 470);
+
+/// Below the top of the picture, where the crosses of missing times stand.
+const CROSS: f64 = 10.0;
+
+/// Pixels of a letter of the words at a cross, and between cross and words.
+const LETTER: f64 = 6.9;
+const AWAY: f64 = 9.0;
+
+/// Pixels of a picture that are not between its axes: title, margins, marks.
+const FRAME: f64 = 84.0;
+
+/// Points are as near to a cross as this part of the horizontal axis.
+const BESIDE: f64 = 0.06;
 
 /// What the vertical axis shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +55,11 @@ pub fn widths(pair: &Pair, quantity: Quantity, memory: u64) -> Result<String, St
 
 fn draw(root: &Area<'_>, pair: &Pair, quantity: Quantity, memory: f64) -> Draw {
     let series = series(pair, quantity);
-    let missing = missing(pair);
+    let mut missing = missing(pair);
+    if quantity == Quantity::Memory {
+        // older records do not say what a call that was too slow would hold
+        missing.retain(|missing| missing.bytes.is_some());
+    }
     let entries: Vec<(Style, String)> = series
         .keys()
         .map(|(approach, dtype)| {
@@ -62,9 +79,14 @@ fn draw(root: &Area<'_>, pair: &Pair, quantity: Quantity, memory: f64) -> Draw {
             ("memory", Axis::powers("", &values, 2.0, words_of_bytes))
         }
     };
-    let room = if quantity == Quantity::Time { 0.3 } else { 0.05 };
-    let y = if missing.is_empty() { y } else { y.raised(room) };
     let x = Axis::sizes(&pair.axis, &sizes);
+    let inside = f64::from(SIZE.1) - f64::from(legend_height(SIZE.0, &entries)) - FRAME;
+    let room = match quantity {
+        Quantity::Time => room(&missing, series.values().flatten(), (&x, &y), inside),
+        Quantity::Memory if missing.is_empty() => 0.0,
+        Quantity::Memory => 0.05,
+    };
+    let y = y.raised(room);
     let mut chart = chart(&body, title, &x, &y)?;
     if quantity == Quantity::Memory && (y.bottom()..y.top()).contains(&memory.log10()) {
         limit(&mut chart, &x, memory)?;
@@ -75,6 +97,25 @@ fn draw(root: &Area<'_>, pair: &Pair, quantity: Quantity, memory: f64) -> Draw {
         curve(&mut chart, style(*approach, *dtype), points)?;
     }
     Ok(())
+}
+
+/// By which part the axis must rise for the words at the top to end above the points beside them.
+fn room<'a>(
+    missing: &[Missing],
+    points: impl Iterator<Item = &'a (f64, f64)> + Clone,
+    (x, y): (&Axis, &Axis),
+    pixels: f64,
+) -> f64 {
+    let (length, wide) = (y.top() - y.bottom(), BESIDE * (x.top() - x.bottom()));
+    let needed = |missing: &Missing| {
+        let at = (missing.x as f64).log10();
+        let beside = points.clone().filter(|(x, _)| (x.log10() - at).abs() <= wide);
+        let highest = beside.map(|(_, y)| y.log10()).fold(y.bottom(), f64::max);
+        let words = CROSS + 2.0 * AWAY + LETTER * missing.words.chars().count() as f64;
+        let part = (words / pixels).min(0.7);
+        (part - (y.top() - highest) / length) / (1.0 - part)
+    };
+    missing.iter().map(needed).fold(0.0, f64::max)
 }
 
 /// The points of each approach and dtype, ascending in size.
@@ -112,7 +153,7 @@ fn describe(pair: &Pair, x: usize, approach: Approach) -> Option<Missing> {
     let without = rows.iter().filter(|row| key::measured(row).is_none());
     let needs = |row: &&&Row| match row.outcome {
         Outcome::DoesNotFit { bytes } => (1, bytes as f64),
-        Outcome::TooSlow { seconds } => (0, seconds),
+        Outcome::TooSlow { seconds, .. } => (0, seconds),
         Outcome::Measured(_) => (2, 0.0),
     };
     let least = without.min_by(|a, b| {
@@ -123,7 +164,9 @@ fn describe(pair: &Pair, x: usize, approach: Approach) -> Option<Missing> {
         Outcome::DoesNotFit { bytes } => {
             (format!("does not fit: {}", units::gibibytes(bytes)), Some(bytes as f64))
         }
-        Outcome::TooSlow { seconds } => (format!("too slow: {}", units::seconds(seconds)), None),
+        Outcome::TooSlow { seconds, bytes } => {
+            (format!("too slow: {}", units::seconds(seconds)), bytes.map(|bytes| bytes as f64))
+        }
         Outcome::Measured(_) => return None,
     };
     // Where another dtype was measured, the words say which was not.
@@ -169,8 +212,9 @@ fn marks(
     let middle = f64::midpoint(axis.bottom(), axis.top());
     for Missing { x, bytes, words, color } in missing {
         let at_bytes = bytes.filter(|_| quantity == Quantity::Memory);
-        let (y, below) = at_bytes.map_or((axis.top(), 10), |bytes| (bytes.log10(), 0));
-        let (side, away) = if y < middle { (HPos::Left, -9) } else { (HPos::Right, 9) };
+        let (y, below) = at_bytes.map_or((axis.top(), CROSS as i32), |bytes| (bytes.log10(), 0));
+        let away = AWAY as i32;
+        let (side, away) = if y < middle { (HPos::Left, -away) } else { (HPos::Right, away) };
         let upright = (FONT, 13).into_font().transform(FontTransform::Rotate270);
         let style = upright.color(&palette::TEXT).pos(Pos::new(side, VPos::Center));
         let text = Text::new(words.clone(), (0, below + away), style);

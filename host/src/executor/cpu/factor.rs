@@ -308,7 +308,11 @@ impl Stacks {
         let kept = lock().pop();
         let mut buffer = match kept {
             Some(buffer) if buffer.len() >= bytes => buffer,
-            _ => MemBuffer::new(StackReq::new_aligned::<u8>(bytes, 64)),
+            // one that is too short goes first: they are never held at once
+            short => {
+                drop(short);
+                MemBuffer::new(StackReq::new_aligned::<u8>(bytes, 64))
+            }
         };
         let result = f(MemStack::new(&mut buffer));
         lock().push(buffer);
