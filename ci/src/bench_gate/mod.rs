@@ -51,7 +51,13 @@ pub(crate) fn check(update: bool) -> Outcome {
     // in every one.
     let again = || measure().and_then(|()| compare());
     (1..RUNS).fold(compare(), |outcome, _| outcome.or_else(|_| again()))?;
-    let (report, problem) = match report(&program, &arguments(&path(&slowed), &against)) {
+    let slow = || report(&program, &arguments(&path(&slowed), &against));
+    // 2 is a record whose ceiling was disturbed: it judges nothing.
+    let judged = (1..RUNS).fold(slow(), |(code, text), _| match code {
+        Some(2) => slow(),
+        _ => (code, text),
+    });
+    let (report, problem) = match judged {
         (Some(1), text) => (text, None),
         (code, text) => (text, Some(format!("it ended with {code:?}, not 1"))),
     };

@@ -2685,7 +2685,7 @@ rf_status rf_norm_clip_f32(float *out, float norm, float bound, rf_error *error)
 rf_status rf_norm_clip_f64(double *out, double norm, double bound, rf_error *error);
 
 // `out <- (after - before)/predicted`: the reduction of the loss over that of the quadratic model;
-// NaN where the model promised no reduction (`predicted` is not negative).
+// NaN where the model promised nothing (`predicted` is 0).
 rf_status rf_reduction_ratio_f32(float *out,
                                  float before,
                                  float after,

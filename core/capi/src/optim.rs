@@ -269,7 +269,7 @@ export! {
     }
 
     /// `out <- (after - before)/predicted`: the reduction of the loss over that of the quadratic model;
-    /// NaN where the model promised no reduction (`predicted` is not negative).
+    /// NaN where the model promised nothing (`predicted` is 0).
     fn reduction_ratio(out: Out, before: Scalar, after: Scalar, predicted: Scalar) {
         *out = optim::reduction_ratio(before, after, predicted);
         Ok(())

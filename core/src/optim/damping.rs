@@ -4,15 +4,15 @@ use super::adam::power;
 use crate::Real;
 
 /// `ρ = (L(θ + δ) − L(θ)) / (½δᵀCδ + gᵀδ)`: the reduction that a step brought over the one that the
-/// quadratic model promised. NaN when the model promised no reduction (a denominator that is not
-/// negative): whatever the loss did, it does not speak for the model.
+/// quadratic model promised. NaN when the model promised nothing (a denominator of 0): whatever the loss
+/// did, it does not speak for the model.
 /// ```
 /// use relfisher_core::optim::reduction_ratio;
 /// assert_eq!(reduction_ratio(2.0, 1.5, -1.0), 0.5); // half of what was promised
 /// assert!(reduction_ratio(2.0f64, 2.5, 0.0).is_nan());
 /// ```
 pub fn reduction_ratio<T: Real>(before: T, after: T, predicted: T) -> T {
-    if predicted < T::ZERO { (after - before) / predicted } else { T::NAN }
+    if predicted == T::ZERO { T::NAN } else { (after - before) / predicted }
 }
 
 /// The rule of J. Martens and R. Grosse (2015, §6.5), tried every few steps: a good model
