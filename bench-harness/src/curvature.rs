@@ -227,7 +227,7 @@ impl<T: Scalar> Case<T> {
     ///
     /// # Panics
     /// Before a step.
-    pub fn check(&self, _: &Cpu, member: Member) -> Result<(), String> {
+    pub fn check(&self, member: Member) -> Result<(), String> {
         let Self { network, parameters, tape, gradient, step, .. } = self;
         let plain = Plain::forward(network, &parameters.values, tape)?;
         let given = plain.back(plain.deltas(&self.labels));
@@ -379,7 +379,7 @@ mod tests {
             let (mut case, cpu) = small::<T>();
             for member in Member::ALL {
                 case.step(&cpu, member);
-                assert_eq!(case.check(&cpu, member), Ok(()), "{member:?}");
+                assert_eq!(case.check(member), Ok(()), "{member:?}");
             }
         }
         of::<f32>();
@@ -394,10 +394,10 @@ mod tests {
             // one element of the last layer
             let last = case.step.len() - 1;
             case.step[last] *= 1.0 + 1e-6;
-            let words = case.check(&cpu, member).expect_err(member.title());
+            let words = case.check(member).expect_err(member.title());
             assert!(words.contains("step of layer 2"), "{words}");
             case.gradient[0] += 1e-6;
-            let words = case.check(&cpu, member).expect_err(member.title());
+            let words = case.check(member).expect_err(member.title());
             assert!(words.contains("gradient"), "{words}");
         }
     }
@@ -409,14 +409,14 @@ mod tests {
             let (mut case, cpu) = small::<f32>();
             case.step(&cpu, member);
             case.drawn = case.rng.clone();
-            let words = case.check(&cpu, member).expect_err(member.title());
+            let words = case.check(member).expect_err(member.title());
             assert!(words.contains("G of layer 0"), "{words}");
         }
         // of another member
         let (mut case, cpu) = small::<f32>();
         case.step(&cpu, Member::Averaged);
         case.family.swap(Member::Averaged as usize, Member::Exact as usize);
-        let words = case.check(&cpu, Member::Exact).expect_err("the factors of KFRA");
+        let words = case.check(Member::Exact).expect_err("the factors of KFRA");
         assert!(words.contains("G of layer"), "{words}");
     }
 }

@@ -42,14 +42,14 @@ struct Series<'a> {
 /// still, or to be that size in every row of the quantity, such as the two sides of a square.
 #[must_use]
 pub fn fit(rows: &[Row]) -> Vec<Growth> {
-    let mut series: Vec<Series<'_>> = Vec::new();
-    for row in rows {
-        let key = key(row, rows);
+    let keys: Vec<Series<'_>> = rows.iter().map(|row| key(row, rows)).collect();
+    let mut series: Vec<&Series<'_>> = Vec::new();
+    for key in &keys {
         if !series.contains(&key) {
             series.push(key);
         }
     }
-    series.iter().flat_map(|s| grow(s, rows)).collect()
+    series.into_iter().flat_map(|s| grow(s, rows.iter().zip(&keys))).collect()
 }
 
 fn key<'a>(row: &'a Row, rows: &[Row]) -> Series<'a> {
@@ -71,11 +71,13 @@ fn key<'a>(row: &'a Row, rows: &[Row]) -> Series<'a> {
 }
 
 /// Time against FLOPs, memory against its formula.
-fn grow(series: &Series<'_>, rows: &[Row]) -> Vec<Growth> {
+fn grow<'a>(
+    series: &Series<'a>,
+    rows: impl Iterator<Item = (&'a Row, &'a Series<'a>)>,
+) -> Vec<Growth> {
     let measured: Vec<_> = rows
-        .iter()
-        .filter(|row| key(row, rows) == *series)
-        .filter_map(|row| match &row.outcome {
+        .filter(|(_, key)| *key == series)
+        .filter_map(|(row, _)| match &row.outcome {
             Outcome::Measured(m) => Some((row.x as f64, row.flops, m)),
             _ => None,
         })

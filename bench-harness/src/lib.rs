@@ -72,6 +72,11 @@ impl Random {
     }
 }
 
+/// The first value that an earlier one equals, and its place.
+fn repeated<V: PartialEq>(values: &[V]) -> Option<(usize, &V)> {
+    values.iter().enumerate().find(|(k, value)| values[..*k].contains(value))
+}
+
 /// The seconds of the fastest of `rounds` calls of every candidate, called in turn; each is called
 /// once before.
 pub fn interleave(rounds: usize, candidates: &mut [&mut dyn FnMut()]) -> Vec<f64> {

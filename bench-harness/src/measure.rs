@@ -12,7 +12,7 @@ use crate::pass::{Pass, Share};
 use crate::record::{Dtype, Limit, Measured, Outcome, Record, Row};
 use crate::report::units;
 use crate::sizes::Sizes;
-use crate::{growth, machine, sound, studies};
+use crate::{growth, machine, repeated, sound, studies};
 
 /// The least seconds of one timing: shorter calls are repeated within it.
 const TIMING: f64 = 2e-4;
@@ -90,7 +90,7 @@ pub fn check(options: &Options, sizes: &Sizes) -> Result<(), String> {
 
 /// Cases would stand twice.
 fn once<V: PartialEq + fmt::Debug>(option: &str, values: &[V]) -> Result<(), String> {
-    match values.iter().enumerate().find(|(k, value)| values[..*k].contains(value)) {
+    match repeated(values) {
         Some((_, value)) => Err(format!("{option}: {value:?} stands twice: give it once")),
         None => Ok(()),
     }
@@ -247,8 +247,7 @@ pub fn refuse<T: Scalar>(
     }
     let rate =
         ceilings.rate(if candidate.limit == Limit::Copy { Limit::Copy } else { Limit::Product });
-    let work = if candidate.limit == Limit::Copy { candidate.bytes } else { candidate.flops };
-    let seconds = work / rate;
+    let seconds = candidate.limit.work(candidate.flops, candidate.bytes) / rate;
     let longest = if options.quick { options.longest.min(0.3) } else { options.longest };
     (seconds > longest).then_some(Outcome::TooSlow { seconds, bytes: Some(bytes) })
 }

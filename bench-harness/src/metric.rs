@@ -3,12 +3,32 @@
 use relfisher::Scalar;
 use relfisher::executor::Cpu;
 use relfisher_core::metric::cost::Construction;
-use relfisher_core::metric::layer::NonlinearMetric;
+use relfisher_core::metric::layer::{LayerMetric, NonlinearMetric, SoftmaxMetric};
 use relfisher_core::metric::route;
-use relfisher_core::{Backend, MatMut, MatRef, factor};
+use relfisher_core::metric::route::conjugate_gradient::{self, Options};
+use relfisher_core::{Backend, Error, MatMut, MatRef, factor};
 
 use crate::sizes::{Metric, Routes};
 use crate::{Random, assert_near};
+
+/// The products with the metric that conjugate gradients take to solve this very system: how many,
+/// depends on its spectrum, so they are counted before a call is timed.
+///
+/// # Errors
+/// Those of the solve.
+pub fn products<T: Scalar>(
+    cpu: &Cpu,
+    metric: &SoftmaxMetric<'_, T>,
+    g: MatRef<'_, T>,
+    damping: T,
+    options: Options<T>,
+) -> Result<usize, Error> {
+    let (c, d) = (g.rows(), g.cols());
+    let len = conjugate_gradient::workspace_len(c, d, metric.multiply_workspace_len());
+    let (mut out, mut work) = (vec![T::NAN; c * d], vec![T::NAN; len]);
+    let out = MatMut::new(&mut out, c, d)?;
+    conjugate_gradient::solve(cpu, out, metric, g, damping, options, &mut work)
+}
 
 /// x̃ (n × d̃, trailing 1), ν (n × m) and a place for the packed blocks.
 #[derive(Clone, Debug)]

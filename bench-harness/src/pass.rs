@@ -33,9 +33,8 @@ impl Share {
     /// Of a candidate that took so many seconds, beside a ceiling of the rate `local`.
     #[must_use]
     pub fn new(candidate: &Candidate, seconds: f64, local: f64, target: Option<f64>) -> Self {
-        let limit = candidate.limit;
-        let work = if limit == Limit::Copy { candidate.bytes } else { candidate.flops };
-        Self { own: work / seconds, limit, local, target }
+        let Candidate { limit, flops, bytes, .. } = *candidate;
+        Self { own: limit.work(flops, bytes) / seconds, limit, local, target }
     }
 
     /// By what is known of the ceilings so far.
@@ -137,8 +136,7 @@ fn share_name(study: &Study, limit: Limit) -> String {
 #[must_use]
 pub fn refusal(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Measured(_) => "measured".to_owned(),
-        Outcome::DoesNotFit { bytes } => format!("does not fit: {}", units::gibibytes(*bytes)),
         Outcome::TooSlow { seconds, .. } => format!("too slow: {seconds:.1} s at the ceiling"),
+        _ => units::refusal(outcome).unwrap_or_else(|| "measured".to_owned()),
     }
 }

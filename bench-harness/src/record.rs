@@ -80,6 +80,17 @@ pub enum Limit {
     Cholesky,
 }
 
+impl Limit {
+    /// What of the declared work the limit counts.
+    #[must_use]
+    pub const fn work(self, flops: f64, bytes: f64) -> f64 {
+        match self {
+            Self::Copy => bytes,
+            Self::Product | Self::Cholesky => flops,
+        }
+    }
+}
+
 /// Elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -65,11 +65,8 @@ pub fn distinct(record: &Record) -> Result<(), String> {
         return Err(format!("the case {} stands twice", Key::of(row)));
     }
     let mut ratios = BTreeSet::new();
-    let name = |name: &str, dtype, threads| {
-        format!("{name}, {}, {}", units::dtype(dtype), units::threads(threads))
-    };
-    let measured = record.ratios.iter().map(|r| name(&r.name, r.dtype, r.threads));
-    let not = record.not_measured.iter().map(|r| name(&r.name, r.dtype, r.threads));
+    let measured = record.ratios.iter().map(|r| units::named(&r.name, r.dtype, r.threads));
+    let not = record.not_measured.iter().map(|r| units::named(&r.name, r.dtype, r.threads));
     match measured.chain(not).find(|name| !ratios.insert(name.clone())) {
         Some(name) => Err(format!("the ratio {name} stands twice")),
         None => Ok(()),

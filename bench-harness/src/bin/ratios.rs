@@ -350,7 +350,7 @@ fn curvature(table: &mut Table, sizes: &Sizes, cpu: &Cpu) {
     let mut case = Case::new(size, cpu);
     for member in Member::ALL {
         case.step(cpu, member);
-        case.check(cpu, member).expect("a right step");
+        case.check(member).expect("a right step");
     }
     let flops = case.flops(Member::Given) as f64;
     let case = std::sync::Mutex::new(case);

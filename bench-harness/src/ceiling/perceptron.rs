@@ -126,14 +126,20 @@ impl<T: Scalar> Perceptron<T> {
         made
     }
 
+    /// The labels of the next step.
+    fn labels(&self) -> std::ops::Range<usize> {
+        let first = self.index as usize * self.batch % (self.data.labels.len() - self.batch);
+        first..first + self.batch
+    }
+
     /// One part of a step, on what the parts before left.
     ///
     /// # Panics
     /// When the network or the optimiser refuses.
     pub fn phase(&mut self, cpu: &Cpu, phase: Phase) {
+        let labels = self.labels();
         let Self { network, tape, parameters, gradient, data, rng, .. } = self;
-        let first = self.index as usize * self.batch % (data.labels.len() - self.batch);
-        let targets = Targets::Classes(&data.labels[first..first + self.batch]);
+        let targets = Targets::Classes(&data.labels[labels]);
         match phase {
             Phase::Load => (&*data).load(tape, self.batch, rng).expect("a batch"),
             Phase::Forward => {
@@ -194,8 +200,7 @@ impl<T: Scalar> Perceptron<T> {
     pub fn check_kfac(&self) {
         let right = || -> Result<(), String> {
             let Self { network, parameters, tape, curvature, .. } = self;
-            let first = self.index as usize * self.batch % (self.data.labels.len() - self.batch);
-            let labels = &self.data.labels[first..first + self.batch];
+            let labels = &self.data.labels[self.labels()];
             let plain = Plain::forward(network, &parameters.values, tape)?;
             let gradient = wide(&self.gradient);
             let given = plain.gradient(&plain.back(plain.deltas(labels)));

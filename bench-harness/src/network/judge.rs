@@ -4,11 +4,12 @@ use relfisher::Scalar;
 use relfisher::executor::Cpu;
 use relfisher::optimizer::{KfacConfig, OptimizerConfig, RngdSampleConfig, State};
 use relfisher_core::metric::cost::Route;
-use relfisher_core::metric::layer::{LayerMetric, NonlinearMetric, SoftmaxMetric};
+use relfisher_core::metric::layer::{NonlinearMetric, SoftmaxMetric};
 use relfisher_core::metric::route::conjugate_gradient;
-use relfisher_core::{MatMut, MatRef, Real};
+use relfisher_core::{MatRef, Real};
 
 use super::{RATE, Training};
+use crate::metric::products;
 use crate::plain::{
     Factors, Layer, Outputs, Plain, Previous, Rule, Update, close, damped_system, wide,
 };
@@ -63,16 +64,17 @@ impl<T: Scalar> Training<T> {
             OptimizerConfig::RngdSample(c) => {
                 let direction = self.direction(&before, "rngd-sample.velocity", c.momentum)?;
                 relative(&plain, &c, (&direction, &gradient), T::EPSILON.to_f64())?;
-                self.descends(&plain, &labels, (&before, "rngd-sample.velocity"), c.momentum)
+                descends(&plain, &labels, &before.theta, &direction)?;
+                self.moved(&before, heavy(c.momentum), ["rngd-sample.velocity", ""], &direction)
             }
             OptimizerConfig::Kfac(c) => {
                 let direction = self.direction(&before, "kfac.velocity", c.momentum)?;
                 self.kronecker(&plain, &c, &before, (&direction, &gradient))?;
-                self.descends(&plain, &labels, (&before, "kfac.velocity"), c.momentum)
+                descends(&plain, &labels, &before.theta, &direction)?;
+                self.moved(&before, heavy(c.momentum), ["kfac.velocity", ""], &direction)
             }
             OptimizerConfig::Sgd(c) => {
-                let rule = Rule::Momentum { momentum: c.momentum };
-                self.moved(&before, (rule, 0), ["sgd.velocity", ""], &gradient)
+                self.moved(&before, heavy(c.momentum), ["sgd.velocity", ""], &gradient)
             }
             other => Err(format!("no check of {}", other.name())),
         }
@@ -112,24 +114,6 @@ impl<T: Scalar> Training<T> {
             |state: &State<T>| state.tensor(name, before.theta.len()).map(wide).map_err(text);
         let (new, old) = (velocity(&self.saved())?, velocity(&before.state)?);
         Ok(new.iter().zip(&old).map(|(new, old)| new - kept * old).collect())
-    }
-
-    /// Whether the loss of the batch falls along the direction, and the parameters went along the velocity.
-    fn descends(
-        &self,
-        plain: &Plain,
-        labels: &[usize],
-        (before, name): (&Before<T>, &str),
-        momentum: f64,
-    ) -> Result<(), String> {
-        let direction = self.direction(before, name, momentum)?;
-        let ahead = before.theta.iter().zip(&direction).map(|(t, d)| t - RATE * d);
-        let ahead = plain.with(&ahead.collect::<Vec<_>>()).loss(labels);
-        let here = plain.loss(labels);
-        if ahead.is_nan() || ahead >= here {
-            return Err(format!("the loss of the batch goes from {here} to {ahead}"));
-        }
-        self.moved(before, (Rule::Momentum { momentum }, 0), [name, ""], &direction)
     }
 
     /// Whether K-FAC's averages took this batch in, and the direction solves their damped system. The KL
@@ -246,16 +230,11 @@ impl<T: Scalar> Training<T> {
         self.passes(cpu).map_err(text)?;
         let (k, tape) = (self.network.blocks().len() - 1, &self.tape);
         let block = &self.network.blocks()[k];
-        let (c, d) = (block.rows, block.cols);
         let metric = SoftmaxMetric::new(tape.layer_input(k), tape.probabilities()).map_err(text)?;
         let tolerance = Real::sqrt(T::EPSILON) * T::from_f64(0.25);
         let options = conjugate_gradient::Options { tolerance, ..Default::default() };
-        let len = conjugate_gradient::workspace_len(c, d, metric.multiply_workspace_len());
-        let (mut out, mut work) = (vec![T::NAN; c * d], vec![T::NAN; len]);
-        let out = MatMut::new(&mut out, c, d).map_err(text)?;
-        let g = MatRef::new(&self.gradient[block.range()], c, d).map_err(text)?;
-        let damping = T::from_f64(config.damping);
-        conjugate_gradient::solve(cpu, out, &metric, g, damping, options, &mut work).map_err(text)
+        let g = MatRef::new(&self.gradient[block.range()], block.rows, block.cols).map_err(text)?;
+        products(cpu, &metric, g, T::from_f64(config.damping), options).map_err(text)
     }
 }
 
@@ -265,6 +244,27 @@ struct Before<T> {
     state: State<T>,
     /// The labels that the step will draw.
     drawn: Vec<usize>,
+}
+
+/// The heavy ball, which does not look at the number of steps.
+const fn heavy(momentum: f64) -> (Rule, u64) {
+    (Rule::Momentum { momentum }, 0)
+}
+
+/// Whether the loss of the batch falls along the direction.
+fn descends(
+    plain: &Plain,
+    labels: &[usize],
+    theta: &[f64],
+    direction: &[f64],
+) -> Result<(), String> {
+    let ahead = theta.iter().zip(direction).map(|(t, d)| t - RATE * d);
+    let ahead = plain.with(&ahead.collect::<Vec<_>>()).loss(labels);
+    let here = plain.loss(labels);
+    if ahead.is_nan() || ahead >= here {
+        return Err(format!("the loss of the batch goes from {here} to {ahead}"));
+    }
+    Ok(())
 }
 
 fn text(error: impl std::fmt::Display) -> String {

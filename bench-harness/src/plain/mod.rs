@@ -38,6 +38,9 @@ pub struct Layer {
     active: Vec<bool>,
 }
 
+/// m, d̃, the range and W̃ of a layer.
+type Shape = (usize, usize, std::ops::Range<usize>, Vec<f64>);
+
 /// A perceptron of relu layers and a soft-max, after its forward pass.
 #[derive(Clone, Debug)]
 pub struct Plain {
@@ -59,54 +62,56 @@ impl Plain {
     ) -> Result<Self, String> {
         let (n, blocks) = (tape.batch(), network.blocks());
         let input = tape.layer_input(0);
-        let mut x: Vec<f64> = (0..n).flat_map(|s| wide(input.row(s))).collect();
+        let x: Vec<f64> = (0..n).flat_map(|s| wide(input.row(s))).collect();
         if x.chunks_exact(input.cols()).any(|row| row.last() != Some(&1.0)) {
             return Err("the bias input of a sample is not one".into());
         }
-        let mut layers = Vec::new();
-        for (k, block) in blocks.iter().enumerate() {
-            let (m, d) = (block.rows, block.cols);
+        let layers = blocks.iter().map(|block| {
             let weights = wide(&values[block.range()]);
-            let t = product(&x, &transpose(&weights, d), (n, d, m));
-            let (mut active, mut next) = (Vec::new(), Vec::new());
-            if k + 1 < blocks.len() {
-                let kink = KINK * T::EPSILON.to_f64() * largest(&t);
-                let behind = tape.layer_input(k + 1);
-                let passes = |at: usize| {
-                    let zero = t[at].abs() <= kink;
-                    if zero { behind.at(at / m, at % m) > T::ZERO } else { t[at] > 0.0 }
-                };
-                active = (0..n * m).map(passes).collect();
-                for (t, active) in t.chunks_exact(m).zip(active.chunks_exact(m)) {
-                    next.extend(t.iter().zip(active).map(|(t, a)| if *a { *t } else { 0.0 }));
-                    next.push(1.0);
-                }
-            }
-            let x = std::mem::replace(&mut x, next);
-            layers.push(Layer { m, d, range: block.range(), weights, x, t, active });
-        }
-        Ok(Self { n, layers })
+            (block.rows, block.cols, block.range(), weights)
+        });
+        Ok(Self::through(n, layers.collect(), x, |k, t, m| {
+            let kink = KINK * T::EPSILON.to_f64() * largest(t);
+            let behind = tape.layer_input(k + 1);
+            let passes = |at: usize| {
+                let zero = t[at].abs() <= kink;
+                if zero { behind.at(at / m, at % m) > T::ZERO } else { t[at] > 0.0 }
+            };
+            (0..t.len()).map(passes).collect()
+        }))
     }
 
     /// The same batch with other parameters.
     #[must_use]
     pub fn with(&self, values: &[f64]) -> Self {
-        let (mut layers, mut x) = (Vec::new(), self.layers[0].x.clone());
-        for (k, layer) in self.layers.iter().enumerate() {
-            let weights = values[layer.range.clone()].to_vec();
-            let t = product(&x, &transpose(&weights, layer.d), (self.n, layer.d, layer.m));
-            let (mut active, mut next) = (Vec::new(), Vec::new());
-            if k + 1 < self.layers.len() {
-                active = t.iter().map(|t| *t > 0.0).collect();
-                for row in t.chunks_exact(layer.m) {
-                    next.extend(row.iter().map(|t| t.max(0.0)));
-                    next.push(1.0);
-                }
+        let layers = self.layers.iter().map(|layer| {
+            (layer.m, layer.d, layer.range.clone(), values[layer.range.clone()].to_vec())
+        });
+        let x = self.layers[0].x.clone();
+        Self::through(self.n, layers.collect(), x, |_, t, _| t.iter().map(|t| *t > 0.0).collect())
+    }
+
+    /// The forward pass; `active` says where the relu behind layer k, of these sums and so many neurons,
+    /// passes.
+    fn through(
+        n: usize,
+        shapes: Vec<Shape>,
+        mut x: Vec<f64>,
+        active: impl Fn(usize, &[f64], usize) -> Vec<bool>,
+    ) -> Self {
+        let (mut layers, last) = (Vec::new(), shapes.len() - 1);
+        for (k, (m, d, range, weights)) in shapes.into_iter().enumerate() {
+            let t = product(&x, &transpose(&weights, d), (n, d, m));
+            let active = if k < last { active(k, &t, m) } else { Vec::new() };
+            let mut next = Vec::new();
+            for (t, active) in t.chunks_exact(m).zip(active.chunks_exact(m)) {
+                next.extend(t.iter().zip(active).map(|(t, a)| if *a { *t } else { 0.0 }));
+                next.push(1.0);
             }
             let x = std::mem::replace(&mut x, next);
-            layers.push(Layer { weights, x, t, active, ..layer.clone() });
+            layers.push(Layer { m, d, range, weights, x, t, active });
         }
-        Self { n: self.n, layers }
+        Self { n, layers }
     }
 
     fn last(&self) -> &Layer {

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::key::{self, Key};
 use super::units;
 use crate::pass::refusal;
-use crate::record::{Dtype, Ratio, Record, Target};
+use crate::record::{Ratio, Record, Target};
 use crate::sound;
 
 /// How much a share may fall, and a ratio may miss its target or what it missed it by before, before it
@@ -207,17 +207,15 @@ impl Comparison {
     }
 
     fn ratios(&mut self, record: &Record, baseline: &Record) {
-        let named = |name: &str, dtype: Dtype, threads| {
-            format!("{name}, {}, {}", units::dtype(dtype), units::threads(threads))
-        };
-        let name = |ratio: &Ratio| named(&ratio.name, ratio.dtype, ratio.threads);
+        let name = |ratio: &Ratio| units::named(&ratio.name, ratio.dtype, ratio.threads);
         let find = |of: &Record, wanted: &Ratio| {
             of.ratios.iter().find(|ratio| name(ratio) == name(wanted)).cloned()
         };
         for old in &baseline.ratios {
             let Some(new) = find(record, old) else {
                 let not = record.not_measured.iter();
-                let mut not = not.filter(|n| named(&n.name, n.dtype, n.threads) == name(old));
+                let mut not =
+                    not.filter(|n| units::named(&n.name, n.dtype, n.threads) == name(old));
                 match not.next().filter(|_| old.target.is_some()) {
                     Some(not) => self.lost(Aspect::Ratio, name(old), old.value, &not.why),
                     None => self.vanished.push(format!("ratio: {}", name(old))),

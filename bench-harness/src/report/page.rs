@@ -5,7 +5,7 @@ use super::key::{self, named};
 use super::plot::{self, Quantity};
 use super::summary::{self, Pair, Summary};
 use super::{command, sections, units};
-use crate::record::{Outcome, Row};
+use crate::record::Row;
 
 /// The HTML of a summary.
 ///
@@ -131,12 +131,8 @@ fn outcome(row: &Row) -> [String; 5] {
             units::bytes(m.peak_bytes as f64),
             units::bytes(m.predicted_bytes as f64),
         ],
-        (None, Outcome::DoesNotFit { bytes }) => {
-            [format!("does not fit: {}", units::gibibytes(*bytes)), none(), none(), none(), none()]
+        (None, outcome) => {
+            [units::refusal(outcome).unwrap_or_else(none), none(), none(), none(), none()]
         }
-        (None, Outcome::TooSlow { seconds, .. }) => {
-            [format!("too slow: {}", units::seconds(*seconds)), none(), none(), none(), none()]
-        }
-        (None, Outcome::Measured(_)) => [none(), none(), none(), none(), none()],
     }
 }

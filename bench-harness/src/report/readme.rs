@@ -158,8 +158,7 @@ fn chosen<'a, 'b>(sizes: &'a [Versus<'b>], count: usize) -> Vec<&'a Versus<'b>> 
 fn row(name: &str, axis: &str, versus: &Versus<'_>) -> String {
     let time = |row: &Row| match &row.outcome {
         Outcome::Measured(measured) => units::seconds(measured.seconds),
-        Outcome::DoesNotFit { bytes } => format!("does not fit: {}", units::gibibytes(*bytes)),
-        Outcome::TooSlow { seconds, .. } => format!("too slow: {}", units::seconds(*seconds)),
+        refused => units::refusal(refused).unwrap_or_default(),
     };
     let memory = |row: &Row| {
         key::measured(row).map_or_else(String::new, |m| units::bytes(m.peak_bytes as f64))
@@ -260,8 +259,7 @@ fn targets(summary: &Summary) -> String {
         text.push_str("\nNot measured:\n\n");
     }
     for NotMeasured { name, dtype, threads, why } in &summary.not_measured {
-        let (dtype, threads) = (units::dtype(*dtype), units::threads(*threads));
-        text.push_str(&format!("- {name}, {dtype}, {threads}: {why}\n"));
+        text.push_str(&format!("- {}: {why}\n", units::named(name, *dtype, *threads)));
     }
     text
 }

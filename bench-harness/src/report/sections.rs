@@ -65,8 +65,8 @@ pub(super) fn ratios(summary: &Summary) -> String {
     }
     let not = |not: &NotMeasured| {
         let NotMeasured { name, dtype, threads, why } = not;
-        let (dtype, threads) = (units::dtype(*dtype), units::threads(*threads));
-        paragraph(&format!("Not measured: {name}, {dtype}, {threads}: {why}."))
+        let name = units::named(name, *dtype, *threads);
+        paragraph(&format!("Not measured: {name}: {why}."))
     };
     let not: String = summary.not_measured.iter().map(not).collect();
     format!("<h2>Targets</h2>\n{}{not}", table.html())

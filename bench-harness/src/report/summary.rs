@@ -243,8 +243,7 @@ impl Versus<'_> {
 #[must_use]
 pub fn share(row: &Row) -> Option<f64> {
     let m = key::measured(row)?;
-    let work = if m.limit == Limit::Copy { row.bytes } else { row.flops };
-    (work > 0.0).then_some(m.share)
+    (m.limit.work(row.flops, row.bytes) > 0.0).then_some(m.share)
 }
 
 /// Structured kernels, each at the largest x that was measured for each dtype and number of threads.

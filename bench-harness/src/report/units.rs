@@ -1,6 +1,6 @@
 //! Numbers with their units, as a reader wants them.
 
-use crate::record::{Approach, Dtype, Limit, Target};
+use crate::record::{Approach, Dtype, Limit, Outcome, Target};
 
 /// Three significant digits without an exponent, where that is short.
 #[must_use]
@@ -120,6 +120,22 @@ pub const fn dtype(dtype: Dtype) -> &'static str {
 #[must_use]
 pub fn threads(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+/// A name with its dtype and threads: `Adam, f32, 2 threads`.
+#[must_use]
+pub fn named(name: &str, dtype: Dtype, threads: usize) -> String {
+    format!("{name}, {}, {}", self::dtype(dtype), self::threads(threads))
+}
+
+/// Why an outcome has no time; `None` where it has one.
+#[must_use]
+pub fn refusal(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Measured(_) => None,
+        Outcome::DoesNotFit { bytes } => Some(format!("does not fit: {}", gibibytes(*bytes))),
+        Outcome::TooSlow { seconds, .. } => Some(format!("too slow: {}", self::seconds(*seconds))),
+    }
 }
 
 /// What a share refers to.

@@ -294,7 +294,7 @@ fn product(field: &str, factors: &[usize]) -> Result<usize, String> {
 }
 
 fn distinct<V: PartialEq + std::fmt::Debug>(field: &str, values: &[V]) -> Result<(), String> {
-    match values.iter().enumerate().find(|(k, value)| values[..*k].contains(value)) {
+    match crate::repeated(values) {
         Some((k, value)) => {
             let remedy = "stands twice: remove one";
             wrong(&format!("{field}[{k}]"), format_args!("{value:?}"), remedy)

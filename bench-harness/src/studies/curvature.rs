@@ -316,7 +316,7 @@ fn member_step<T: Scalar>(member: Member, size: &sizes::Curvature) -> Study {
                     case.passes(cpu);
                     case.step(cpu, member);
                 },
-                check: move |case: &mut Case<T>, cpu: &Cpu| case.check(cpu, member),
+                check: move |case: &mut Case<T>, _: &Cpu| case.check(member),
             })
         };
         vec![Candidate {

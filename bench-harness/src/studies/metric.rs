@@ -6,13 +6,13 @@ use relfisher::Scalar;
 use relfisher::executor::{Cpu, Executor};
 use relfisher_core::factor::batch::INTERLEAVED_ORDER;
 use relfisher_core::metric::cost::Route;
-use relfisher_core::metric::layer::{LayerMetric, NonlinearMetric, SoftmaxMetric, SolveOptions};
+use relfisher_core::metric::layer::{NonlinearMetric, SoftmaxMetric, SolveOptions};
 use relfisher_core::metric::neuron::Response;
-use relfisher_core::metric::route::conjugate_gradient;
 use relfisher_core::{Backend, MatMut, MatRef, Portable, blas, factor};
 
 use super::{factoring, forget};
 use crate::case::{Candidate, Group, Simple, Study, bytes_of, dtype, near};
+use crate::metric::products;
 use crate::record::{Approach, Limit, Target};
 use crate::sizes::{Kernel, Metric, Sizes, Widths};
 use crate::{Random, dense};
@@ -295,6 +295,12 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
         let (nf, df, rows, of) = (n as f64, d as f64, (n * c) as f64, order as f64);
         let built = (c * (c + 1) / 2) as f64 * nf * df * (df + 1.0);
         let traffic = bytes_of::<T>(n * (c + d) + 2 * order) as f64;
+        let products = || {
+            let metric = SoftmaxMetric::new(inputs.x(), inputs.weights()).expect("shapes");
+            let options = SolveOptions::default().conjugate_gradient;
+            products(cpu, &metric, inputs.gradient(), T::from_f64(DAMPING), options)
+                .expect("converges")
+        };
         // of the one system: n (C − 1) rows make the metric
         let scratch = match route {
             Route::Sample => factoring::<T>(n * (c - 1)),
@@ -310,7 +316,7 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
                     }
                     Route::Block => built + of.powi(3) / 3.0 + 2.0 * of * of,
                     // two products with the samples in each, and the vectors: x, r, p and what they ask
-                    _ => products(cpu, &inputs) as f64 * (4.0 * nf * of + 12.0 * of),
+                    _ => products() as f64 * (4.0 * nf * of + 12.0 * of),
                 },
                 bytes: traffic,
                 limit: Limit::Product,
@@ -338,20 +344,6 @@ fn softmax<T: Scalar>(width: usize, size: &Widths, threads: usize) -> Study {
         speedup: None,
         prepare: Box::new(prepare),
     }
-}
-
-/// The products that conjugate gradients take to solve this very system: how many, depends on its
-/// spectrum, so they are counted before the call is timed.
-fn products<T: Scalar>(cpu: &Cpu, inputs: &Inputs<T>) -> usize {
-    let Inputs { m: c, d, .. } = *inputs;
-    let metric = SoftmaxMetric::new(inputs.x(), inputs.weights()).expect("shapes");
-    let len = conjugate_gradient::workspace_len(c, d, metric.multiply_workspace_len());
-    let (mut out, mut work) = (vec![T::NAN; c * d], vec![T::NAN; len]);
-    let out = MatMut::new(&mut out, c, d).expect("shape");
-    let options = SolveOptions::default().conjugate_gradient;
-    let damping = T::from_f64(DAMPING);
-    conjugate_gradient::solve(cpu, out, &metric, inputs.gradient(), damping, options, &mut work)
-        .expect("converges")
 }
 
 /// The whole matrix, block by block of X̃ᵀ R_ij X̃ (R symmetric: the lower blocks), factored, solved.

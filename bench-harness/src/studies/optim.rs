@@ -10,7 +10,7 @@ use relfisher_core::{MatMut, MatRef};
 
 use crate::Random;
 use crate::case::{Candidate, Group, Runner, Simple, Study, bytes_of, dtype};
-use crate::plain::{close, wide};
+use crate::plain::{Rule as Plain, Update, close, wide};
 use crate::record::{Approach, Limit};
 use crate::sizes::Sizes;
 
@@ -117,11 +117,16 @@ fn sgd<T: Scalar>(cpu: &Cpu, [theta, velocity, _]: &mut [Vec<T>; 3], gradient: &
     .expect("equal lengths");
 }
 
-fn sgd_alone<T: Scalar>([theta, velocity, _]: &mut [Vec<f64>; 3], gradient: &[f64], _: u64) {
-    for ((t, v), g) in theta.iter_mut().zip(velocity).zip(gradient) {
-        *v = rounded::<T>(0.9) * *v + g;
-        *t -= rounded::<T>(RATE) * *v;
-    }
+fn sgd_alone<T: Scalar>(state: &mut [Vec<f64>; 3], gradient: &[f64], index: u64) {
+    alone::<T>(state, Plain::Momentum { momentum: rounded::<T>(0.9) }, gradient, index);
+}
+
+/// A step by the plain rule.
+fn alone<T: Scalar>(state: &mut [Vec<f64>; 3], rule: Plain, gradient: &[f64], index: u64) {
+    let [theta, first, second] = std::mem::take(state);
+    let mut update = Update { theta, first, second };
+    update.step(rule, rounded::<T>(RATE), index, gradient);
+    *state = [update.theta, update.first, update.second];
 }
 
 fn adam<T: Scalar>(
@@ -141,15 +146,10 @@ fn adam<T: Scalar>(
     .expect("equal lengths");
 }
 
-fn adam_alone<T: Scalar>([theta, first, second]: &mut [Vec<f64>; 3], gradient: &[f64], index: u64) {
+fn adam_alone<T: Scalar>(state: &mut [Vec<f64>; 3], gradient: &[f64], index: u64) {
     let Adam { beta1, beta2, epsilon, .. } = Adam::<T>::default();
     let [beta1, beta2, epsilon] = [beta1, beta2, epsilon].map(|x| x.to_f64());
-    let correct = |moment: f64, beta: f64| moment / (1.0 - beta.powi(index as i32 + 1));
-    for (((t, m), v), g) in theta.iter_mut().zip(first).zip(second).zip(gradient) {
-        *m = beta1 * *m + (1.0 - beta1) * g;
-        *v = beta2 * *v + (1.0 - beta2) * g * g;
-        *t -= rounded::<T>(RATE) * correct(*m, beta1) / (correct(*v, beta2).sqrt() + epsilon);
-    }
+    alone::<T>(state, Plain::Adam { beta1, beta2, epsilon }, gradient, index);
 }
 
 fn average<T: Scalar>(cpu: &Cpu, [theta, ..]: &mut [Vec<T>; 3], gradient: &[T], _: u64) {

@@ -160,14 +160,11 @@ fn describe(pair: &Pair, x: usize, approach: Approach) -> Option<Missing> {
         let (a, b) = (needs(a), needs(b));
         a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
     })?;
-    let (words, bytes) = match least.outcome {
-        Outcome::DoesNotFit { bytes } => {
-            (format!("does not fit: {}", units::gibibytes(bytes)), Some(bytes as f64))
-        }
-        Outcome::TooSlow { seconds, bytes } => {
-            (format!("too slow: {}", units::seconds(seconds)), bytes.map(|bytes| bytes as f64))
-        }
-        Outcome::Measured(_) => return None,
+    let words = units::refusal(&least.outcome)?;
+    let bytes = match least.outcome {
+        Outcome::DoesNotFit { bytes } => Some(bytes as f64),
+        Outcome::TooSlow { bytes, .. } => bytes.map(|bytes| bytes as f64),
+        Outcome::Measured(_) => None,
     };
     // Where another dtype was measured, the words say which was not.
     let measured = rows.iter().any(|row| key::measured(row).is_some());
